@@ -1,0 +1,39 @@
+"""Ids as data: an injective spelling of any id that is free of separators, braces and control characters.
+
+Every key, field, index member and row is built from escaped ids, so no two ids ever share one, and no id is ever read as
+a hash tag, a separator, a pattern or code.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ("SEPARATOR", "WITHIN", "escape", "unescape")
+
+SEPARATOR = "\x1f"
+"""Stands between the ids of a field or index member."""
+
+WITHIN = "\x1e"
+"""Stands between the words of one identity."""
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f%{}\ud800-\udfff]")
+_ESCAPED = re.compile("%(?:u([0-9a-f]{4})|([0-9a-f]{2}))")
+
+
+def escape(name: str) -> str:
+    """Spell *name* without control characters, ``%``, braces and lone surrogates. Injective; most ids stay as they are."""
+    if name.isalnum() or not _UNSAFE.search(name):
+        return name
+    return _UNSAFE.sub(_spell, name)
+
+
+def unescape(spelled: str) -> str:
+    """Undo `escape`."""
+    if "%" not in spelled:
+        return spelled
+    return _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), spelled)
+
+
+def _spell(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"%{code:02x}" if code < 0x80 else f"%u{code:04x}"
