@@ -1,0 +1,1 @@
+"""The logic of every saver, without I/O: operations yield requests, a backend answers them."""

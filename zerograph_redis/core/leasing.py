@@ -1,0 +1,57 @@
+"""Leases: one worker at a time, and no zombie.
+
+A lease is taken, renewed and given back in a thread's own keys. Its token fences every write: the store refuses one with
+a token that is not the current one, and one without while anyone holds the thread.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from uuid import uuid4
+
+from zerograph_redis.errors import LeaseError
+
+from .refusals import held, lost
+from .requests import Fence, Leased, LeaseThread, Operation
+from .settings import Settings
+
+__all__ = ("HELD_HERE", "end_lease", "fence", "new_attempt", "renew_lease", "take_lease")
+
+HELD_HERE: ContextVar[dict[tuple[Settings, str], int]] = ContextVar("zerograph_redis_leases", default={})  # noqa: B039 - never changed
+"""The tokens of the leases whose blocks this context is in, by saver and thread: for writes whose config was made anew."""
+
+
+def fence(thread: str, token: int | None, settings: Settings) -> Fence:
+    """Return the token to write under: the given one, or that of the block around."""
+    if token is None:
+        token = HELD_HERE.get().get((settings, thread))
+    if token is None and settings.require_lease:
+        raise LeaseError(
+            f"thread {thread!r} may only be written under a lease: with saver.lease({thread!r}) as lease: … lease.config()"
+        )
+    return token
+
+
+def take_lease(thread: str, attempt: str, owner: str, ttl: int) -> Operation[Leased]:
+    """Take the lease of a thread; LeaseHeldError if another worker holds it."""
+    found = yield from LeaseThread(thread, "take", None, attempt, owner, ttl)
+    if found.attempt != attempt:
+        raise held(thread, found.owner, found.left / 1000)
+    return found
+
+
+def renew_lease(thread: str, token: int, ttl: int) -> Operation[None]:
+    """Hold a lease for longer; LeaseLostError if it is not the current one."""
+    found = yield from LeaseThread(thread, "renew", token, "-", "", ttl)
+    if found.token != token or not found.left:
+        raise lost(thread, found.owner if found.left else "")
+
+
+def end_lease(thread: str, token: int) -> Operation[None]:
+    """Give a lease back, if it is still held."""
+    yield from LeaseThread(thread, "release", token, "-", "", 0)
+
+
+def new_attempt() -> str:
+    """Return a name for an attempt to take a lease, which a retry keeps."""
+    return uuid4().hex

@@ -1,0 +1,222 @@
+"""What a saver does, step by step: each method is an operation, a generator of requests without any I/O of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
+
+from zerograph_redis.errors import ConfigError
+from zerograph_redis.ids import WITHIN, escape, unescape
+
+from .leasing import fence
+from .records import pack_write, unpack_write
+from .requests import (
+    DeleteThread,
+    FindNamespace,
+    GetCheckpoint,
+    GetWrites,
+    ListCheckpoints,
+    Operation,
+    PruneThread,
+    PutWrites,
+    StoredWrite,
+)
+from .settings import Address, Settings, read_config, read_id, read_token
+from .states import ReadCheckpoint, States
+
+__all__ = ("CheckpointOperations",)
+
+PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
+FILTERED_PAGE = 100
+
+
+class CheckpointOperations:
+    """The operations on the checkpoints of one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Operate under *settings*."""
+        self.settings = settings
+        self.serializer = settings.serializer
+        self._states = States(settings)
+
+    def get_tuple(self, config: Any) -> Operation[CheckpointTuple | None]:
+        """Read the named checkpoint, or the newest."""
+        address = read_config(config, self.settings)
+        request = GetCheckpoint(
+            address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read, ()
+        )
+        found = yield from self._states.read(address, request)
+        return self._tuple(address, found[0]) if found else None
+
+    def get(self, config: Any) -> Operation[Checkpoint | None]:
+        """Read the named checkpoint, or the newest, without what surrounds it."""
+        found = yield from self.get_tuple(config)
+        return None if found is None else found.checkpoint
+
+    def get_in_thread(self, thread: Any, checkpoint_id: Any) -> Operation[CheckpointTuple | None]:
+        """Read a checkpoint of a thread, in whichever namespace."""
+        thread = read_id("thread_id", thread)
+        checkpoint_id = read_id("checkpoint_id", checkpoint_id)
+        cursor = None
+        while True:
+            found = yield from FindNamespace(thread, checkpoint_id, cursor)
+            if found.namespace is not None:
+                config = Address(thread, found.namespace, None, None).config(checkpoint_id)
+                return (yield from self.get_tuple(config))
+            if found.cursor is None:
+                return None
+            cursor = found.cursor
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any) -> Operation[dict[str, Any]]:
+        """Store a checkpoint under the config's checkpoint as its parent."""
+        address = read_config(config, self.settings)
+        if not isinstance(checkpoint, Mapping):
+            raise ConfigError(f"a checkpoint is a dict, not {type(checkpoint).__name__}")
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise ConfigError(f"a checkpoint's metadata is a dict, not {type(metadata).__name__}")
+        named = checkpoint.get("id")
+        checkpoint_id = str(uuid4()) if named is None or named == "" else read_id("checkpoint['id']", named)
+        state = checkpoint if named == checkpoint_id else {**checkpoint, "id": checkpoint_id}
+        packed = self.serializer.pack({} if metadata is None else metadata, root="metadata")
+        yield from self._states.put(address, checkpoint_id, state, packed)
+        return address.config(checkpoint_id)
+
+    def put_writes(self, config: Any, writes: Any, task_id: Any) -> Operation[None]:
+        """Store the pending writes of a task beside a checkpoint."""
+        address = read_config(config, self.settings)
+        checkpoint_id = address.checkpoint_id
+        if checkpoint_id is None:
+            raise ConfigError("config['configurable']['checkpoint_id'] is required to store writes")
+        stored = []
+        for number, write in enumerate(writes):
+            task, channel, value = _read_write(number, write, task_id)
+            identity = escape(task) + WITHIN + escape(channel)
+            packed = self.serializer.pack(value, root=f"writes[{number}]")
+            stored.append(StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, packed)))
+        if stored:
+            yield from PutWrites(
+                address.thread,
+                address.namespace,
+                checkpoint_id,
+                stored,
+                replace=True,
+                ttl=address.ttl,
+                fence=fence(address.thread, address.token, self.settings),
+            )
+
+    def get_pending_writes(self, config: Any) -> Operation[list[PendingWrite]]:
+        """Read the pending writes of a checkpoint, in the order stored."""
+        address = read_config(config, self.settings)
+        if address.checkpoint_id is None:
+            return []
+        stored = yield from GetWrites(
+            address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read
+        )
+        return self._writes(address, address.checkpoint_id, stored)
+
+    def prune(self, thread: Any, keep: int, token: int | None) -> Operation[int]:
+        """Drop all but the newest checkpoints of every namespace, a slice at a time."""
+        thread = read_id("thread_id", thread)
+        if type(keep) is not int or keep < 0:
+            raise ConfigError(f"keep must be a whole number of at least 0, not {keep!r}")
+        call, number, removed = uuid4().hex, 0, 0
+        cursor = None
+        while True:
+            pruned = yield from PruneThread(
+                thread, keep, f"{call}:{number}", cursor, fence(thread, read_token(token), self.settings)
+            )
+            removed += pruned.removed
+            if pruned.cursor is None:
+                return removed
+            cursor, number = pruned.cursor, number + 1
+
+    def delete_thread(self, thread: Any, token: int | None) -> Operation[None]:
+        """Remove all that belongs to a thread."""
+        thread = read_id("thread_id", thread)
+        yield from DeleteThread(thread, fence(thread, read_token(token), self.settings))
+
+    def _tuple(self, address: Address, found: ReadCheckpoint) -> CheckpointTuple:
+        stored, record, packed = found
+        checkpoint: Checkpoint = self.serializer.unpack(packed)
+        metadata: CheckpointMetadata = self.serializer.unpack(record.metadata)
+        return CheckpointTuple(
+            address.config(stored.checkpoint_id),
+            checkpoint,
+            metadata,
+            None if record.parent is None else address.config(record.parent),
+            self._writes(address, stored.checkpoint_id, stored.writes),
+        )
+
+    def _writes(self, address: Address, checkpoint_id: str, writes: Sequence[StoredWrite]) -> list[PendingWrite]:
+        return [
+            (
+                *_task_and_channel(write.identity),
+                unpack_write(
+                    address.thread, address.namespace, checkpoint_id, write.identity, write.record, self.serializer
+                ),
+            )
+            for write in writes
+        ]
+
+    # Last, since its name hides the builtin for the annotations that follow it.
+    def list(
+        self, config: Any, limit: int | None, before: Any, filter: Mapping[str, Any] | None
+    ) -> Operation[list[CheckpointTuple]]:
+        """Read checkpoints, newest first, a page at a time."""
+        address = read_config(config, self.settings)
+        check_limit(limit)
+        before_id = None if before is None else read_config(before, self.settings).checkpoint_id
+        before_order = None
+        found: list[CheckpointTuple] = []
+        while limit is None or len(found) < limit:
+            wanted = PAGE if limit is None else min(PAGE, limit - len(found))
+            size = FILTERED_PAGE if filter else wanted
+            request = ListCheckpoints(
+                address.thread, address.namespace, before_id, before_order, size, self.settings.refresh_on_read, ()
+            )
+            page = yield from self._states.read(address, request)
+            found += [
+                self._tuple(address, each)
+                for each in page
+                if not filter or _matches(self.serializer.unpack(each[1].metadata), filter)
+            ]
+            if len(page) < size:
+                break
+            before_id, before_order = None, page[-1][1].order
+        return found[:limit]
+
+
+def check_limit(limit: Any) -> None:
+    """Refuse a limit that is neither None nor a whole number of at least 0."""
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise ConfigError(f"limit must be a whole number of at least 0, or None for all, not {limit!r}")
+
+
+def _matches(metadata: Mapping[str, Any], filter: Mapping[str, Any]) -> bool:
+    return all(key in metadata and _equal(metadata[key], value) for key, value in filter.items())
+
+
+def _equal(stored: Any, wanted: Any) -> bool:
+    try:
+        return bool(stored == wanted)
+    except (TypeError, ValueError):  # arrays have no truth of their own
+        return False
+
+
+def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
+    try:
+        task, channel, value = write
+    except (TypeError, ValueError):
+        raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {write!r}") from None
+    task = task or task_id
+    if not isinstance(task, str) or not isinstance(channel, str):
+        raise ConfigError(f"writes[{number}]: task id and channel must be strings, not {task!r} and {channel!r}")
+    return task, channel, value
+
+
+def _task_and_channel(identity: str) -> tuple[str, str]:
+    task, _, channel = identity.partition(WITHIN)
+    return unescape(task), unescape(channel)

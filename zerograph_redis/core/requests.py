@@ -1,0 +1,359 @@
+"""What the core asks of a backend, as plain data.
+
+An operation asks with ``reply = yield from request``. Ids in requests are the users' own; each backend escapes them.
+Times are integers: ``ttl`` in milliseconds, points in time and ``max_age`` in microseconds of the store's own clock.
+Every request is atomic, and answering it twice leaves the store as answering it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from zerograph_redis.pieces.log import Latest, Span
+
+__all__ = (
+    "Cursor",
+    "DeleteThread",
+    "DescribeThreads",
+    "Expected",
+    "Fence",
+    "Fetched",
+    "FindNamespace",
+    "ForgetThread",
+    "FoundNamespace",
+    "GetCheckpoint",
+    "GetWrites",
+    "LeaseThread",
+    "Leased",
+    "ListCheckpoints",
+    "ListThreads",
+    "LogRange",
+    "Operation",
+    "Page",
+    "Placed",
+    "PruneThread",
+    "Pruned",
+    "PublishThread",
+    "PutCheckpoint",
+    "PutWrites",
+    "Request",
+    "ScanThread",
+    "StageThread",
+    "StoredCheckpoint",
+    "StoredWrite",
+    "ThreadFacts",
+    "ThreadRank",
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Request(Generic[T]):
+    """Ask with ``reply = yield from request``; the reply is a ``T``."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Generator[Request[T], T, T]:
+        """Yield the request itself, and return the backend's reply."""
+        reply: T = yield self
+        return reply
+
+
+Operation = Generator[Request[Any], Any, R]
+"""An operation that ends with an ``R``."""
+
+
+@dataclass(slots=True)
+class StoredWrite:
+    """A pending write as stored: who wrote what, opaque to backends, and its record."""
+
+    identity: str
+    record: bytes | None
+
+
+@dataclass(slots=True)
+class StoredCheckpoint:
+    """A checkpoint as stored; ``record`` is None if its bytes are gone although the thread names it.
+
+    ``order`` is what the index says, if it was looked at.
+    """
+
+    checkpoint_id: str
+    record: bytes | None
+    writes: list[StoredWrite]
+    order: str | None = None
+
+
+Fence = int | None
+"""The token of the lease that a write is made under. Without one it is refused while anyone holds the thread."""
+
+
+class Expected(NamedTuple):
+    """A put is refused unless the newest checkpoint of its namespace is this one, or none if None, or its own id."""
+
+    checkpoint_id: str | None
+
+
+@dataclass(slots=True)
+class Placed:
+    """Where a checkpoint came to stand: its order, the generation of the log, where the appended bytes begin."""
+
+    order: str
+    generation: str
+    base: int
+
+
+@dataclass(slots=True)
+class PutCheckpoint(Request["Placed | None"]):
+    """Store a record under the next order of its thread, or under its old order if the id is known; then retain.
+
+    The reply is None, and nothing was stored, if the segments refer to what the store does not have, or no longer wants
+    to build on: then the state must be sent whole.
+    """
+
+    thread: str
+    namespace: str
+    checkpoint_id: str
+    record: bytes
+    appended: bytes
+    """What to append to the log."""
+    needed: int
+    """How many bytes of the log the state is made of."""
+    basis: Latest | None
+    """The checkpoint of the namespace that the segments were taken from."""
+    ttl: int | None
+    keep_last: int | None
+    max_age: int | None
+    fence: Fence
+    expected: Expected | None
+
+
+@dataclass(slots=True)
+class PutWrites(Request[None]):
+    """Store writes beside a checkpoint, which may come later.
+
+    A write whose identity is known takes the place of the earlier one, or leaves it if *replace* is false.
+    """
+
+    thread: str
+    namespace: str
+    checkpoint_id: str
+    writes: Sequence[StoredWrite]
+    replace: bool
+    ttl: int | None
+    fence: Fence
+
+
+@dataclass(slots=True)
+class LogRange:
+    """Bytes of a log."""
+
+    generation: str
+    start: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class Fetched:
+    """Checkpoints, and of the log what their states need beyond what the reader has."""
+
+    checkpoints: list[StoredCheckpoint]
+    ranges: list[LogRange]
+
+
+@dataclass(slots=True)
+class GetCheckpoint(Request[Fetched]):
+    """One checkpoint with its writes: the named one, or the newest of the namespace; none if there is none."""
+
+    thread: str
+    namespace: str
+    checkpoint_id: str | None
+    refresh: bool
+    known: Sequence[Span]
+
+
+@dataclass(slots=True)
+class GetWrites(Request[list[StoredWrite]]):
+    """The pending writes of a checkpoint, in the order stored."""
+
+    thread: str
+    namespace: str
+    checkpoint_id: str
+    refresh: bool
+
+
+@dataclass(slots=True)
+class ListCheckpoints(Request[Fetched]):
+    """Checkpoints of a namespace, newest first: before a checkpoint (none if unknown), or before an order."""
+
+    thread: str
+    namespace: str
+    before: str | None
+    before_order: str | None
+    limit: int
+    refresh: bool
+    known: Sequence[Span]
+
+
+@dataclass(slots=True)
+class FoundNamespace:
+    """Where the id is, if ``namespace`` is not None; else where to look on, if ``cursor`` is not None."""
+
+    namespace: str | None
+    cursor: str | None
+
+
+@dataclass(slots=True)
+class FindNamespace(Request[FoundNamespace]):
+    """Look for a checkpoint id in some of the thread's namespaces, from *cursor* on."""
+
+    thread: str
+    checkpoint_id: str
+    cursor: str | None
+
+
+@dataclass(slots=True)
+class Pruned:
+    """How many checkpoints one slice removed; ``cursor`` is None after the last slice."""
+
+    removed: int
+    cursor: str | None
+
+
+@dataclass(slots=True)
+class PruneThread(Request[Pruned]):
+    """Drop all but the newest *keep* of every namespace, a bounded number; *call* tells a retry from a new slice."""
+
+    thread: str
+    keep: int
+    call: str
+    cursor: str | None
+    fence: Fence
+
+
+@dataclass(slots=True)
+class DeleteThread(Request[None]):
+    """Remove all that belongs to a thread, but for a lease that is held."""
+
+    thread: str
+    fence: Fence
+
+
+@dataclass(slots=True)
+class Leased:
+    """Who holds a thread after a `LeaseThread`: token, owner, and how long in ms. ``left`` is 0 if nobody does."""
+
+    token: int
+    attempt: str
+    owner: str
+    left: int
+
+
+@dataclass(slots=True)
+class LeaseThread(Request[Leased]):
+    """Take, renew or give back the lease of a thread. The reply says who holds it then.
+
+    A token is larger than every earlier one of its thread. *attempt* tells a retry from another worker's attempt.
+    """
+
+    thread: str
+    action: Literal["take", "renew", "release"]
+    token: Fence
+    attempt: str
+    owner: str
+    ttl: int
+
+
+@dataclass(slots=True)
+class ThreadRank:
+    """A thread's place in the list of threads: when it was last written, and its id."""
+
+    updated: int
+    thread: str
+
+
+@dataclass(slots=True)
+class ListThreads(Request[list[ThreadRank]]):
+    """Threads by last write, newest first, behind *before*. May name threads that are gone."""
+
+    before: ThreadRank | None
+    limit: int
+
+
+@dataclass(slots=True)
+class ThreadFacts:
+    """What a store knows of a thread. ``created`` and ``updated`` in µs, ``ttl`` the milliseconds left or None."""
+
+    created: int
+    updated: int
+    checkpoints: int
+    namespaces: int
+    bytes: int
+    ttl: int | None
+
+
+@dataclass(slots=True)
+class DescribeThreads(Request["list[ThreadFacts | None]"]):
+    """The facts of each thread, None for one that is gone."""
+
+    threads: Sequence[str]
+
+
+@dataclass(slots=True)
+class ForgetThread(Request[None]):
+    """Take a thread that is gone out of the list of threads."""
+
+    thread: str
+
+
+Cursor = tuple[str, str]
+"""What is being scanned, and where."""
+
+
+@dataclass(slots=True)
+class Page:
+    """Some of a thread's stored bytes, to be staged elsewhere; ``cursor`` is None on the last page.
+
+    A page has rows ``(namespace, checkpoint)`` or ranges of a log, whose generation is its slot here. A row without a
+    record carries writes alone. ``logs`` tells which logs there are: pages belong together only while it stays the same.
+    """
+
+    rows: list[tuple[str, StoredCheckpoint]]
+    ranges: list[LogRange]
+    logs: str
+    cursor: Cursor | None
+
+
+@dataclass(slots=True)
+class ScanThread(Request[Page]):
+    """Read a page of a thread's records, writes and logs. What stays stored during a scan is read at least once."""
+
+    thread: str
+    cursor: Cursor | None
+
+
+@dataclass(slots=True)
+class StageThread(Request[None]):
+    """Keep a page for a thread to be published later; nobody sees it. It goes by itself if that never comes."""
+
+    thread: str
+    token: str
+    page: Page
+
+
+@dataclass(slots=True)
+class PublishThread(Request["bool | None"]):
+    """Make staged rows the thread. Replies whether all of them were there, or None if the thread was not empty."""
+
+    thread: str
+    token: str
+    logs: str
+    checkpoints: int
+    """How many must have been staged."""
+    log_bytes: int
+    """How many bytes of logs must have been staged."""
+    ttl: int | None
+    fence: Fence

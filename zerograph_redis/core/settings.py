@@ -1,0 +1,198 @@
+"""What a saver was told, and what a config says: both checked once, here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypedDict
+from uuid import UUID
+
+from zerograph_redis.core.requests import Expected
+from zerograph_redis.errors import ConfigError
+from zerograph_redis.pieces.compression import Compression
+from zerograph_redis.serde import MsgpackSerializer, Serializer
+
+__all__ = ("Address", "CommonOptions", "Options", "Settings", "lease_of", "read_config", "read_id", "read_token")
+
+DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config that names none
+
+_UNSET: Any = object()
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options of every saver, all by name."""
+
+    ttl: float | timedelta | None
+    """Seconds, or a timedelta, after which a thread that nobody writes is gone, whole. Default: None, never."""
+    refresh_on_read: bool
+    """Whether reading a thread begins its ttl anew. Default: True."""
+    max_age: float | timedelta | None
+    """Seconds, or a timedelta: checkpoints older than this go with the next put, but for the newest. Default: None."""
+    serializer: Serializer | None
+    """How values become msgpack bytes. Default: a `MsgpackSerializer` without registered types."""
+    compression: Literal["zstd"] | None
+    """Whether what a put adds to the log is compressed; needs the extra ``zstd``. Default: None."""
+    compression_level: int
+    """1 (fast) to 22 (small). Default: 3."""
+    require_lease: bool
+    """Whether a write without a lease is refused. Default: False."""
+
+
+class Options(CommonOptions, total=False):
+    """Options of a saver with `keep_last`."""
+
+    keep_last: int | None
+    """How many checkpoints a put leaves in its namespace. Default: None, all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settings:
+    """The options of a saver, checked: ``ttl`` in ms, ``max_age`` in µs, None for never. Each saver has its own."""
+
+    ttl: int | None
+    refresh_on_read: bool
+    keep_last: int | None
+    max_age: int | None
+    serializer: Serializer
+    compression: Compression | None
+    require_lease: bool
+
+    @classmethod
+    def check(
+        cls,
+        *,
+        ttl: float | timedelta | None = None,
+        refresh_on_read: bool = True,
+        keep_last: int | None = None,
+        max_age: float | timedelta | None = None,
+        serializer: Serializer | None = None,
+        compression: Literal["zstd"] | None = None,
+        compression_level: int = 3,
+        require_lease: bool = False,
+    ) -> Settings:
+        """Check `Options`; ValueError for one that makes no sense, TypeError for one that does not exist."""
+        for name, value in (("refresh_on_read", refresh_on_read), ("require_lease", require_lease)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be True or False, not {value!r}")
+        if keep_last is not None and (type(keep_last) is not int or keep_last < 1):
+            raise ValueError(f"keep_last must be a whole number of at least 1, or None to keep all, not {keep_last!r}")
+        if serializer is not None and not (hasattr(serializer, "pack") and hasattr(serializer, "unpack")):
+            raise ValueError(f"serializer must have pack and unpack, as MsgpackSerializer has, not {serializer!r}")
+        age = _milliseconds("max_age", max_age)
+        return cls(
+            _milliseconds("ttl", ttl),
+            refresh_on_read,
+            keep_last,
+            None if age is None else age * 1000,
+            serializer or MsgpackSerializer(),
+            None if compression is None else Compression(compression, compression_level),
+            require_lease,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a config points at; ``ttl`` in ms is the config's own, or the saver's."""
+
+    thread: str
+    namespace: str
+    checkpoint_id: str | None
+    ttl: int | None
+    token: int | None = None
+    expected: Expected | None = None
+
+    def config(self, checkpoint_id: str) -> dict[str, Any]:
+        """A config for a checkpoint at this address."""
+        return {
+            "configurable": {
+                "thread_id": self.thread,
+                "checkpoint_ns": self.namespace,
+                "checkpoint_id": checkpoint_id,
+            }
+        }
+
+
+def read_config(config: Any, settings: Settings) -> Address:
+    """Find thread, namespace, checkpoint id and ttl in *config*; ConfigError for what cannot be one."""
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"a config is a dict with a 'configurable' dict inside, not {config!r}")
+    configurable = config.get("configurable", {})
+    if not isinstance(configurable, Mapping):
+        raise ConfigError(f"config['configurable'] must be a dict, not {configurable!r}")
+    ttl = configurable.get("ttl", _UNSET)
+    if ttl is not _UNSET:
+        try:
+            ttl = _milliseconds("config['configurable']['ttl']", ttl)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    return Address(
+        read_id("config['configurable']['thread_id']", configurable.get("thread_id", DEFAULT_THREAD)),
+        _namespace(configurable.get("checkpoint_ns")),
+        _checkpoint_id(configurable.get("checkpoint_id")),
+        settings.ttl if ttl is _UNSET else ttl,
+        read_token(configurable.get("lease_token")),
+        _expected(configurable),
+    )
+
+
+def read_id(what: str, value: Any) -> str:
+    """Return the id that *value* spells: a non-empty str; ints and UUIDs, which many pass, mean their text."""
+    if type(value) is str and value:
+        return value
+    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    if isinstance(value, str) and value:
+        return str.__str__(value)
+    raise ConfigError(f"{what} must be a non-empty string, not {value!r}")
+
+
+def _namespace(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    return read_id("config['configurable']['checkpoint_ns']", value)
+
+
+def _checkpoint_id(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    return read_id("config['configurable']['checkpoint_id']", value)
+
+
+def lease_of(thread: Any, ttl: Any) -> tuple[str, int]:
+    """Check the arguments of a lease: its thread, and how long it is held in ms."""
+    milliseconds = _milliseconds("ttl", ttl)
+    if milliseconds is None:
+        raise ValueError("ttl must be seconds or a timedelta: a lease without an end would outlive its worker")
+    return read_id("thread_id", thread), milliseconds
+
+
+def read_token(value: Any) -> int | None:
+    """Return the token of a lease that *value* is, or None."""
+    if value is not None and type(value) is not int:
+        raise ConfigError(f"lease_token must be the token of a lease, not {value!r}")
+    return value
+
+
+def _expected(configurable: Mapping[str, Any]) -> Expected | None:
+    if "expect_checkpoint_id" not in configurable:
+        return None
+    value = configurable["expect_checkpoint_id"]
+    return Expected(None if value is None else read_id("config['configurable']['expect_checkpoint_id']", value))
+
+
+def _milliseconds(what: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{what} must be seconds, a timedelta, or None for never, not {value!r}")
+    milliseconds = int(value * 1000)
+    if not 1 <= milliseconds <= _LONGEST:
+        raise ValueError(f"{what} must be from a millisecond to a hundred years, not {value!r} seconds")
+    return milliseconds
+
+
+_LONGEST = 100 * 366 * 24 * 3600 * 1000

@@ -1,0 +1,163 @@
+"""The operations over whole threads: list them, copy one, look in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from zerograph.checkpoint import CheckpointTuple
+
+from zerograph_redis.errors import BackendUnavailableError, ConfigError
+from zerograph_redis.threads import ThreadInfo
+
+from .leasing import fence
+from .operations import CheckpointOperations, check_limit
+from .records import lost
+from .requests import (
+    DescribeThreads,
+    ForgetThread,
+    ListThreads,
+    Operation,
+    PublishThread,
+    ScanThread,
+    StageThread,
+    ThreadFacts,
+    ThreadRank,
+)
+from .settings import read_id
+
+__all__ = ("ThreadOperations",)
+
+PAGE = 100
+_TRIES = 5  # to copy a thread whose log is left for a new one meanwhile
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ThreadOperations(CheckpointOperations):
+    """All operations of a saver."""
+
+    def get_by_id(self, checkpoint_id: Any, thread: Any) -> Operation[CheckpointTuple | None]:
+        """Read a checkpoint by its id alone: in one thread, or in all of them."""
+        if thread is not None:
+            return (yield from self.get_in_thread(thread, checkpoint_id))
+        before = None
+        while True:
+            ranks = yield from ListThreads(before, PAGE)
+            for rank in ranks:
+                found = yield from self.get_in_thread(rank.thread, checkpoint_id)
+                if found is not None:
+                    return found
+            if len(ranks) < PAGE:
+                return None
+            before = ranks[-1]
+
+    def list_threads(self, limit: int | None, before: Any) -> Operation[list[ThreadInfo]]:
+        """Describe threads, newest activity first, a page at a time."""
+        check_limit(limit)
+        rank = None
+        if before is not None:
+            rank = yield from self._rank(before)
+            if rank is None:
+                return []
+        found: list[ThreadInfo] = []
+        while limit is None or len(found) < limit:
+            size = PAGE if limit is None else min(PAGE, limit - len(found))
+            ranks = yield from ListThreads(rank, size)
+            all_facts = yield from DescribeThreads([each.thread for each in ranks])
+            page = []
+            for each, facts in zip(ranks, all_facts, strict=True):
+                if facts is None:
+                    yield from ForgetThread(each.thread)
+                else:
+                    page.append(_info(each.thread, facts))
+            # On a cluster the list lags behind the threads a little.
+            found += sorted(page, key=lambda info: info.updated, reverse=True)
+            if len(ranks) < size:
+                break
+            rank = ranks[-1]
+        return found
+
+    def copy_thread(self, source: Any, target: Any) -> Operation[int]:
+        """Copy a thread's stored bytes page by page out of sight, and make the whole visible at once."""
+        source, target = read_id("source", source), read_id("target", target)
+        if (yield from DescribeThreads([target])) != [None]:
+            raise _occupied(target)
+        for _ in range(_TRIES):
+            copy = _Copy(uuid4().hex)
+            if not (yield from self._stage(source, target, copy)):
+                continue
+            if copy.logs is None:
+                return 0
+            published = yield from PublishThread(
+                target,
+                copy.token,
+                copy.logs,
+                len(copy.checkpoints),
+                sum(copy.log_ends.values()),
+                self.settings.ttl,
+                fence(target, None, self.settings),
+            )
+            if published is None:
+                raise _occupied(target)
+            if published:
+                return len(copy.checkpoints)
+        raise BackendUnavailableError(f"thread {source!r} cannot be copied now: it changes faster than it is read")
+
+    def _stage(self, source: str, target: str, copy: _Copy) -> Operation[bool]:
+        """Stage all of a thread. Returns False if a log went meanwhile."""
+        cursor, logs = None, None
+        while True:
+            page = yield from ScanThread(source, cursor)
+            if logs is None:
+                logs = page.logs
+            elif page.logs != logs:
+                return False
+            for namespace, row in page.rows:
+                if row.record is not None:
+                    copy.checkpoints.add((namespace, row.checkpoint_id))
+                elif not row.writes or any(write.record is None for write in row.writes):
+                    raise lost(f"checkpoint {row.checkpoint_id!r} of thread {source!r}, namespace {namespace!r},")
+            for each in page.ranges:
+                end = each.start + len(each.data)
+                copy.log_ends[each.generation] = max(copy.log_ends.get(each.generation, 0), end)
+            if page.rows or page.ranges:
+                copy.logs = logs
+                yield from StageThread(target, copy.token, page)
+            if page.cursor is None:
+                return True
+            cursor = page.cursor
+
+    def _rank(self, before: Any) -> Operation[ThreadRank | None]:
+        if isinstance(before, ThreadInfo):
+            return ThreadRank((before.updated - _EPOCH) // timedelta(microseconds=1), before.thread_id)
+        thread = read_id("before", before)
+        facts = (yield from DescribeThreads([thread]))[0]
+        return None if facts is None else ThreadRank(facts.updated, thread)
+
+
+@dataclass(slots=True)
+class _Copy:
+    """What was staged of a thread."""
+
+    token: str
+    logs: str | None = None
+    checkpoints: set[tuple[str, str]] = field(default_factory=set)
+    log_ends: dict[str, int] = field(default_factory=dict)
+
+
+def _occupied(target: str) -> ConfigError:
+    return ConfigError(f"thread {target!r} is not empty, and a copy would mix two threads: delete it or name another")
+
+
+def _info(thread: str, facts: ThreadFacts) -> ThreadInfo:
+    return ThreadInfo(
+        thread,
+        _EPOCH + timedelta(microseconds=facts.created),
+        _EPOCH + timedelta(microseconds=facts.updated),
+        facts.checkpoints,
+        facts.namespaces,
+        facts.bytes,
+        None if facts.ttl is None else facts.ttl / 1000,
+    )
