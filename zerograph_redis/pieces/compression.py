@@ -1,0 +1,71 @@
+"""Compression of what is appended to a log, piece by piece."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Literal
+
+from zerograph_redis.errors import SerializationError
+
+from .segments import Segment
+
+__all__ = ("Compression", "unpack")
+
+_SMALLEST = 128  # bytes: less gains nothing
+_MOST = 64 * 1024 * 1024  # bytes that a piece may unpack to; a larger one stays as it is
+
+
+class Compression:
+    """Packs pieces with zstd."""
+
+    def __init__(self, codec: Literal["zstd"], level: int) -> None:
+        """Compress at *level*, 1 to 22.
+
+        Raises:
+            ValueError: The codec or the level is unknown.
+            ImportError: The extra is not installed.
+        """
+        if codec != "zstd":
+            raise ValueError(f"compression must be 'zstd' or None, not {codec!r}")
+        if type(level) is not int or not 1 <= level <= 22:
+            raise ValueError(f"compression_level must be from 1 to 22, not {level!r}")
+        _zstandard()
+        self._level = level
+
+    def pack(self, data: bytes | memoryview) -> bytes | None:
+        """Return *data* compressed, or None if that gains nothing."""
+        if not _SMALLEST <= len(data) <= _MOST:
+            return None
+        # A compressor is not for several threads at once; making one is cheap.
+        packed = _zstandard().ZstdCompressor(level=self._level).compress(data)
+        return packed if len(packed) < 0.9 * len(data) else None
+
+
+def unpack(data: bytes, segment: Segment) -> bytes:
+    """Return the bytes of a segment of a compressed piece.
+
+    Raises:
+        SerializationError: The extra is not installed.
+        ValueError: The piece is damaged, or would unpack to more than the segment says.
+    """
+    try:
+        zstandard = _zstandard()
+    except ImportError as error:
+        raise SerializationError(f"the state is compressed: {error}") from error
+    try:
+        if not segment.skip + segment.length <= segment.whole <= _MOST:
+            raise ValueError("a segment is longer than its piece")
+        if zstandard.frame_content_size(data) != segment.whole:
+            raise ValueError("a compressed piece has not the size that its record says")
+        whole: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=segment.whole)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a compressed piece is damaged: {error}") from error
+    return whole[segment.skip : segment.skip + segment.length]
+
+
+def _zstandard() -> ModuleType:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise ImportError("compressed states need an extra: pip install 'zerograph-redis[zstd]'") from error
+    return zstandard
