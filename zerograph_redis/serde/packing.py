@@ -1,0 +1,174 @@
+"""MessagePack packers, nested by depth and kept per thread."""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import re
+import threading
+from typing import Any, Final
+
+from zerograph_redis.serde import arrays
+from zerograph_redis.serde.table import Encoders, RefusedError
+from zerograph_redis.serde.wire import msgpack
+
+__all__ = ("MAX_DEPTH", "NATIVE", "Boxed", "ThreadPackers")
+
+MAX_DEPTH: Final = 100
+"""How deep types of extension codes may nest. Every level costs C stack, when packing and when unpacking."""
+
+_MAX_LEVELS: Final = 10_000  # of dicts and lists, over all depths: these cost C stack too
+_FREE_DEPTH: Final = 8  # so shallow that no allowed levels of dicts and lists can exhaust the stack
+_KEPT_BYTES: Final = 1 << 20  # a packer keeps the largest buffer that it needed
+
+# Types that msgpack packs by itself even with strict_types, as something else or as a code that is not the user's.
+NATIVE: Final[frozenset[type]] = frozenset(
+    {bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp, getattr(builtins, "frozendict", bytearray)}
+)
+_PLAIN: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, bytes, type(None)})
+
+
+class Boxed:
+    """Stands for a bytearray while packing: msgpack would write that as bytes."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytearray) -> None:
+        self.content = content
+
+
+# How msgpack begins a bin and an ext. A bytearray is a bin, the other native types are one or the other.
+_NATIVE_CODES: Final = tuple(bytes([code]) for code in (*range(0xC4, 0xCA), *range(0xD4, 0xD9)))
+_NATIVE_CODE: Final = re.compile(b"[\xc4-\xc9\xd4-\xd8]")
+_SHORT: Final = 192  # bytes that one search looks through faster than one for each code
+
+
+def _may_have_native(data: bytes) -> bool:
+    """Tell if packed bytes could hold a native type: never wrong about a no, which plain text and numbers mostly get."""
+    if len(data) < _SHORT:
+        return _NATIVE_CODE.search(data) is not None
+    for code in _NATIVE_CODES:  # noqa: SIM110 - for every value of every put: a generator costs more than it looks at
+        if code in data:
+            return True
+    return False
+
+
+def _has_native(value: Any) -> bool:
+    """Tell if a value that was packed, and so has no cycle, has a type that msgpack does not pack exactly.
+
+    ``gc.get_referents`` gives the members of a whole level of dicts and lists at the speed of C.
+    """
+    level = [value]
+    while level:
+        kinds = set(map(type, level))
+        if not kinds <= _PLAIN:
+            if not kinds.isdisjoint(NATIVE):
+                return True
+            level = [item for item in level if type(item) is dict or type(item) is list]
+        level = gc.get_referents(*level)
+    return False
+
+
+def _box(value: Any) -> Any:
+    """Return *value* with every bytearray in its dicts and lists boxed."""
+    result = [value]
+    todo: list[tuple[Any, Any, Any]] = [(result, 0, value)]
+    while todo:
+        holder, slot, item = todo.pop()
+        kind = type(item)
+        if kind is bytearray:
+            holder[slot] = Boxed(item)
+        elif kind is list:
+            holder[slot] = copy = item.copy()
+            todo += [(copy, index, member) for index, member in enumerate(item)]
+        elif kind is dict:
+            holder[slot] = mapping = item.copy()
+            todo += [(mapping, key, member) for key, member in item.items()]
+            todo += [(None, None, key) for key in item if type(key) in NATIVE]
+        elif kind in NATIVE:
+            msg = f"a {kind.__name__} cannot be stored"
+            raise RefusedError(msg)
+    return result[0]
+
+
+def _levels(value: Any) -> int:
+    """Return how deep dicts and lists nest in *value*, at most one more than what is allowed."""
+    level = [item for item in (value,) if type(item) in (dict, list)]
+    levels = 0
+    while level and levels <= _MAX_LEVELS:
+        levels += 1
+        unique = {id(item): item for item in gc.get_referents(*level) if type(item) is dict or type(item) is list}
+        level = list(unique.values())
+    return levels
+
+
+class ThreadPackers(threading.local):
+    """The packers of each thread, because a packer cannot be entered again while it packs."""
+
+    def __init__(self, encoders: Encoders) -> None:
+        """Make those of the current thread; ``threading.local`` calls this once in each."""
+        self.strict = PackerStack(encoders, None)
+        self.lenient = PackerStack(encoders, "surrogatepass")
+
+
+class PackerStack:
+    """One packer per depth."""
+
+    __slots__ = ("_depth", "_encoders", "_levels", "_packers", "_unicode_errors")
+
+    def __init__(self, encoders: Encoders, unicode_errors: str | None) -> None:
+        """Make an empty stack.
+
+        Args:
+            encoders: How every type is written.
+            unicode_errors: What to do about a lone surrogate, as for ``str.encode``; None refuses it, and is fastest.
+        """
+        self._encoders = encoders
+        self._unicode_errors = unicode_errors
+        self._packers: list[Any] = []
+        self._depth = 0
+        self._levels = 0
+
+    def pack(self, value: Any) -> bytes:
+        """Return *value* as bytes; may be called again from within, through an encoder."""
+        depth = self._depth
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        levels = 0
+        if depth > _FREE_DEPTH:
+            levels = _levels(value)
+            if self._levels + levels > _MAX_LEVELS:
+                raise RecursionError
+        packers = self._packers
+        if depth == len(packers):
+            packers.append(self._packer(depth))
+        self._depth = depth + 1
+        self._levels += levels
+        try:
+            data: bytes = packers[depth].pack(value)
+            # Only a look at every value tells a bytearray from bytes; it takes about as long as packing does.
+            if _may_have_native(data) and _has_native(value):
+                data = packers[depth].pack(_box(value))
+            if len(data) > _KEPT_BYTES:
+                del packers[depth:]
+        except BaseException:
+            del packers[depth:]  # what it had written so far is still in there
+            raise
+        finally:
+            self._depth = depth
+            self._levels -= levels
+        return data
+
+    def _packer(self, depth: int) -> Any:
+        # The first buffer of msgpack is 256 KiB, too much for every depth of every thread.
+        size = {"buf_size": 1024} if depth else {}
+        return msgpack.Packer(strict_types=True, default=self._extension, unicode_errors=self._unicode_errors, **size)
+
+    def _extension(self, value: Any) -> Any:
+        kind = type(value)
+        entry = self._encoders.get(kind) or arrays.entry(kind)
+        if entry is None:
+            msg = f"{kind.__qualname__} is not registered"
+            raise RefusedError(msg)
+        code, encode = entry
+        return msgpack.ExtType(code, self.pack(encode(value)))

@@ -1,0 +1,165 @@
+"""Times, identifiers, paths, addresses and patterns of the standard library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any, Final
+from uuid import UUID, SafeUUID
+from zoneinfo import ZoneInfo
+
+from zerograph_redis.serde import codes
+from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
+
+__all__ = ("DECODERS", "ENCODERS")
+
+# A zone's key becomes a file name.
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,7}")
+_ZONE_LENGTH: Final = 100
+
+# re.DEBUG is not among them: it prints whenever the pattern is compiled.
+_FLAGS: Final = int(re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE)
+
+
+def _datetime_parts(value: datetime) -> list[Any]:
+    v = value
+    return [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, v.tzinfo]
+
+
+def _datetime(stored: Any) -> datetime:
+    *parts, fold, zone = want(list, stored)
+    year, month, day, hour, minute, second, microsecond = parts
+    return datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
+
+
+def _time(stored: Any) -> time:
+    hour, minute, second, microsecond, fold, zone = want(list, stored)
+    return time(hour, minute, second, microsecond, zone, fold=fold)
+
+
+def _date(stored: Any) -> date:
+    year, month, day = want(list, stored)
+    return date(year, month, day)
+
+
+def _timedelta(stored: Any) -> timedelta:
+    days, seconds, microseconds = (want(int, part) for part in want(list, stored))
+    return timedelta(days, seconds, microseconds)
+
+
+def _timezone_parts(value: timezone) -> list[Any] | None:
+    if value is UTC:
+        return None
+    offset = value.utcoffset(None)
+    parts: list[Any] = [offset.days, offset.seconds, offset.microseconds]
+    # A name that only spells the offset is not stored: the offset gives it again.
+    name = value.tzname(None)
+    return parts if offset and name == timezone(offset).tzname(None) else [*parts, name]
+
+
+def _timezone(stored: Any) -> timezone:
+    if stored is None:
+        return UTC
+    days, seconds, microseconds, *name = want(list, stored)
+    return timezone(_timedelta([days, seconds, microseconds]), *name)
+
+
+def _is_zone(key: Any) -> bool:
+    return type(key) is str and len(key) <= _ZONE_LENGTH and _ZONE.fullmatch(key) is not None
+
+
+def _zone_key(value: ZoneInfo) -> str:
+    if not _is_zone(value.key):
+        msg = f"a zone is stored by its key, and {value.key!r} is none of the tz database"
+        raise RefusedError(msg)
+    return value.key
+
+
+def _zone(stored: Any) -> ZoneInfo:
+    if not _is_zone(stored):
+        msg = "not the key of a zone"
+        raise ValueError(msg)
+    return ZoneInfo(stored)
+
+
+def _uuid_parts(value: UUID) -> Any:
+    return value.bytes if value.is_safe is SafeUUID.unknown else [value.bytes, value.is_safe.value]
+
+
+def _uuid(stored: Any) -> UUID:
+    content, safe = (stored, None) if type(stored) is bytes else want(list, stored)
+    return UUID(bytes=want(bytes, content), is_safe=SafeUUID(safe))
+
+
+def _path_text(value: PurePath) -> str:
+    text = str(value)
+    if type(value)(text).parts != value.parts:
+        msg = f"the path is not what its text, {text!r}, stands for"
+        raise RefusedError(msg)
+    return text
+
+
+def _pattern_parts(value: re.Pattern[Any]) -> list[Any]:
+    if value.flags & ~_FLAGS:
+        msg = f"a pattern with {re.RegexFlag(value.flags & ~_FLAGS)!r} cannot be stored"
+        raise RefusedError(msg)
+    if type(value.pattern) not in (str, bytes):
+        msg = f"a pattern of {type(value.pattern).__name__} cannot be stored"
+        raise RefusedError(msg)
+    return [value.pattern, value.flags]
+
+
+def _pattern(stored: Any) -> re.Pattern[Any]:
+    pattern, flags = want(list, stored)
+    if type(pattern) not in (str, bytes) or want(int, flags) & ~_FLAGS:
+        msg = "not a pattern"
+        raise ValueError(msg)
+    return re.compile(pattern, flags)
+
+
+def _from_text(kind: Callable[[str], Any]) -> Callable[[Any], Any]:
+    return lambda stored: kind(want(str, stored))
+
+
+_PATHS: Final[dict[type, int]] = {
+    PurePosixPath: codes.PURE_POSIX_PATH,
+    PureWindowsPath: codes.PURE_WINDOWS_PATH,
+    PosixPath: codes.POSIX_PATH,
+    WindowsPath: codes.WINDOWS_PATH,
+}
+_ADDRESSES: Final[dict[type, int]] = {
+    IPv4Address: codes.IPV4_ADDRESS,
+    IPv6Address: codes.IPV6_ADDRESS,
+    IPv4Network: codes.IPV4_NETWORK,
+    IPv6Network: codes.IPV6_NETWORK,
+    IPv4Interface: codes.IPV4_INTERFACE,
+    IPv6Interface: codes.IPV6_INTERFACE,
+}
+
+ENCODERS: Final[Encoders] = {
+    datetime: (codes.DATETIME, _datetime_parts),
+    date: (codes.DATE, lambda v: [v.year, v.month, v.day]),
+    time: (codes.TIME, lambda v: [v.hour, v.minute, v.second, v.microsecond, v.fold, v.tzinfo]),
+    timedelta: (codes.TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds]),
+    timezone: (codes.TIMEZONE, _timezone_parts),
+    ZoneInfo: (codes.ZONEINFO, _zone_key),
+    UUID: (codes.UUID, _uuid_parts),
+    re.Pattern: (codes.PATTERN, _pattern_parts),
+    **{kind: (code, _path_text) for kind, code in _PATHS.items()},
+    **{kind: (code, str) for kind, code in _ADDRESSES.items()},
+}
+
+DECODERS: Final[Decoders] = {
+    codes.DATETIME: _datetime,
+    codes.DATE: _date,
+    codes.TIME: _time,
+    codes.TIMEDELTA: _timedelta,
+    codes.TIMEZONE: _timezone,
+    codes.ZONEINFO: _zone,
+    codes.UUID: _uuid,
+    codes.PATTERN: _pattern,
+    **{code: _from_text(kind) for kind, code in (_PATHS | _ADDRESSES).items()},
+}

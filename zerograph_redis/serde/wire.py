@@ -1,0 +1,11 @@
+"""msgpack, which has no types of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgpack as _msgpack
+
+__all__ = ("msgpack",)
+
+msgpack: Final[Any] = _msgpack
