@@ -1,0 +1,362 @@
+"""How each request is said to Redis, and its reply read: pure functions, one binding a request.
+
+What a script does, its KEYS and its ARGV stand at the head of its file in ``lua/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from zerograph_redis.core.records import VERSION
+from zerograph_redis.core.requests import (
+    Cursor,
+    DeleteThread,
+    Fetched,
+    FindNamespace,
+    ForgetThread,
+    FoundNamespace,
+    GetCheckpoint,
+    GetWrites,
+    Leased,
+    LeaseThread,
+    ListCheckpoints,
+    LogRange,
+    Page,
+    Placed,
+    Pruned,
+    PruneThread,
+    PublishThread,
+    PutCheckpoint,
+    PutWrites,
+    Request,
+    ScanThread,
+    StageThread,
+    StoredCheckpoint,
+    StoredWrite,
+)
+from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.ids import SEPARATOR, escape, unescape
+from zerograph_redis.pieces.log import Span
+
+from .keys import Keyspace
+from .ranking import FRESH, RankThread, UnrankThread
+from .scripts import Script
+
+__all__ = ("BINDINGS", "Binding", "Call")
+
+STAGED_FOR = 600_000  # ms that a page of an unfinished copy waits for the next
+
+
+class Call(NamedTuple):
+    """One run of a script."""
+
+    keys: Sequence[bytes]
+    arguments: Sequence[bytes | str | int]
+
+
+class Binding(NamedTuple):
+    """A script, the call that a request makes, and the reading of its reply."""
+
+    script: Script
+    call: Callable[[Any, Keyspace], Call]
+    parse: Callable[[Any, Any], Any]
+
+
+def _id(name: str) -> bytes:
+    return escape(name).encode()
+
+
+def _text(number: int | None) -> str | int:
+    return "" if number is None else number
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001 - a pure conversion
+    return "1" if value else ""
+
+
+def _nothing(reply: Any, request: Any) -> None:
+    return None
+
+
+_NO_BASIS = ("",) * 4
+
+
+def _put_checkpoint(request: PutCheckpoint, keyspace: Keyspace) -> Call:
+    basis = request.basis
+    return Call(
+        keyspace.of(request.thread),
+        (
+            _id(request.thread),
+            _id(request.namespace),
+            _id(request.checkpoint_id),
+            _text(request.ttl),
+            _text(request.keep_last),
+            _text(request.max_age),
+            VERSION,
+            request.record,
+            request.appended,
+            request.needed,
+            *(
+                _NO_BASIS
+                if basis is None
+                else (basis.generation, basis.order, _id(basis.checkpoint_id), basis.appended)
+            ),
+            _text(request.fence),
+            b"" if request.expected is None else b"=" + _id(request.expected.checkpoint_id or ""),
+        ),
+    )
+
+
+def _put_writes(request: PutWrites, keyspace: Keyspace) -> Call:
+    arguments: list[bytes | str | int] = [
+        _id(request.thread),
+        _id(request.namespace),
+        _id(request.checkpoint_id),
+        _text(request.ttl),
+        "replace" if request.replace else "keep",
+        _text(request.fence),
+    ]
+    for write in request.writes:
+        arguments += (write.identity.encode(), write.record or b"")
+    return Call(keyspace.of(request.thread), arguments)
+
+
+def _get_checkpoint(request: GetCheckpoint, keyspace: Keyspace) -> Call:
+    return Call(
+        keyspace.of(request.thread),
+        (
+            _id(request.thread),
+            _id(request.namespace),
+            _id(request.checkpoint_id or ""),
+            _flag(request.refresh),
+            _spans(request.known),
+        ),
+    )
+
+
+def _get_writes(request: GetWrites, keyspace: Keyspace) -> Call:
+    return Call(
+        keyspace.of(request.thread),
+        (_id(request.thread), _id(request.namespace), _id(request.checkpoint_id), _flag(request.refresh)),
+    )
+
+
+def _list_checkpoints(request: ListCheckpoints, keyspace: Keyspace) -> Call:
+    return Call(
+        keyspace.of(request.thread),
+        (
+            _id(request.thread),
+            _id(request.namespace),
+            _id(request.before or ""),
+            request.before_order or "",
+            request.limit,
+            _flag(request.refresh),
+            _spans(request.known),
+        ),
+    )
+
+
+def _find_namespace(request: FindNamespace, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), (_id(request.checkpoint_id), request.cursor or "-"))
+
+
+def _prune_thread(request: PruneThread, keyspace: Keyspace) -> Call:
+    return Call(
+        keyspace.of(request.thread),
+        (_id(request.thread), request.keep, request.call, request.cursor or "-", _text(request.fence)),
+    )
+
+
+def _delete_thread(request: DeleteThread, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), (_id(request.thread), _text(request.fence)))
+
+
+def _forget_thread(request: ForgetThread, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), (_id(request.thread),))
+
+
+def _lease_thread(request: LeaseThread, keyspace: Keyspace) -> Call:
+    return Call(
+        keyspace.of(request.thread),
+        (
+            _id(request.thread),
+            request.action,
+            _text(request.token),
+            request.attempt,
+            _id(request.owner),
+            request.ttl,
+        ),
+    )
+
+
+def _spans(known: Sequence[Span]) -> str:
+    return ",".join(f"{generation}:{start}-{stop}" for generation, start, stop in known)
+
+
+def _rank_thread(request: RankThread, keyspace: Keyspace) -> Call:
+    return Call((keyspace.list_of(request.thread),), (_id(request.thread),))
+
+
+def _unrank_thread(request: UnrankThread, keyspace: Keyspace) -> Call:
+    return Call((keyspace.list_of(request.thread),), (_id(request.thread), int(2 * FRESH * 1_000_000)))
+
+
+def _scan_thread(request: ScanThread, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), request.cursor or _FIRST)
+
+
+def _stage_thread(request: StageThread, keyspace: Keyspace) -> Call:
+    rows, ranges = request.page.rows, request.page.ranges
+    arguments: list[bytes | str | int] = ["", STAGED_FOR]
+    # A page holds writes, or checkpoints, or a piece of a log.
+    if ranges:
+        arguments[0] = f"log:{ranges[0].generation}"
+        for each in ranges:
+            arguments += (each.start, each.data)
+    else:
+        arguments[0] = "writes" if rows[0][1].record is None else "checkpoints"
+    for namespace, stored in rows:
+        arguments += (_id(namespace), _id(stored.checkpoint_id))
+        if stored.record is not None:
+            arguments.append(stored.record)
+        else:
+            arguments.append(_manifest(stored.writes))
+            arguments += [write.record or b"" for write in stored.writes]
+    return Call(keyspace.staged(request.thread, request.token), arguments)
+
+
+def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
+    keys = keyspace.of(request.thread)
+    current, _, _ = request.logs.partition(" ")
+    return Call(
+        keys + keyspace.staged(request.thread, request.token),
+        (
+            _id(request.thread),
+            _text(request.ttl),
+            request.token,
+            len(keys) + 1,
+            current[:1],
+            current[1:],
+            _text(request.fence),
+            request.checkpoints,
+            request.log_bytes,
+        ),
+    )
+
+
+def _parse_stored(thread: str, reply: Any) -> StoredCheckpoint:
+    checkpoint_id, record, manifest, records, *order = reply
+    checkpoint_id = unescape(checkpoint_id.decode())
+    writes = _parse_writes(thread, checkpoint_id, manifest, records)
+    return StoredCheckpoint(checkpoint_id, record, writes, order[0].decode() if order and order[0] else None)
+
+
+def _parse_fetched(thread: str, rows: Sequence[Any], ranges: Sequence[bytes]) -> Fetched:
+    found = zip(ranges[::3], ranges[1::3], ranges[2::3], strict=True)
+    return Fetched(
+        [_parse_stored(thread, row) for row in rows],
+        [LogRange(generation.decode(), int(start), data) for generation, start, data in found],
+    )
+
+
+def _parse_writes(
+    thread: str, checkpoint_id: str, manifest: bytes | None, records: Sequence[bytes | None]
+) -> list[StoredWrite]:
+    if manifest is None:
+        return []
+    header, *identities, _ = manifest.decode("utf-8", "replace").split(SEPARATOR)
+    if header.split(":")[:2] != ["1", str(len(identities))]:
+        raise CorruptCheckpointError(
+            f"the list of the pending writes of checkpoint {checkpoint_id!r} of thread {thread!r} is damaged"
+        )
+    return [StoredWrite(identity, record) for identity, record in zip(identities, records, strict=True)]
+
+
+def _manifest(writes: Sequence[StoredWrite]) -> bytes:
+    size = sum(len(write.record or b"") for write in writes)
+    return SEPARATOR.join((f"1:{len(writes)}:{size}", *(write.identity for write in writes), "")).encode()
+
+
+def _parse_page(reply: Any, request: ScanThread) -> Page:
+    cursor, logs, rows = reply
+    kind = (request.cursor or _FIRST)[0]
+    found: list[tuple[str, StoredCheckpoint]] = []
+    ranges: list[LogRange] = []
+    for field, *content in rows:
+        if kind.startswith("log:"):
+            ranges.append(LogRange(kind[4:], int(field), content[0]))
+            continue
+        namespace, checkpoint_id = map(unescape, field.decode().split(SEPARATOR))
+        if kind == "writes":
+            stored = StoredCheckpoint(checkpoint_id, None, _parse_writes(request.thread, checkpoint_id, *content))
+        else:
+            stored = StoredCheckpoint(checkpoint_id, content[0], [])
+        found.append((namespace, stored))
+    following: Cursor | None = None
+    if cursor != b"0":
+        following = (kind, cursor.decode())
+    elif kind != _SCANNED[-1]:
+        following = (_SCANNED[_SCANNED.index(kind) + 1], "0")
+    return Page(found, ranges, logs.decode(), following)
+
+
+_SCANNED = ("writes", "checkpoints", "log:0", "log:1")
+_FIRST = (_SCANNED[0], "0")
+
+
+def _cursor(reply: bytes | None) -> str | None:
+    return None if reply is None else reply.decode()
+
+
+BINDINGS: Mapping[type[Request[Any]], Binding] = {
+    PutCheckpoint: Binding(
+        Script("put_checkpoint", "thread", "write", "drop"),
+        _put_checkpoint,
+        lambda reply, _: None if reply is None else Placed(reply[0].decode(), reply[1].decode(), int(reply[2])),
+    ),
+    PutWrites: Binding(Script("put_writes", "thread", "write"), _put_writes, _nothing),
+    GetCheckpoint: Binding(
+        Script("get_checkpoint", "thread", "read"),
+        _get_checkpoint,
+        lambda reply, request: (
+            Fetched([], []) if reply is None else _parse_fetched(request.thread, reply[:1], reply[1])
+        ),
+    ),
+    GetWrites: Binding(
+        Script("get_writes", "thread", "read"),
+        _get_writes,
+        lambda reply, request: _parse_writes(request.thread, request.checkpoint_id, *reply),
+    ),
+    ListCheckpoints: Binding(
+        Script("list_checkpoints", "thread", "read"),
+        _list_checkpoints,
+        lambda reply, request: _parse_fetched(request.thread, *reply),
+    ),
+    FindNamespace: Binding(
+        Script("find_namespace", "thread", "read"),
+        _find_namespace,
+        lambda reply, _: FoundNamespace(None if reply[0] is None else unescape(reply[0].decode()), _cursor(reply[1])),
+    ),
+    PruneThread: Binding(
+        Script("prune_thread", "thread", "write", "drop"),
+        _prune_thread,
+        lambda reply, _: Pruned(reply[0], _cursor(reply[1])),
+    ),
+    DeleteThread: Binding(Script("delete_thread", "thread", "write"), _delete_thread, _nothing),
+    LeaseThread: Binding(
+        Script("lease_thread", "thread", "write"),
+        _lease_thread,
+        lambda reply, _: Leased(int(reply[0]), reply[1].decode(), unescape(reply[2].decode()), reply[3]),
+    ),
+    RankThread: Binding(Script("rank_thread"), _rank_thread, _nothing),
+    UnrankThread: Binding(Script("unrank_thread"), _unrank_thread, _nothing),
+    ForgetThread: Binding(Script("forget_thread", "thread"), _forget_thread, _nothing),
+    ScanThread: Binding(Script("scan_thread", "thread", "read"), _scan_thread, _parse_page),
+    StageThread: Binding(Script("stage_thread", "thread"), _stage_thread, _nothing),
+    PublishThread: Binding(
+        Script("publish_thread", "thread", "write"),
+        _publish_thread,
+        lambda reply, _: None if reply is None else reply == 1,
+    ),
+}

@@ -1,0 +1,226 @@
+"""Clients of redis-py: made from an url, or derived from one another."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import weakref
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import redis
+import redis.asyncio
+from redis import exceptions
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from zerograph_redis.errors import ConfigError
+
+from .sentinel import AsyncFollowingConnection, FollowingConnection
+
+__all__ = (
+    "SCHEMES",
+    "AsyncClients",
+    "aclose",
+    "close",
+    "cluster_retry",
+    "connect",
+    "is_cluster",
+    "redacted",
+    "sync_twin",
+)
+
+RETRIES = 10
+_BACKOFF = {"base": 0.01, "cap": 1.0}  # seconds; all tries together take about three
+_CLUSTER_RETRIES = 16
+_CLUSTER_BACKOFF = {"base": 0.05, "cap": 1.0}  # seconds; about six together, for a failover takes some
+_CLUSTER_ERRORS: Any = (
+    exceptions.ClusterError,  # also for a slot that moves: a script's keys are on both nodes then
+    exceptions.ClusterDownError,
+    exceptions.ConnectionError,
+    exceptions.SlotNotCoveredError,
+    exceptions.TimeoutError,
+    exceptions.TryAgainError,
+)
+_TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
+SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel")
+
+
+def connect(url: str, *, asynchronous: bool = False) -> Any:
+    """Make the client that *url* describes, with time-outs, and with bounded retries: every request may be repeated.
+
+    Raises:
+        ConfigError: The url is wrong; the message says which part, and never holds the password.
+    """
+    kinds = redis.asyncio if asynchronous else redis
+    retry = (AsyncRetry if asynchronous else Retry)(ExponentialWithJitterBackoff(**_BACKOFF), RETRIES)
+    options: dict[str, Any] = {
+        **_TIMEOUTS,
+        "retry": retry,
+        "retry_on_error": [exceptions.BusyLoadingError, exceptions.ConnectionError, exceptions.TimeoutError],
+    }
+    parts = split_url(url)
+    try:
+        if parts.scheme.endswith("+cluster"):
+            # A cluster client has its own way to repeat what a node did not answer.
+            return kinds.RedisCluster.from_url(url.replace("+cluster", "", 1), **_TIMEOUTS, retry=retry)
+        if parts.scheme == "redis+sentinel":
+            return _through_sentinel(parts, options, asynchronous=asynchronous)
+        client = kinds.Redis.from_url(url, **options)
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # refuses unknown options
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"the url {redacted(parts)} is wrong: {error}") from None
+    return client
+
+
+def cluster_retry(*, asynchronous: bool = False) -> Any:
+    """Return what repeats a command of a cluster client, which by itself gives up long before a failover is over."""
+    kind: Any = AsyncRetry if asynchronous else Retry
+    return kind(ExponentialWithJitterBackoff(**_CLUSTER_BACKOFF), _CLUSTER_RETRIES, _CLUSTER_ERRORS)
+
+
+def split_url(url: Any) -> SplitResult:
+    """Split an url of a Redis, and check that scheme, host and port can be right."""
+    if not isinstance(url, str):
+        raise ConfigError(f"an url is a string, not {url!r}")
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise ConfigError(f"the url's scheme is {parts.scheme!r}; it must be one of {', '.join(SCHEMES)}")
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ConfigError("the url names no socket: unix:///path/to/redis.sock")
+        return parts
+    if not parts.netloc.rpartition("@")[2]:
+        raise ConfigError(f"the url names no host: {parts.scheme}://host:6379/0")
+    for each in parts.netloc.rpartition("@")[2].split(","):
+        _host_and_port(each, 6379)
+    if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ConfigError(f"the url's database is {parts.path[1:]!r}; it must be a number")
+    return parts
+
+
+def redacted(parts: SplitResult) -> str:
+    """Spell an url without user, password and options."""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_cluster(client: Any) -> bool:
+    """Tell whether *client* is one of redis-py's cluster clients."""
+    return isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster)
+
+
+def _host_and_port(text: str, default: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError:
+        raise ConfigError(f"the url's port is wrong in {text!r}: it must be a number up to 65535") from None
+    if not parts.hostname:
+        raise ConfigError(f"the url names no host in {text!r}")
+    return parts.hostname, default if port is None else port
+
+
+def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchronous: bool) -> Any:
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ConfigError("the url names no service: redis+sentinel://host:26379,host:26379/service")
+    if database and not database.isdigit():
+        raise ConfigError(f"the url's database is {database!r}; it must be a number")
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    kind, connection, retry = (
+        (AsyncSentinel, AsyncFollowingConnection, AsyncRetry)
+        if asynchronous
+        else (Sentinel, FollowingConnection, Retry)
+    )
+    # The connections to the primary repeat what failed, and with it the question to the Sentinels.
+    once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
+    sentinel: Any = kind([_host_and_port(each, 26379) for each in hosts.split(",")], sentinel_kwargs=once)
+    return sentinel.master_for(
+        service,
+        connection_class=connection,
+        db=int(database or 0),
+        username=user or None,
+        password=password or None,
+        **options,
+    )
+
+
+def close(client: Any) -> None:
+    """Close a client, and the clients of Sentinels that it found its primary through."""
+    client.close()
+    for each in _sentinels(client):
+        each.close()
+
+
+async def aclose(client: Any) -> None:
+    """Close an asyncio client, and the clients of Sentinels that it found its primary through."""
+    await client.aclose()
+    for each in _sentinels(client):
+        await each.aclose()
+
+
+def _sentinels(client: Any) -> list[Any]:
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return [] if manager is None else list(manager.sentinels)
+
+
+class AsyncClients:
+    """One asyncio client for each event loop, since a connection belongs to the loop that opened it."""
+
+    def __init__(self, url: str) -> None:
+        """Make clients for *url* as loops ask for them."""
+        self._url = url
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+
+    def __call__(self) -> Any:
+        """Return the client of the running loop."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = connect(self._url, asynchronous=True)
+        return client
+
+    async def aclose(self) -> None:
+        """Close the client of the running loop. Those of other loops went, or go, with their loops."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await aclose(client)
+
+
+_SHARED = frozenset(
+    (
+        "host", "port", "path", "db", "username", "password", "client_name", "socket_timeout", "socket_connect_timeout",
+        "socket_keepalive", "socket_keepalive_options", "health_check_interval", "encoding", "encoding_errors",
+        "decode_responses", "protocol", "credential_provider",
+    )
+)  # fmt: skip
+
+
+def sync_twin(client: Any) -> Any:
+    """Make the blocking client that reaches what an asyncio one reaches."""
+    pool = getattr(client, "connection_pool", None)
+    kinds = {
+        redis.asyncio.Connection: redis.Connection,
+        redis.asyncio.SSLConnection: redis.SSLConnection,
+        redis.asyncio.UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
+    }
+    given = {} if pool is None else pool.connection_kwargs
+    options = {name: value for name, value in given.items() if name in _SHARED or name.startswith("ssl_")}
+    kind = None if pool is None else kinds.get(pool.connection_class)
+    if kind is not None:
+        retry = given.get("retry")
+        if retry is not None:
+            options["retry"] = Retry(retry._backoff, retry.get_retries())  # noqa: SLF001 - no other way to it
+        return redis.Redis.from_pool(redis.ConnectionPool(kind, **options))
+    if type(client).__module__.startswith("fakeredis"):
+        import fakeredis
+
+        return fakeredis.FakeRedis(server=given.get("server"), version=given["version"], **options)
+    raise ConfigError(
+        f"no blocking client can be derived from {type(client).__name__}, and the engine calls the blocking methods: "
+        f"pass AsyncRedisSaver(client, sync_client=...), or use AsyncRedisSaver.from_url"
+    )

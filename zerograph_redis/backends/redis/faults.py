@@ -1,0 +1,52 @@
+"""What redis-py raises, said in this package's errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from zerograph_redis.core.refusals import asked_for, conflict, held, lost
+from zerograph_redis.core.requests import Request
+from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
+from zerograph_redis.ids import unescape
+
+__all__ = ("translate", "unconfirmed")
+
+
+def translate(error: RedisError | OSError, request: Request[Any]) -> CheckpointError:
+    """Return the error to raise from *error*: the server's word, what was asked, and of which thread."""
+    thread = getattr(request, "thread", None) or next(iter(getattr(request, "threads", ())), None)
+    asked = asked_for(request)
+    text = str(error)
+    if isinstance(error, ResponseError):
+        # What a script answers begins with a code of ours; what it raises, with its place.
+        code, _, said = text.partition(" ")
+        if code == "HELD":
+            left, _, owner = said.partition(" ")
+            return held(str(thread), unescape(owner), int(left) / 1_000_000)
+        if code == "LOST":
+            return lost(str(thread), unescape(said))
+        if code == "CONFLICT":
+            return conflict(request, unescape(said))
+        if code != "DAMAGED" and ": DAMAGED " in text:
+            code, said = "DAMAGED", text.partition(": DAMAGED ")[2]
+        if code == "DAMAGED":
+            said = said.partition(" script:")[0].partition("\n")[0]
+            return CorruptCheckpointError(
+                f"{asked}: {said}. Most likely the server evicted keys of the thread (set maxmemory-policy to noeviction) "
+                f"or something else changed them; delete_thread clears the rest."
+            )
+    if isinstance(error, ResponseError) and "WRONGTYPE" in text:
+        return CorruptCheckpointError(
+            f"{asked}: a key of the thread holds another type of value, so something else writes under this prefix: {text}"
+        )
+    return BackendUnavailableError(f"{asked}: Redis did not do it: {type(error).__name__}: {text}")
+
+
+def unconfirmed(request: Request[Any], confirmed: int, wanted: int, timeout: int) -> ReplicationError:
+    """Return the error for a write that too few replicas confirmed."""
+    return ReplicationError(
+        f"{asked_for(request)}: stored, but {confirmed} of {wanted} replicas confirmed it within {timeout} ms: a failover "
+        f"now may lose it. Doing it again is harmless"
+    )

@@ -1,0 +1,166 @@
+"""The list of threads on a cluster: sharded, written beside the scripts of the threads, repaired by its readers.
+
+On a single server a thread's own scripts keep the list. On a cluster it lies in other slots, so a worker notes a thread
+there *before* it writes it, and again every `FRESH` seconds in which it writes it. A note outlives that time twice before
+a reader may take it for a left-over, so a thread that is stored is always listed, whoever dies when; a thread that is
+listed is looked at before it is shown. No shard gets more than its share of the notes.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any, TypeVar
+
+from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
+from zerograph_redis.core.requests import (
+    DescribeThreads,
+    ForgetThread,
+    ListThreads,
+    Operation,
+    PublishThread,
+    PutCheckpoint,
+    PutWrites,
+    Request,
+    ThreadRank,
+)
+from zerograph_redis.forks import settle
+
+__all__ = (
+    "FRESH",
+    "AsyncRankingBackend",
+    "RankThread",
+    "RankingBackend",
+    "SampleThreads",
+    "ThreadRankOf",
+    "UnrankThread",
+)
+
+R = TypeVar("R")
+
+FRESH = 30.0  # seconds that a note of a worker's own holds
+_REMEMBERED = 100_000  # threads
+_SWEEP = 16  # of so many notes, one looks at as many threads, for left-overs
+
+
+@dataclass(slots=True)
+class RankThread(Request[None]):
+    """Note that a thread is about to be written."""
+
+    thread: str
+
+
+@dataclass(slots=True)
+class UnrankThread(Request[None]):
+    """Take a left-over out of the list, unless it was noted just now."""
+
+    thread: str
+
+
+@dataclass(slots=True)
+class ThreadRankOf(Request["int | None"]):
+    """When a thread was noted last."""
+
+    thread: str
+
+
+@dataclass(slots=True)
+class SampleThreads(Request[list[str]]):
+    """Some of the threads that share a shard with this one."""
+
+    thread: str
+    count: int
+
+
+class _Notes:
+    """What this worker noted lately."""
+
+    def __init__(self) -> None:
+        self._noted: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+        settle(self)
+
+    def before_fork(self) -> None:
+        pass
+
+    def after_fork(self, *, child: bool) -> None:
+        if child:
+            self._lock = threading.Lock()
+
+    def is_due(self, thread: str) -> bool:
+        """Tell whether a thread is to be noted now; then it counts as noted."""
+        now = monotonic()
+        with self._lock:
+            if now - self._noted.get(thread, -FRESH) < FRESH:
+                return False
+            self._noted[thread] = now
+            self._noted.move_to_end(thread)
+            if len(self._noted) > _REMEMBERED:
+                self._noted.popitem(last=False)
+            return True
+
+    def forget(self, thread: str) -> None:
+        with self._lock:
+            self._noted.pop(thread, None)
+
+
+def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
+    if isinstance(request, PutCheckpoint | PutWrites | PublishThread):
+        yield from _note(request.thread, notes)
+        reply: R = yield request
+        # No-op, unless the write took so long that its note may have been taken for a left-over.
+        yield from _note(request.thread, notes)
+        return reply
+    if isinstance(request, ForgetThread):
+        yield from UnrankThread(request.thread)
+    if isinstance(request, ListThreads) and request.before is not None:
+        noted = yield from ThreadRankOf(request.before.thread)
+        if noted is not None:
+            reply = yield replace(request, before=ThreadRank(noted, request.before.thread))
+            return reply
+    reply = yield request
+    return reply
+
+
+def _note(thread: str, notes: _Notes) -> Operation[None]:
+    if not notes.is_due(thread):
+        return
+    try:
+        yield from RankThread(thread)
+    except BaseException:
+        notes.forget(thread)
+        raise
+    if random.randrange(_SWEEP) == 0:  # noqa: S311 - nothing depends on it being unpredictable
+        some = yield from SampleThreads(thread, _SWEEP)
+        for each, facts in zip(some, (yield from DescribeThreads(some)), strict=True):
+            if facts is None:
+                yield from UnrankThread(each)
+
+
+class RankingBackend:
+    """Answers requests as *inner* does, and keeps the list of threads."""
+
+    def __init__(self, inner: Backend) -> None:
+        """Keep the list beside the threads of *inner*."""
+        self._inner = inner
+        self._notes = _Notes()
+
+    def execute(self, request: Request[R]) -> R:
+        """Answer *request*, blocking."""
+        return run(_ranked(request, self._notes), self._inner)
+
+
+class AsyncRankingBackend(RankingBackend):
+    """The same, for a backend that answers both ways."""
+
+    def __init__(self, inner: AsyncBackend) -> None:
+        """Keep the list beside the threads of *inner*."""
+        super().__init__(inner)
+        self._async_inner: Any = inner
+
+    async def aexecute(self, request: Request[R]) -> R:
+        """Answer *request* without blocking the event loop."""
+        return await arun(_ranked(request, self._notes), self._async_inner)

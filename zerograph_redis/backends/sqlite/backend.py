@@ -1,0 +1,100 @@
+"""The requests, answered from SQLite tables. The worker's own clock is the store's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zerograph_redis.core.refusals import asked_for
+from zerograph_redis.core.requests import (
+    DeleteThread,
+    LeaseThread,
+    PruneThread,
+    PublishThread,
+    PutCheckpoint,
+    PutWrites,
+    Request,
+    ScanThread,
+    StageThread,
+)
+from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
+
+from . import checkpoints, threads
+from .connections import Connections
+from .copying import publish_thread, scan_thread, stage_thread
+from .leases import check_fence, lease_thread
+
+__all__ = ("SqliteBackend",)
+
+R = TypeVar("R")
+
+Answer = Callable[[sqlite3.Connection, Any, int], Any]
+
+READS: Mapping[type[Request[Any]], Answer] = {**checkpoints.READS, **threads.READS, ScanThread: scan_thread}
+WRITES: Mapping[type[Request[Any]], Answer] = {
+    **checkpoints.WRITES,
+    **threads.WRITES,
+    StageThread: stage_thread,
+    LeaseThread: lease_thread,
+    PublishThread: publish_thread,
+}
+
+
+FENCED = (PutCheckpoint, PutWrites, PruneThread, DeleteThread, PublishThread)
+
+
+class SqliteBackend:
+    """Answers requests from a file or from memory (``:memory:``), for many OS threads and processes."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the database, and make our tables beside whatever is in it."""
+        self._path = str(path)
+        try:
+            self._connections = Connections(self._path)
+        except sqlite3.Error as error:
+            raise self._translate(error, "opening it") from error
+
+    def execute(self, request: Request[R]) -> R:
+        """Answer *request*, blocking."""
+        reply: R
+        try:
+            answer = READS.get(type(request))
+            if answer is None:
+                with self._connections.transaction(write=True) as connection:
+                    now = _now()  # only here: a writer may have waited for others
+                    if isinstance(request, FENCED):
+                        check_fence(connection, request.thread, request.fence, now)
+                    reply = WRITES[type(request)](connection, request, now)
+            else:
+                with self._connections.transaction(write=False) as connection:
+                    now = _now()
+                    reply = answer(connection, request, now)
+                    late = getattr(request, "refresh", False) and threads.wants_refresh(connection, request, now)
+                if late:
+                    with self._connections.transaction(write=True) as connection:
+                        threads.refresh(connection, request, _now())
+        except sqlite3.Error as error:
+            raise self._translate(error, asked_for(request)) from error
+        return reply
+
+    async def aexecute(self, request: Request[R]) -> R:
+        """Answer *request* in a thread of the event loop's pool."""
+        return await asyncio.to_thread(self.execute, request)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connections.close()
+
+    def _translate(self, error: sqlite3.Error, asked: str) -> CheckpointError:
+        text = f"{asked}: the SQLite database {self._path} did not do it: {error}"
+        if type(error) is sqlite3.DatabaseError:
+            return CorruptCheckpointError(text)
+        return BackendUnavailableError(text)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,275 @@
+"""The requests about the checkpoints of one thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from zerograph_redis.core.records import pack_header
+from zerograph_redis.core.refusals import conflict
+from zerograph_redis.core.requests import (
+    Fetched,
+    FindNamespace,
+    FoundNamespace,
+    GetCheckpoint,
+    GetWrites,
+    ListCheckpoints,
+    Placed,
+    Pruned,
+    PruneThread,
+    PutCheckpoint,
+    PutWrites,
+    Request,
+    StoredCheckpoint,
+    StoredWrite,
+)
+from zerograph_redis.ids import escape, unescape
+from zerograph_redis.pieces import Latest
+
+from . import logs
+from .threads import delete_rows, is_alive, touch
+
+__all__ = ("READS", "WRITES", "read_writes")
+
+AT_ONCE = 16  # checkpoints that one put lets go of, at the most
+
+
+def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: int) -> Placed | None:
+    """Store a record under the next order, or in the place of the earlier one; then let go of what is too old."""
+    thread, namespace = escape(request.thread), escape(request.namespace)
+    _check_expected(connection, request, thread, namespace, now)
+    basis = request.basis
+    if basis is not None and not _is_known(connection, thread, namespace, basis, request.needed, now):
+        return None
+    last_order, generation, dropped = touch(connection, thread, request.ttl, now)
+    order = max(now, last_order + 1)
+    anew = generation == 0 or logs.is_due(dropped, request.needed)
+    base = 0
+    if request.needed == 0:
+        generation = 0
+    else:
+        if anew:
+            generation = order
+            connection.execute(
+                "UPDATE zerograph_redis_threads SET generation = ?, dropped = 0 WHERE thread = ?", (generation, thread)
+            )
+        base = logs.append(connection, thread, generation, request.appended)
+    place = (thread, namespace, escape(request.checkpoint_id))
+    earlier = connection.execute(
+        "SELECT position, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", place
+    ).fetchone()
+    if earlier:
+        order = earlier[0]
+    record = pack_header(order, generation, base, len(request.appended)) + request.record
+    if earlier:
+        connection.execute(
+            "UPDATE zerograph_redis_checkpoints SET record = ?, generation = ? "
+            "WHERE thread = ? AND namespace = ? AND id = ?",
+            (record, generation, *place),
+        )
+        logs.release(connection, thread, [earlier[1]])
+    else:
+        connection.execute(
+            "INSERT INTO zerograph_redis_checkpoints (thread, namespace, id, position, generation, record) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (*place, order, generation, record),
+        )
+        connection.execute("UPDATE zerograph_redis_threads SET last_order = ? WHERE thread = ?", (order, thread))
+    if request.keep_last is not None:
+        _drop(connection, thread, namespace, request.keep_last, None, AT_ONCE)
+    if request.max_age is not None:
+        _drop(connection, thread, namespace, 1, now - request.max_age, AT_ONCE)
+    return Placed(f"{order:016x}", f"{generation:016x}", base)
+
+
+def _check_expected(
+    connection: sqlite3.Connection, request: PutCheckpoint, thread: str, namespace: str, now: int
+) -> None:
+    if request.expected is None:
+        return
+    names: list[str] = []
+    if is_alive(connection, thread, now):
+        rows = connection.execute(
+            "SELECT id FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 "
+            "AND (id = ?3 OR position = (SELECT MAX(position) FROM zerograph_redis_checkpoints "
+            "WHERE thread = ?1 AND namespace = ?2)) ORDER BY position DESC",
+            (thread, namespace, escape(request.checkpoint_id)),
+        ).fetchall()
+        names = [unescape(name) for (name,) in rows]
+    newest = names[0] if names else None
+    # The checkpoint being there itself means that this put was done already, and is tried again.
+    if newest != request.expected.checkpoint_id and request.checkpoint_id not in names:
+        raise conflict(request, newest or "")
+
+
+def _is_known(
+    connection: sqlite3.Connection, thread: str, namespace: str, basis: Latest, needed: int, now: int
+) -> bool:
+    """Tell whether the log can be built on: it is the current one, and what the writer knows of it is there."""
+    row = connection.execute(
+        "SELECT record, dropped FROM zerograph_redis_checkpoints JOIN zerograph_redis_threads AS threads USING (thread) "
+        "WHERE thread = ? AND namespace = ? AND id = ? AND threads.generation = ? AND (deadline IS NULL OR deadline > ?)",
+        (thread, namespace, escape(basis.checkpoint_id), int(basis.generation, 16), now),
+    ).fetchone()
+    if row is None or logs.is_due(row[1], needed):
+        return False
+    record: bytes = row[0]
+    return record[1:33] == (basis.order + basis.generation).encode() and record[34:54] == basis.appended.encode()
+
+
+_KEEP_WRITE = (
+    "INSERT INTO zerograph_redis_writes (thread, namespace, id, identity, record) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (thread, namespace, id, identity) DO NOTHING"
+)
+_REPLACE_WRITE = _KEEP_WRITE.replace("NOTHING", "UPDATE SET record = excluded.record")
+
+
+def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> None:
+    """Store writes; one whose identity is known keeps its number, and so its place."""
+    thread = escape(request.thread)
+    touch(connection, thread, request.ttl, now)
+    connection.executemany(
+        _REPLACE_WRITE if request.replace else _KEEP_WRITE,
+        [
+            (thread, escape(request.namespace), escape(request.checkpoint_id), write.identity, write.record)
+            for write in request.writes
+        ],
+    )
+
+
+def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> Fetched:
+    """Read one checkpoint: the named one, or the newest."""
+    thread, namespace = escape(request.thread), escape(request.namespace)
+    if not is_alive(connection, thread, now):
+        return Fetched([], [])
+    if request.checkpoint_id is None:
+        rows = connection.execute(
+            "SELECT id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
+            "ORDER BY position DESC LIMIT 1",
+            (thread, namespace),
+        ).fetchall()
+    else:
+        rows = connection.execute(
+            "SELECT id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?",
+            (thread, namespace, escape(request.checkpoint_id)),
+        ).fetchall()
+    return _fetched(connection, request, rows)
+
+
+def get_writes(connection: sqlite3.Connection, request: GetWrites, now: int) -> list[StoredWrite]:
+    """Read the pending writes of a checkpoint."""
+    thread = escape(request.thread)
+    if not is_alive(connection, thread, now):
+        return []
+    return read_writes(connection, thread, escape(request.namespace), escape(request.checkpoint_id))
+
+
+def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, now: int) -> Fetched:
+    """Read checkpoints of a namespace, newest first."""
+    thread, namespace = escape(request.thread), escape(request.namespace)
+    if not is_alive(connection, thread, now):
+        return Fetched([], [])
+    if request.before is not None:
+        row = connection.execute(
+            "SELECT position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?",
+            (thread, namespace, escape(request.before)),
+        ).fetchone()
+        if row is None:
+            return Fetched([], [])
+        bound = row[0]
+    else:
+        bound = _END if request.before_order is None else int(request.before_order, 16)
+    rows = connection.execute(
+        "SELECT id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND position < ? "
+        "ORDER BY position DESC LIMIT ?",
+        (thread, namespace, bound, request.limit),
+    ).fetchall()
+    return _fetched(connection, request, rows)
+
+
+def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: int) -> FoundNamespace:
+    """Look for a checkpoint id in all namespaces of the thread."""
+    thread = escape(request.thread)
+    row = None
+    if is_alive(connection, thread, now):
+        row = connection.execute(
+            "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
+            (thread, escape(request.checkpoint_id)),
+        ).fetchone()
+    return FoundNamespace(None if row is None else unescape(row[0]), None)
+
+
+def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
+    """Drop all but the newest of every namespace. No server waits here, so one slice does it all."""
+    thread = escape(request.thread)
+    if not is_alive(connection, thread, now):
+        return Pruned(0, None)
+    namespaces = connection.execute(
+        "SELECT DISTINCT namespace FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
+    ).fetchall()
+    removed = sum(_drop(connection, thread, namespace, request.keep, None, -1) for (namespace,) in namespaces)
+    left = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM zerograph_redis_checkpoints WHERE thread = ?1) "
+        "OR EXISTS (SELECT 1 FROM zerograph_redis_writes WHERE thread = ?1)",
+        (thread,),
+    ).fetchone()[0]
+    if not left:
+        delete_rows(connection, thread)
+    return Pruned(removed, None)
+
+
+def read_writes(connection: sqlite3.Connection, thread: str, namespace: str, checkpoint_id: str) -> list[StoredWrite]:
+    """Read the writes at an escaped address, in the order stored."""
+    rows = connection.execute(
+        "SELECT identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ? ORDER BY number",
+        (thread, namespace, checkpoint_id),
+    )
+    return [StoredWrite(identity, record) for identity, record in rows]
+
+
+def _fetched(
+    connection: sqlite3.Connection, request: GetCheckpoint | ListCheckpoints, rows: Sequence[tuple[str, bytes]]
+) -> Fetched:
+    thread, namespace = escape(request.thread), escape(request.namespace)
+    return Fetched(
+        [
+            StoredCheckpoint(unescape(name), record, read_writes(connection, thread, namespace, name))
+            for name, record in rows
+        ],
+        logs.fetch(connection, thread, [record for _, record in rows], request.known),
+    )
+
+
+def _drop(connection: sqlite3.Connection, thread: str, namespace: str, keep: int, before: int | None, most: int) -> int:
+    """Drop the checkpoints behind the newest *keep*, those before the order *before* only; at most *most*, -1 for all."""
+    rows = connection.execute(
+        "SELECT number, id, record FROM zerograph_redis_checkpoints WHERE number IN (SELECT number FROM "
+        "zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? ORDER BY position DESC LIMIT -1 OFFSET ?) "
+        "AND position < ? ORDER BY position LIMIT ?",
+        (thread, namespace, keep, _END if before is None else before, most),
+    ).fetchall()
+    connection.executemany("DELETE FROM zerograph_redis_checkpoints WHERE number = ?", [row[:1] for row in rows])
+    connection.executemany(
+        "DELETE FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
+        [(thread, namespace, row[1]) for row in rows],
+    )
+    logs.release(connection, thread, [row[2] for row in rows])
+    return len(rows)
+
+
+_END = 2**62
+
+Answer = Callable[[sqlite3.Connection, Any, int], Any]
+
+READS: Mapping[type[Request[Any]], Answer] = {
+    GetCheckpoint: get_checkpoint,
+    GetWrites: get_writes,
+    ListCheckpoints: list_checkpoints,
+    FindNamespace: find_namespace,
+}
+WRITES: Mapping[type[Request[Any]], Answer] = {
+    PutCheckpoint: put_checkpoint,
+    PutWrites: put_writes,
+    PruneThread: prune_thread,
+}

@@ -1,0 +1,69 @@
+"""Our tables. Their names keep clear of those of ZeroGraph's own saver, which may live in the same file.
+
+A log is kept in the stretches that puts appended; ``generation`` names it, 0 for none. Ids are escaped. Orders and points
+in time are µs, ``ttl`` is ms. A thread whose name begins with US is a copy that is not published yet.
+"""
+
+FORMAT = 1
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS zerograph_redis_format (version INTEGER NOT NULL);
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
+    thread TEXT PRIMARY KEY,
+    last_order INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    ttl INTEGER,
+    deadline INTEGER,
+    generation INTEGER NOT NULL DEFAULT 0,
+    dropped INTEGER NOT NULL DEFAULT 0,
+    gone INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_updated ON zerograph_redis_threads (updated, thread);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
+    WHERE deadline IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_checkpoints (
+    number INTEGER PRIMARY KEY,
+    thread TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (thread, namespace, id)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS zerograph_redis_checkpoints_position
+    ON zerograph_redis_checkpoints (thread, namespace, position);
+
+CREATE INDEX IF NOT EXISTS zerograph_redis_checkpoints_generation
+    ON zerograph_redis_checkpoints (thread, generation);
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_logs (
+    thread TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (thread, generation, stop)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_leases (
+    thread TEXT PRIMARY KEY,
+    token INTEGER NOT NULL,
+    deadline INTEGER NOT NULL,
+    attempt TEXT NOT NULL,
+    owner TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_writes (
+    number INTEGER PRIMARY KEY,
+    thread TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (thread, namespace, id, identity)
+);
+"""

@@ -1,0 +1,140 @@
+"""The requests about whole threads, and the row that every thread has: its order, its times, its deadline."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zerograph_redis.core.requests import (
+    DeleteThread,
+    DescribeThreads,
+    ForgetThread,
+    ListThreads,
+    Request,
+    ThreadFacts,
+    ThreadRank,
+)
+from zerograph_redis.ids import escape, unescape
+
+__all__ = ("CONTENT", "READS", "WRITES", "delete_rows", "is_alive", "refresh", "touch", "wants_refresh")
+
+SWEPT = 2  # expired threads that a write removes, at the most
+CONTENT = ("zerograph_redis_checkpoints", "zerograph_redis_writes", "zerograph_redis_logs")
+_TABLES = (*CONTENT, "zerograph_redis_threads")
+
+
+def is_alive(connection: sqlite3.Connection, thread: str, now: int) -> bool:
+    """Tell whether a thread is stored and not expired."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
+            (thread, now),
+        ).fetchone()
+        is not None
+    )
+
+
+def touch(connection: sqlite3.Connection, thread: str, ttl: int | None, now: int) -> tuple[int, int, int]:
+    """Note a write to a thread, give it its deadline, and remove a few that expired.
+
+    Returns:
+        Its last order, the generation of its log (0 for none), and how much of that gone checkpoints had appended.
+    """
+    if not is_alive(connection, thread, now):
+        delete_rows(connection, thread)
+    expired = connection.execute(
+        "SELECT thread FROM zerograph_redis_threads WHERE deadline <= ? LIMIT ?", (now, SWEPT)
+    ).fetchall()
+    for (each,) in expired:
+        delete_rows(connection, each)
+    row: tuple[int, int, int] = connection.execute(
+        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) VALUES (?1, 0, ?2, ?2, "
+        "?3, MAX(?2 + ?3 * 1000, COALESCE((SELECT deadline FROM zerograph_redis_leases WHERE thread = ?1), 0))) "
+        "ON CONFLICT (thread) DO UPDATE SET updated = excluded.updated, "
+        "ttl = excluded.ttl, deadline = excluded.deadline RETURNING last_order, generation, dropped",
+        (thread, now, ttl),
+    ).fetchone()
+    return row
+
+
+def wants_refresh(connection: sqlite3.Connection, request: Any, now: int) -> bool:
+    """Tell whether a read moves a thread's deadline, by more than a hundredth of its ttl: a read should seldom write."""
+    row = connection.execute(
+        "SELECT ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND deadline > ?",
+        (escape(request.thread), now),
+    ).fetchone()
+    return row is not None and row[1] < now + row[0] * 990
+
+
+def refresh(connection: sqlite3.Connection, request: Any, now: int) -> None:
+    """Move a thread's deadline to where its ttl puts it from now."""
+    connection.execute(
+        "UPDATE zerograph_redis_threads SET deadline = MAX(?2 + ttl * 1000, "
+        "COALESCE((SELECT deadline FROM zerograph_redis_leases WHERE thread = ?1), 0)) WHERE thread = ?1 AND deadline > ?2",
+        (escape(request.thread), now),
+    )
+
+
+def delete_rows(connection: sqlite3.Connection, thread: str) -> None:
+    """Remove every row of an escaped thread."""
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE thread = ?", (thread,))  # noqa: S608 - our own table names
+
+
+def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: int) -> None:
+    """Remove a thread."""
+    delete_rows(connection, escape(request.thread))
+
+
+def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: int) -> None:
+    """Remove what is left of an expired thread."""
+    if not is_alive(connection, escape(request.thread), now):
+        delete_rows(connection, escape(request.thread))
+
+
+def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int) -> list[ThreadRank]:
+    """List threads by last write."""
+    bound = (2**62, "") if request.before is None else (request.before.updated, escape(request.before.thread))
+    rows = connection.execute(
+        "SELECT updated, thread FROM zerograph_redis_threads WHERE (updated, thread) < (?, ?) AND thread >= ? "
+        "AND (deadline IS NULL OR deadline > ?) ORDER BY updated DESC, thread DESC LIMIT ?",
+        (*bound, " ", now, request.limit),
+    )
+    return [ThreadRank(updated, unescape(thread)) for updated, thread in rows]
+
+
+def describe_threads(connection: sqlite3.Connection, request: DescribeThreads, now: int) -> list[ThreadFacts | None]:
+    """Count what each thread holds."""
+    found: list[ThreadFacts | None] = []
+    for thread in map(escape, request.threads):
+        row = connection.execute(
+            "SELECT created, updated, (deadline - ?2) / 1000 FROM zerograph_redis_threads "
+            "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
+            (thread, now),
+        ).fetchone()
+        if row is None:
+            found.append(None)
+            continue
+        checkpoints, namespaces, size = connection.execute(
+            "SELECT COUNT(*), COUNT(DISTINCT namespace), COALESCE(SUM(LENGTH(record)), 0) "
+            "FROM zerograph_redis_checkpoints WHERE thread = ?",
+            (thread,),
+        ).fetchone()
+        (beside,) = connection.execute(
+            "SELECT (SELECT COALESCE(SUM(LENGTH(record)), 0) FROM zerograph_redis_writes WHERE thread = ?1) "
+            "+ (SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
+            (thread,),
+        ).fetchone()
+        created, updated, ttl = row
+        found.append(ThreadFacts(created, updated, checkpoints, namespaces, size + beside, ttl))
+    return found
+
+
+Answer = Callable[[sqlite3.Connection, Any, int], Any]
+
+READS: Mapping[type[Request[Any]], Answer] = {ListThreads: list_threads, DescribeThreads: describe_threads}
+WRITES: Mapping[type[Request[Any]], Answer] = {
+    DeleteThread: delete_thread,
+    ForgetThread: forget_thread,
+}

@@ -1,0 +1,48 @@
+-- Shared by the scripts that let go of checkpoints.
+
+-- Let go of what a record held of the log. A log without a checkpoint goes.
+local function release(record, facts)
+  local slot = record:sub(34, 34)
+  local appended = tonumber(record:sub(45, 54), 16)
+  -- A record that is damaged holds nothing that could be found; it must not keep a thread from being pruned.
+  if not facts.live[slot] or not appended then return end
+  facts.live[slot] = facts.live[slot] - 1
+  if slot == facts.slot then facts.dropped = facts.dropped + appended end
+  if facts.live[slot] == 0 then
+    redis.call('UNLINK', logs[slot])
+    if slot == facts.slot then
+      facts.slot, facts.length, facts.dropped = '-', 0, 0
+    end
+  end
+end
+
+-- Remove a checkpoint together with its writes, and mend the facts. Returns how many fields that took.
+local function drop(member, facts)
+  local namespace, _, id = parse_member(member)
+  local field = namespace .. US .. id
+  local record = redis.call('HGET', checkpoints, field)
+  redis.call('ZREM', index, member)
+  redis.call('HINCRBY', thread, 'gone', 1)
+  facts.checkpoints = facts.checkpoints - 1
+  if record then
+    facts.bytes = facts.bytes - #record
+    release(record, facts)
+    redis.call('HDEL', checkpoints, field)
+  end
+  local manifest = redis.call('HGET', writes, field)
+  if not manifest then return 1 end
+  local count, size = manifest:match('^1:(%d+):(%d+)\31')
+  facts.bytes = facts.bytes - tonumber(size or 0)
+  facts.written = facts.written - 1
+  count = tonumber(count or 0)
+  local fields = { field }
+  for number = 1, count do
+    fields[#fields + 1] = field .. US .. number
+    if #fields == 1000 then
+      redis.call('HDEL', writes, unpack(fields))
+      fields = {}
+    end
+  end
+  if #fields > 0 then redis.call('HDEL', writes, unpack(fields)) end
+  return 1 + count
+end

@@ -1,0 +1,34 @@
+-- Take, renew or give back the lease of a thread. Tokens of a thread only ever grow.
+-- ARGV  1 thread   2 'take', 'renew' or 'release'   3 token of the lease, or ''   4 the name of this attempt to
+--       take it   5 owner   6 for how long, ms
+-- Reply {token, attempt, owner, for how long it is held now, ms}
+
+local id, action, token, attempt, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local now = microseconds()
+local current, deadline, holder, held_by = parse_lease(redis.call('HGET', thread, 'lease'))
+local held = deadline > now
+local mine = held and (token == current or (action == 'take' and holder == attempt))
+
+if action == 'take' and not held then
+  current, holder, held_by = integer(math.max(now, current + 1)), attempt, owner
+  mine = true
+end
+if mine and (action == 'take' or action == 'renew') then
+  deadline = now + ARGV[6] * 1000
+elseif mine and action == 'release' then
+  deadline = 0
+else
+  return { current, holder, held_by, held and math.ceil((deadline - now) / 1000) or 0 }
+end
+local lease = current .. ' ' .. integer(deadline) .. ' ' .. holder .. ' ' .. held_by
+redis.call('HSET', thread, 'lease', lease)
+local left = deadline > 0 and math.ceil((deadline - now) / 1000) or 0
+local facts = redis.call('HMGET', thread, 'created', 'ttl')
+if not facts[1] then
+  -- Nothing but the lease is here. Its token outlives it for a while, though tokens grow with the clock too.
+  redis.call('PEXPIRE', thread, left + 60000)
+elseif facts[2] ~= '' and left > 0 then
+  -- Who holds a thread uses it.
+  set_deadline(id, facts[2], now, lease)
+end
+return { current, holder, held_by, left }

@@ -1,0 +1,101 @@
+-- Store a checkpoint: under the next order of its thread, or, if the id is known, in the place of the earlier one.
+-- Then let go of what the saver no longer keeps in this namespace, a bounded number at a time.
+-- ARGV  1 thread   2 namespace   3 checkpoint id   4 ttl, ms or ''   5 how many to keep, or ''   6 how old to keep, µs
+--       or ''   7 format version   8 record from its segments on   9 bytes to append to the log
+--       10 how much of the log the state needs   11 generation that the segments refer to, or ''; then, of the
+--       checkpoint that they were taken from,   12 order   13 id   14 where and how much it appended   15 token of the
+--       lease, or ''   16 '' or '=' and the id that the newest checkpoint must have, '=' alone for none
+-- Reply {order, generation, where the appended bytes begin}, or nothing if the segments refer to what is not there, or
+--       the log begins anew: then the state must be sent whole
+
+local id, namespace, checkpoint_id, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local keep_last, max_age = tonumber(ARGV[5]), tonumber(ARGV[6])
+local appended, needed, basis = ARGV[9], tonumber(ARGV[10]), ARGV[11]
+local counter = 'n:' .. namespace
+local facts, failure, counted = load_facts(counter)
+failure = failure or refused(facts.lease, ARGV[15])
+if failure then return failure end
+local first, last = range_of(namespace)
+local field = namespace .. US .. checkpoint_id
+local earlier = redis.call('HGET', checkpoints, field)
+if ARGV[16] ~= '' and not earlier then
+  local _, _, newest = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1] or US .. '0' .. US)
+  if '=' .. newest ~= ARGV[16] then return redis.error_reply('CONFLICT ' .. newest) end
+end
+
+local now = microseconds()
+local order = math.max(now, facts.order + 1)
+local place = string.format('%016x', order)
+local generation, base = string.rep('0', 16), 0
+local count = tonumber(counted or 0)
+
+if earlier and earlier:sub(55) == ARGV[8] then
+  -- This very put was done already: it is tried again, since its reply was lost.
+  place, generation, base = earlier:sub(2, 17), earlier:sub(18, 33), tonumber(earlier:sub(35, 44), 16)
+else
+  -- Rubbish in the log is what gone checkpoints appended. Most of it may still be in use, but not all if it is more than
+  -- twice what the newest state needs. And a short log is quickly appended to and freed.
+  local LONGEST, LIMIT = 32 * 1024 * 1024, 500 * 1024 * 1024
+  local slot = facts.slot
+  local free = facts.live['0'] == 0 and '0' or facts.live['1'] == 0 and '1'
+  local anew = slot == '-' or (free and ((facts.dropped > 4096 and facts.dropped > 2 * needed)
+    or facts.length + #appended > LONGEST))
+  if basis ~= '' then
+    if anew or basis ~= facts.generation then return false end
+    -- The very record that the writer knows being there proves that the server has not lost what it knows of the log.
+    local known = redis.call('HGET', checkpoints, namespace .. US .. ARGV[13])
+    if not known or known:sub(2, 33) ~= ARGV[12] .. basis or known:sub(35, 54) ~= ARGV[14] then return false end
+  end
+  if not anew and facts.length + #appended > LIMIT then
+    return redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
+  end
+
+  if needed == 0 then
+    slot = '-'
+  else
+    if anew then
+      slot = free
+      facts.slot, facts.generation, facts.length, facts.dropped = slot, place, 0, 0
+    end
+    generation, base = facts.generation, facts.length
+    if #appended > 0 then
+      facts.length = redis.call('APPEND', logs[slot], appended)
+      base = facts.length - #appended
+    end
+    facts.live[slot] = facts.live[slot] + 1
+  end
+
+  if earlier then
+    place = earlier:sub(2, 17)
+  else
+    redis.call('ZADD', index, 0, namespace .. US .. place .. US .. checkpoint_id)
+    facts.checkpoints = facts.checkpoints + 1
+    if count == 0 then facts.namespaces = facts.namespaces + 1 end
+    count = count + 1
+  end
+  local record = ARGV[7] .. place .. generation .. slot .. string.format('%010x%010x', base, #appended) .. ARGV[8]
+  redis.call('HSET', checkpoints, field, record)
+  facts.bytes = facts.bytes + #record
+  if earlier then
+    facts.bytes = facts.bytes - #earlier
+    release(earlier, facts)
+    redis.call('HINCRBY', thread, 'gone', 1)
+  end
+end
+
+local AT_ONCE = 16
+local function drop_oldest(upper, most)
+  if most <= 0 then return end
+  local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, math.min(most, AT_ONCE))
+  for _, member in ipairs(oldest) do drop(member, facts) end
+  count = count - #oldest
+end
+if keep_last then drop_oldest(last, count - keep_last) end
+if max_age then
+  drop_oldest('(' .. namespace .. US .. string.format('%016x', math.max(now - max_age, 0)), count - 1)
+end
+
+save_facts(id, facts, ttl, now, 'order', string.format('%016x', order), 'checkpoints', facts.checkpoints,
+  'namespaces', facts.namespaces, 'slot', facts.slot, 'generation', facts.generation, 'length', facts.length,
+  'dropped', facts.dropped, 'live:0', facts.live['0'], 'live:1', facts.live['1'], counter, count)
+return { place, generation, integer(base) }

@@ -1,0 +1,56 @@
+-- Store pending writes beside a checkpoint, which may come later.
+-- ARGV  1 thread   2 namespace   3 checkpoint id   4 ttl, ms or ''   5 'replace' or 'keep' a write that comes again
+--       6 token of the lease, or ''   7, 8 identity and record of the first write   9, 10 of the second …
+-- Reply 1
+
+local id, namespace, checkpoint_id, ttl, again = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local facts, failure = load_facts()
+failure = failure or refused(facts.lease, ARGV[6])
+if failure then return failure end
+
+local now = microseconds()
+local field = namespace .. US .. checkpoint_id
+local manifest = redis.call('HGET', writes, field)
+local count, size, identities = 0, 0, US
+if manifest then
+  count, size, identities = parse_manifest(manifest)
+else
+  facts.written = facts.written + 1
+end
+facts.bytes = facts.bytes - size
+local number_of, added = {}, {}
+local number = 0
+for identity in identities:gmatch('[^\31]+') do
+  number = number + 1
+  number_of[identity] = number
+end
+local changed = {}
+for argument = 7, #ARGV, 2 do
+  local identity, record = ARGV[argument], ARGV[argument + 1]
+  number = number_of[identity]
+  if not number or again == 'replace' then
+    if not number then
+      count = count + 1
+      number = count
+      number_of[identity] = number
+      added[#added + 1] = identity .. US
+    else
+      size = size - (changed[number] and #changed[number] or redis.call('HSTRLEN', writes, field .. US .. number))
+    end
+    size = size + #record
+    changed[number] = record
+  end
+end
+local pairs_of = { field, '1:' .. count .. ':' .. integer(size) .. identities .. table.concat(added) }
+for each, record in pairs(changed) do
+  pairs_of[#pairs_of + 1] = field .. US .. each
+  pairs_of[#pairs_of + 1] = record
+end
+-- In slices, since unpack has a limit.
+for first = 1, #pairs_of, 1000 do
+  redis.call('HSET', writes, unpack(pairs_of, first, math.min(first + 999, #pairs_of)))
+end
+facts.bytes = facts.bytes + size
+
+save_facts(id, facts, ttl, now)
+return 1

@@ -1,0 +1,100 @@
+-- What every script of a thread shares: its keys, the clock, the facts, the deadline. Stands before each of them.
+-- KEYS  1 thread (hash)   2 index (zset)   3 checkpoints (hash)   4 writes (hash)   5 log:0   6 log:1 (strings)
+--       7 threads (zset: last write, µs)   8 deadlines (zset: ms)      both absent on a cluster
+--
+-- A checkpoint's record begins with 54 bytes in plain: format version (1), order (16 hex digits), generation of the log
+-- (16 hex), its slot (1: 0, 1, or - for none), where the bytes that this put appended begin (10 hex), how many they are
+-- (10 hex). Then its segments up to the first US, [+]<offset>:<length stored>… with commas between; + counts from where
+-- the appended bytes begin. Version and order stand there in every version.
+-- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
+-- stands in the field <ns> US <id> US <n>.
+-- The thread hash holds the facts (see load_facts), the lease, in n:<ns> how many checkpoints a namespace has, and in
+-- gone how many records were ever dropped or replaced, which tells a copy that it has missed some.
+
+local US = '\31'
+local thread, index, checkpoints, writes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local logs = { ['0'] = KEYS[5], ['1'] = KEYS[6] }
+local threads, deadlines = KEYS[7], KEYS[8]
+local OWN_KEYS = 6
+
+local function microseconds()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- Numbers of more than 14 digits must not take Lua's own way to a string.
+local function integer(number)
+  return string.format('%.0f', number)
+end
+
+-- All members of a namespace, as bounds of a lexicographic range: US is 0x1F, and 0x20 comes next.
+local function range_of(namespace)
+  return '[' .. namespace .. US, '(' .. namespace .. ' '
+end
+
+local function parse_member(member)
+  return member:match('^([^\31]*)\31(%x+)\31(.*)$')
+end
+
+local function parse_manifest(manifest)
+  local count, size, identities = manifest:match('^1:(%d+):(%d+)(\31.*)$')
+  if not count then error('DAMAGED the list of the pending writes of a checkpoint cannot be read') end
+  return tonumber(count), tonumber(size), identities
+end
+
+-- A thread lives in several keys. One of them missing while another is there means that something removed it.
+local function damaged(what)
+  return redis.error_reply('DAMAGED ' .. what)
+end
+
+-- The facts of a thread, and one more field of its hash if asked for; or nil and an error if the thread is not whole.
+-- order: of the last checkpoint. written: checkpoints with writes. bytes: of records and writes. ttl: ms or ''.
+-- slot, generation, length: of the current log. dropped: how much of it was appended by checkpoints that are gone.
+-- live: checkpoints in each slot.
+local function load_facts(field)
+  local found = redis.call('HMGET', thread, 'created', 'order', 'ttl', 'checkpoints', 'namespaces', 'bytes', 'written',
+    'slot', 'generation', 'length', 'dropped', 'live:0', 'live:1', 'lease', field or 'lease')
+  local facts = {
+    created = found[1], order = tonumber(found[2] or '0', 16), ttl = found[3] or '', checkpoints = tonumber(found[4] or 0),
+    namespaces = tonumber(found[5] or 0), bytes = tonumber(found[6] or 0), written = tonumber(found[7] or 0),
+    slot = found[8] or '-', generation = found[9] or '', length = tonumber(found[10] or 0),
+    dropped = tonumber(found[11] or 0), live = { ['0'] = tonumber(found[12] or 0), ['1'] = tonumber(found[13] or 0) },
+    lease = found[14],
+  }
+  if not facts.created then
+    if redis.call('EXISTS', unpack(KEYS, 2, OWN_KEYS)) > 0 then return nil, damaged('the key of its facts is gone') end
+    return facts, false, found[15]
+  end
+  local needed = {}
+  if facts.checkpoints > 0 then needed = { index, checkpoints } end
+  if facts.written > 0 then needed[#needed + 1] = writes end
+  if facts.live['0'] > 0 then needed[#needed + 1] = logs['0'] end
+  if facts.live['1'] > 0 then needed[#needed + 1] = logs['1'] end
+  if #needed > 0 and redis.call('EXISTS', unpack(needed)) < #needed then
+    return nil, damaged('one of its keys is gone')
+  end
+  return facts, false, found[15]
+end
+
+-- A lease is <token> <deadline, µs> <attempt> <owner>. It is held until its deadline; its token is never used again.
+local function parse_lease(lease)
+  local token, deadline, attempt, owner = (lease or '0 0 - '):match('^(%d+) (%d+) (%S+) (.*)$')
+  return token, tonumber(deadline), attempt, owner
+end
+
+-- One deadline on every key of the thread: `ttl` ms from now, or none (''). A thread outlives its lease.
+local function set_deadline(id, ttl, now, lease)
+  if ttl == '' then
+    for key = 1, OWN_KEYS do redis.call('PERSIST', KEYS[key]) end
+    if deadlines then redis.call('ZREM', deadlines, id) end
+  else
+    local deadline = math.floor(now / 1000) + ttl
+    if lease then
+      local _, held_until = parse_lease(lease)
+      deadline = math.max(deadline, math.ceil(held_until / 1000))
+    end
+    deadline = integer(deadline)
+    for key = 1, OWN_KEYS do redis.call('PEXPIREAT', KEYS[key], deadline) end
+    if deadlines then redis.call('ZADD', deadlines, deadline, id) end
+  end
+end
