@@ -1,0 +1,50 @@
+"""Checkpoints of ZeroGraph in Redis, so that any worker continues any thread where another one left it."""
+
+from .core.settings import CommonOptions, Options
+from .errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    ConfigError,
+    ConflictError,
+    CorruptCheckpointError,
+    LeaseError,
+    LeaseHeldError,
+    LeaseLostError,
+    ReplicationError,
+    SerializationError,
+)
+from .leases import AsyncLease, Lease
+from .opening import aopen_saver, open_saver
+from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
+from .serde import MsgpackSerializer, Registered, Serializer
+from .threads import ThreadInfo
+
+__all__ = (
+    "AsyncLease",
+    "AsyncRedisSaver",
+    "AsyncSqliteSaver",
+    "BackendUnavailableError",
+    "CheckpointError",
+    "CommonOptions",
+    "ConfigError",
+    "ConflictError",
+    "CorruptCheckpointError",
+    "InMemorySaver",
+    "Lease",
+    "LeaseError",
+    "LeaseHeldError",
+    "LeaseLostError",
+    "MsgpackSerializer",
+    "Options",
+    "RedisSaver",
+    "Registered",
+    "ReplicationError",
+    "SerializationError",
+    "Serializer",
+    "SqliteSaver",
+    "ThreadInfo",
+    "aopen_saver",
+    "open_saver",
+)
+
+__version__ = "0.1.0"

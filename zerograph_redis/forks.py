@@ -1,0 +1,47 @@
+"""What must be settled around a fork, so that the child neither waits for a lock that nobody holds nor shares a socket."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Any, Protocol
+
+__all__ = ("Forks", "settle")
+
+
+class Forks(Protocol):
+    """Something with locks or connections."""
+
+    def before_fork(self) -> None:
+        """Let what is under way come to its end, and nothing begin."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on, in either process."""
+
+
+_alive: weakref.WeakSet[Any] = weakref.WeakSet()
+_settled: list[Forks] = []
+
+
+def settle(thing: Forks) -> None:
+    """Settle *thing* around every fork, as long as it lives."""
+    _alive.add(thing)
+
+
+def _before() -> None:
+    _settled[:] = list(_alive)
+    for thing in _settled:
+        thing.before_fork()
+
+
+def _after(*, child: bool) -> None:
+    for thing in reversed(_settled):
+        thing.after_fork(child=child)
+    _settled.clear()
+
+
+os.register_at_fork(
+    before=_before,
+    after_in_parent=lambda: _after(child=False),
+    after_in_child=lambda: _after(child=True),
+)

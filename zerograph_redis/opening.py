@@ -1,0 +1,123 @@
+"""One entrance: a saver from an url, or from the environment, with a fallback if the server is out of reach."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .backends.redis.clients import SCHEMES, redacted
+from .errors import BackendUnavailableError, ConfigError
+from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
+from .savers.base import AsyncSaver, Saver
+
+__all__ = ("aopen_saver", "open_saver")
+
+_log = logging.getLogger("zerograph_redis")
+
+VARIABLES = ("ZEROGRAPH_CHECKPOINT_URL", "REDIS_URL")
+DEFAULT = "sqlite:///checkpoints.db"
+
+
+def open_saver(url: str | None = None, *, fallback: str | None = None, **options: Any) -> Saver:
+    """Open the saver that an url names, and make sure that its store answers.
+
+    Args:
+        url: ``redis://``, ``rediss://``, ``unix://``, ``redis+cluster://``, ``redis+sentinel://host:port,host:port/service``,
+            ``sqlite:///path`` (four slashes for an absolute path) or ``memory://``. Without one, the environment
+            variables ``ZEROGRAPH_CHECKPOINT_URL`` and ``REDIS_URL`` are looked at, then it is ``sqlite:///checkpoints.db``.
+        fallback: The url to open instead, with a logged warning, if the store does not answer now. Never later: a change
+            of store in the middle of a run would split a thread in two.
+        **options: Those of the saver's constructor. ``prefix``, ``wait_replicas`` and ``wait_timeout`` play
+            no part in SQLite and memory.
+
+    Raises:
+        ConfigError: The url is wrong; the message says which part, without the password.
+        BackendUnavailableError: The store does not answer, and there is no fallback.
+    """
+    url = _named(url)
+    saver: Saver
+    if _scheme(url) == "memory":
+        return InMemorySaver(**_local(options, memory=True))
+    if _scheme(url) == "sqlite":
+        return SqliteSaver(_path(url), **_local(options))
+    saver = RedisSaver.from_url(url, **options)
+    if fallback is not None:
+        _scheme(fallback)
+    try:
+        saver.list_threads(limit=1)
+    except BackendUnavailableError as error:
+        saver.close()
+        if fallback is None:
+            raise
+        _warn(url, fallback, error)
+        return open_saver(fallback, **options)
+    return saver
+
+
+async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **options: Any) -> AsyncSaver:
+    """Open a saver with awaited twins; arguments and errors are those of `open_saver`."""
+    url = _named(url)
+    if _scheme(url) == "memory":
+        return InMemorySaver(**_local(options, memory=True))
+    if _scheme(url) == "sqlite":
+        return AsyncSqliteSaver(_path(url), **_local(options))
+    saver = AsyncRedisSaver.from_url(url, **options)
+    if fallback is not None:
+        _scheme(fallback)
+    try:
+        await saver.alist_threads(limit=1)
+    except BackendUnavailableError as error:
+        await saver.aclose()
+        if fallback is None:
+            raise
+        _warn(url, fallback, error)
+        return await aopen_saver(fallback, **options)
+    return saver
+
+
+def _named(url: str | None) -> str:
+    if url is None:
+        return next((os.environ[name] for name in VARIABLES if os.environ.get(name)), DEFAULT)
+    if not isinstance(url, str):
+        raise ConfigError(f"an url is a string, not {url!r}")
+    return url
+
+
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise ConfigError(f"the url has no scheme: write {DEFAULT} or redis://host:6379/0, for example")
+    if scheme not in (*SCHEMES, "sqlite", "memory"):
+        raise ConfigError(f"the url's scheme is {scheme!r}; it must be one of {', '.join(SCHEMES)}, sqlite, memory")
+    return scheme
+
+
+def _path(url: str) -> str:
+    rest = url.removeprefix("sqlite://")
+    if not rest.startswith("/") or rest == "/":
+        raise ConfigError(
+            "a SQLite url names a path after three slashes: sqlite:///relative.db, sqlite:////absolute.db"
+        )
+    return unquote(rest[1:])
+
+
+_REDIS_ONLY = frozenset({"prefix", "wait_replicas", "wait_timeout"})
+
+
+def _local(options: Mapping[str, Any], *, memory: bool = False) -> dict[str, Any]:
+    kept = {name: value for name, value in options.items() if name not in _REDIS_ONLY}
+    if memory and "keep_last" in kept:
+        kept["max_per_thread"] = kept.pop("keep_last")
+    return kept
+
+
+def _warn(url: str, fallback: str, error: BackendUnavailableError) -> None:
+    _log.warning(
+        "%s does not answer, so checkpoints are kept in %s: %s",
+        redacted(urlsplit(url)),
+        redacted(urlsplit(fallback)),
+        error.__cause__,
+    )

@@ -1,0 +1,297 @@
+"""The methods that every saver has, blocking and awaited."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
+
+from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
+from zerograph_redis.core.settings import Settings, lease_of
+from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.leases import AsyncLease, Lease
+from zerograph_redis.threads import ThreadInfo
+
+__all__ = ("AsyncSaver", "Saver")
+
+Config = dict[str, Any]
+
+
+class Saver(BaseCheckpointSaver):
+    """A checkpoint saver for ZeroGraph.
+
+    A config is ZeroGraph's: ``{"configurable": {"thread_id": ..., "checkpoint_ns": ..., "checkpoint_id": ...}}``, all of
+    them optional. It may also have ``ttl`` (seconds, a timedelta, or None for never), which overrides the saver's own,
+    ``lease_token`` (see `lease`), and ``expect_checkpoint_id``: a put is then refused with `ConflictError` unless the
+    newest checkpoint of the namespace has that id (None: unless there is none).
+
+    Every method may raise `ConfigError` (the arguments name no usable thread or checkpoint), `CorruptCheckpointError`
+    (stored bytes are missing, damaged, or of an unknown format) and `BackendUnavailableError` (the store did not do it).
+    None or an empty list always means that there is nothing.
+    """
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        """Answer from *backend*; the constructors that users call are those of the subclasses."""
+        self._backend = backend
+        self._operations = ThreadOperations(settings)
+
+    def __copy__(self) -> Self:
+        """A saver is a handle on a store: its copy is itself."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The engine deep-copies configs that carry a saver; all copies must write to one store."""
+        return self
+
+    def __enter__(self) -> Self:
+        """Return the saver itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the saver."""
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what the saver opened, and only that. The saver cannot be used afterwards."""
+
+    def get_tuple(self, config: Config) -> CheckpointTuple | None:
+        """Read the checkpoint that *config* names, or the newest of its namespace, with its pending writes.
+
+        Returns:
+            The tuple, or None if there is no such checkpoint. On Redis, one round trip.
+        """
+        return run(self._operations.get_tuple(config), self._backend)
+
+    def get(self, config: Config) -> Checkpoint | None:
+        """Read the checkpoint of `get_tuple` alone."""
+        return run(self._operations.get(config), self._backend)
+
+    def get_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
+        """Read a checkpoint by its id, in whichever namespace it is.
+
+        Args:
+            checkpoint_id: The id. If several namespaces have it, the first by name.
+            thread_id: The thread; None looks through all threads, newest first, which is slow: a round trip for each.
+        """
+        return run(self._operations.get_by_id(checkpoint_id, thread_id), self._backend)
+
+    def put(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
+        """Store a checkpoint, atomically. Its parent is the checkpoint that *config* names.
+
+        Storing an id again replaces its content and keeps its place and its pending writes. The arguments are not
+        changed; a checkpoint without an ``id`` is stored under a new one.
+
+        Returns:
+            The config of the stored checkpoint.
+
+        Raises:
+            SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
+        """
+        return run(self._operations.put(config, checkpoint, metadata), self._backend)
+
+    def put_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
+        """Store the pending writes of a task beside the checkpoint that *config* names, atomically.
+
+        The checkpoint may be stored later. A write of the same task and channel replaces the earlier one in its place.
+
+        Args:
+            config: Must name a checkpoint.
+            writes: ``(task id, channel, value)`` each; an empty task id means *task_id*.
+            task_id: The task of the writes that name none.
+
+        Raises:
+            ConfigError: *config* names no checkpoint (also a ValueError).
+            SerializationError: A value cannot be stored. Nothing was stored.
+        """
+        run(self._operations.put_writes(config, writes, task_id), self._backend)
+
+    def get_pending_writes(self, config: Config) -> list[PendingWrite]:
+        """Read the pending writes of a checkpoint, ``(task id, channel, value)`` each, in the order stored.
+
+        Returns:
+            An empty list also for a config that names no checkpoint.
+        """
+        return run(self._operations.get_pending_writes(config), self._backend)
+
+    def lease(
+        self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
+    ) -> Lease:
+        """Hold a thread for a block of code, so that no other worker writes to it.
+
+        ::
+
+            with saver.lease("thread-42", ttl=30) as lease:
+                app.invoke(input, lease.config())
+
+        The lease is renewed in the background while the block runs. Its token is in `Lease.config`, and fences every
+        write: after the lease expired or was broken, they are refused with `LeaseLostError`. Meanwhile writes of other
+        workers are refused with `LeaseHeldError`.
+
+        Args:
+            thread_id: The thread; it need not exist yet.
+            ttl: Seconds, or a timedelta: how long the lease outlives a worker that stopped.
+            wait: Seconds to wait for another worker to give it back; None not to wait.
+            owner: A name to show to others; unless given, host and process id.
+
+        Raises:
+            LeaseHeldError: On entering: another worker holds the thread, and went on holding it for *wait*.
+            LeaseLostError: From the writes in the block.
+        """
+        return Lease(self._backend, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+
+    def prune(self, thread_id: str, keep: int, *, lease_token: int | None = None) -> int:
+        """Drop all but the newest checkpoints of every namespace of a thread, with their pending writes.
+
+        Args:
+            thread_id: The thread. An unknown one is a no-op.
+            keep: How many to keep per namespace, 0 or more.
+            lease_token: The token of the lease to do it under; in the lease's own block it is known.
+
+        Returns:
+            How many checkpoints were dropped, over all namespaces.
+        """
+        return run(self._operations.prune(thread_id, keep, lease_token), self._backend)
+
+    def delete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
+        """Remove all that belongs to a thread, but for a lease that is held. An unknown one is a no-op.
+
+        Args:
+            thread_id: The thread.
+            lease_token: The token of the lease to do it under; in the lease's own block it is known.
+        """
+        run(self._operations.delete_thread(thread_id, lease_token), self._backend)
+
+    def copy_thread(self, source: str, target: str) -> int:
+        """Copy a thread: all namespaces, order, parents, metadata and pending writes.
+
+        The copy becomes visible at once, when it is whole. What is written to *source* meanwhile may be missing in it.
+
+        Args:
+            source: The thread to copy. An unknown one is a no-op.
+            target: A thread that is empty.
+
+        Returns:
+            How many checkpoints were copied.
+
+        Raises:
+            ConfigError: *target* is not empty.
+        """
+        return run(self._operations.copy_thread(source, target), self._backend)
+
+    def list_threads(self, limit: int | None = 100, before: ThreadInfo | str | None = None) -> list[ThreadInfo]:
+        """Describe threads, newest activity first.
+
+        Args:
+            limit: How many at the most; None for all.
+            before: Only those behind this thread (a `ThreadInfo` that was returned before, or the id of a thread: an
+                unknown one gives an empty list). To read page by page, pass the last of a page.
+        """
+        return run(self._operations.list_threads(limit, before), self._backend)
+
+    # Last, since its name hides the builtin for the annotations that follow it.
+    def list(
+        self,
+        config: Config,
+        *,
+        limit: int | None = 10,
+        before: Config | None = None,
+        filter: Mapping[str, Any] | None = None,
+    ) -> list[CheckpointTuple]:
+        """Read the checkpoints of a namespace with their pending writes, newest first.
+
+        Args:
+            config: The thread and namespace; a checkpoint id in it plays no part.
+            limit: How many at the most; None for all.
+            before: A config: only checkpoints stored before the one it names. An unknown one gives an empty list.
+            filter: Metadata keys and the values that they must all have.
+
+        Returns:
+            The tuples. On Redis, one round trip for every 200 (with a filter, for every 100 looked at).
+        """
+        return run(self._operations.list(config, limit, before, filter), self._backend)
+
+
+class AsyncSaver(Saver):
+    """A saver that has every method of `Saver` and its awaited twin, named with a leading ``a``."""
+
+    _backend: AsyncBackend
+
+    async def __aenter__(self) -> Self:
+        """Return the saver itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the saver."""
+        await self.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Await `close`."""
+
+    async def aget_tuple(self, config: Config) -> CheckpointTuple | None:
+        """Await `get_tuple`."""
+        return await arun(self._operations.get_tuple(config), self._backend)
+
+    async def aget(self, config: Config) -> Checkpoint | None:
+        """Await `get`."""
+        return await arun(self._operations.get(config), self._backend)
+
+    async def aget_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
+        """Await `get_by_id`."""
+        return await arun(self._operations.get_by_id(checkpoint_id, thread_id), self._backend)
+
+    async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
+        """Await `put`."""
+        return await arun(self._operations.put(config, checkpoint, metadata), self._backend)
+
+    async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
+        """Await `put_writes`."""
+        await arun(self._operations.put_writes(config, writes, task_id), self._backend)
+
+    async def aget_pending_writes(self, config: Config) -> Sequence[PendingWrite]:
+        """Await `get_pending_writes`."""
+        return await arun(self._operations.get_pending_writes(config), self._backend)
+
+    def alease(
+        self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
+    ) -> AsyncLease:
+        """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
+        return AsyncLease(self._backend, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+
+    async def aprune(self, thread_id: str, keep: int, *, lease_token: int | None = None) -> int:
+        """Await `prune`."""
+        return await arun(self._operations.prune(thread_id, keep, lease_token), self._backend)
+
+    async def adelete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
+        """Await `delete_thread`."""
+        await arun(self._operations.delete_thread(thread_id, lease_token), self._backend)
+
+    async def acopy_thread(self, source: str, target: str) -> int:
+        """Await `copy_thread`."""
+        return await arun(self._operations.copy_thread(source, target), self._backend)
+
+    async def alist_threads(
+        self, limit: int | None = 100, before: ThreadInfo | str | None = None
+    ) -> Sequence[ThreadInfo]:
+        """Await `list_threads`."""
+        return await arun(self._operations.list_threads(limit, before), self._backend)
+
+    async def alist(
+        self,
+        config: Config,
+        *,
+        limit: int | None = 10,
+        before: Config | None = None,
+        filter: Mapping[str, Any] | None = None,
+    ) -> Sequence[CheckpointTuple]:
+        """Await `list`."""
+        return await arun(self._operations.list(config, limit, before, filter), self._backend)

@@ -1,0 +1,172 @@
+"""The savers of many machines: Redis."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+from typing_extensions import Unpack
+
+from zerograph_redis.backends.redis import (
+    AsyncRankingBackend,
+    AsyncRedisBackend,
+    Confirmation,
+    Keyspace,
+    RankingBackend,
+    RedisBackend,
+)
+from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, is_cluster, sync_twin
+from zerograph_redis.core.drive import AsyncBackend, Backend
+from zerograph_redis.core.settings import Options, Settings
+from zerograph_redis.errors import ConfigError
+
+from .base import AsyncSaver, Saver
+
+__all__ = ("AsyncRedisSaver", "RedisSaver")
+
+
+class RedisSaver(Saver):
+    """Keeps checkpoints in Redis, so that any worker continues any thread where another one left it.
+
+    A saver serves many OS threads at once, survives a fork, and reconnects. Core commands only: no modules.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        prefix: str = "zerograph",
+        wait_replicas: int = 0,
+        wait_timeout: int = 1000,
+        **options: Unpack[Options],
+    ) -> None:
+        """Use a client that you made, and that you close.
+
+        Args:
+            client: A blocking client of redis-py or fakeredis (``Redis``, ``RedisCluster``, Sentinel's).
+            prefix: What every key begins with.
+            wait_replicas: How many replicas must confirm a `put` or `put_writes` before it returns; else it raises
+                `ReplicationError`. Not on a cluster.
+            wait_timeout: Milliseconds to wait for them; keep it below the client's socket time-out.
+            **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
+                ``compression_level``, ``require_lease``: see `Options`.
+
+        Raises:
+            ValueError: An option makes no sense.
+        """
+        _check_client(client, asynchronous=False)
+        clustered = is_cluster(client)
+        confirmation = _confirmation(wait_replicas, wait_timeout, clustered=clustered)
+        backend: Backend = RedisBackend(
+            lambda: client, Keyspace(prefix, clustered=clustered), confirmation, retried=clustered
+        )
+        self._client = client
+        self._owned = False
+        super().__init__(RankingBackend(backend) if clustered else backend, Settings.check(**options))
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """Make a saver with a client of its own, which `close` closes. No connection is made yet.
+
+        Args:
+            url: ``redis://``, ``rediss://``, ``unix://``, ``redis+cluster://``, or
+                ``redis+sentinel://host:port,host:port/service``; redis-py's own options may follow a ``?``.
+            **options: Those of the constructor.
+
+        Raises:
+            ConfigError: The url is wrong (also a ValueError).
+        """
+        saver = cls(connect(url), **options)
+        saver._owned = True
+        return saver
+
+    def close(self) -> None:
+        """Close the client, if the saver made it."""
+        if self._owned:
+            close(self._client)
+
+
+class AsyncRedisSaver(AsyncSaver, RedisSaver):
+    """A `RedisSaver` with awaited twins. Making one needs no running event loop.
+
+    It has a blocking client too, since the engine calls the blocking methods even under ``ainvoke``.
+    """
+
+    _backend: AsyncBackend
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        sync_client: Any = None,
+        prefix: str = "zerograph",
+        wait_replicas: int = 0,
+        wait_timeout: int = 1000,
+        **options: Unpack[Options],
+    ) -> None:
+        """Use clients that you made, and that you close.
+
+        Args:
+            client: A client of ``redis.asyncio`` or fakeredis, for the awaited methods; it belongs to one event loop.
+            sync_client: A blocking client of the same Redis; unless given, one is derived from *client*, and closed by
+                `close`.
+            prefix: What every key begins with.
+            wait_replicas: As in `RedisSaver`, like all that follow.
+            wait_timeout: Milliseconds.
+            **options: Those of `RedisSaver`.
+
+        Raises:
+            ValueError: An option makes no sense.
+            ConfigError: No blocking client can be derived: pass *sync_client*.
+        """
+        per_loop = isinstance(client, AsyncClients)
+        if not per_loop:
+            _check_client(client, asynchronous=True)
+        derived = sync_client is None
+        twin = sync_twin(client) if derived else sync_client
+        super().__init__(twin, prefix=prefix, wait_replicas=wait_replicas, wait_timeout=wait_timeout, **options)
+        self._owned = derived
+        self._async_clients = client if per_loop else None
+        clustered = is_cluster(twin)
+        keyspace = Keyspace(prefix, clustered=clustered)
+        confirmation = _confirmation(wait_replicas, wait_timeout, clustered=clustered)
+        backend = AsyncRedisBackend(
+            lambda: twin, keyspace, client if per_loop else lambda: client, confirmation, retried=clustered
+        )
+        self._backend = AsyncRankingBackend(backend) if clustered else backend
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """Make a saver with clients of its own: a blocking one, and one for each event loop that it is used in.
+
+        Arguments and errors are those of `RedisSaver.from_url`.
+        """
+        blocking = connect(url)
+        saver = cls(AsyncClients(url), sync_client=blocking, **options)
+        saver._owned = True
+        return saver
+
+    async def aclose(self) -> None:
+        """Close the clients that the saver made: the blocking one, and the one of the running event loop."""
+        if self._async_clients is not None:
+            await self._async_clients.aclose()
+        self.close()
+
+
+def _confirmation(replicas: Any, timeout: Any, *, clustered: bool) -> Confirmation | None:
+    if type(replicas) is not int or replicas < 0:
+        raise ValueError(f"wait_replicas must be a whole number of at least 0, not {replicas!r}")
+    if type(timeout) is not int or timeout < 1:
+        raise ValueError(f"wait_timeout must be a whole number of milliseconds of at least 1, not {timeout!r}")
+    if replicas and clustered:
+        raise ValueError("wait_replicas does not work on a cluster: set min-replicas-to-write on its nodes instead")
+    return Confirmation(replicas, timeout) if replicas else None
+
+
+def _check_client(client: Any, *, asynchronous: bool) -> None:
+    run = getattr(client, "execute_command", None)
+    if run is None or not hasattr(client, "pipeline"):
+        raise ConfigError(f"client must be one of redis-py or fakeredis, not {client!r}; for an url, use from_url")
+    if inspect.iscoroutinefunction(run) is not asynchronous:
+        right, wrong = ("an asyncio", "a blocking") if asynchronous else ("a blocking", "an asyncio")
+        raise ConfigError(f"this saver needs {right} client, and got {wrong} one: {type(client).__module__}")

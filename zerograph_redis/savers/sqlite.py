@@ -1,0 +1,80 @@
+"""The savers of one machine: a SQLite file, or memory."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from typing_extensions import Unpack
+
+from zerograph_redis.backends.sqlite import SqliteBackend
+from zerograph_redis.core.settings import CommonOptions, Options, Settings
+
+from .base import AsyncSaver, Saver
+
+__all__ = ("AsyncSqliteSaver", "InMemorySaver", "SqliteSaver")
+
+
+class SqliteSaver(Saver):
+    """Keeps checkpoints in a SQLite file, for many OS threads and processes of one machine.
+
+    Its tables stand beside those of ZeroGraph's own saver, which it leaves alone.
+    """
+
+    _backend: SqliteBackend
+
+    def __init__(self, conn_string: str | Path = "checkpoints.db", **options: Unpack[Options]) -> None:
+        """Open a database; it is made if it is not there.
+
+        Args:
+            conn_string: A path, or ``:memory:``.
+            **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
+                ``compression_level``, ``require_lease``: see `Options`.
+
+        Raises:
+            ValueError: An option makes no sense.
+            BackendUnavailableError: The database could not be opened.
+        """
+        settings = Settings.check(**options)
+        super().__init__(SqliteBackend(conn_string), settings)
+
+    def close(self) -> None:
+        """Close the database. The saver cannot be used afterwards."""
+        self._backend.close()
+
+
+class AsyncSqliteSaver(AsyncSaver, SqliteSaver):
+    """A `SqliteSaver` with awaited twins, which work in a thread of the event loop's pool."""
+
+    _backend: SqliteBackend
+
+    async def aclose(self) -> None:
+        """Await `close`."""
+        await asyncio.to_thread(self.close)
+
+
+class InMemorySaver(AsyncSaver):
+    """Keeps checkpoints in the memory of this process, as bytes: isolated from the caller's objects."""
+
+    _backend: SqliteBackend
+
+    def __init__(self, max_per_thread: int | None = 100, **options: Unpack[CommonOptions]) -> None:
+        """Make an empty store.
+
+        Args:
+            max_per_thread: How many checkpoints each put leaves in its namespace; None for all.
+            **options: Those of `SqliteSaver`, but for ``keep_last``.
+
+        Raises:
+            ValueError: An option makes no sense.
+        """
+        settings = Settings.check(keep_last=max_per_thread, **options)
+        super().__init__(SqliteBackend(":memory:"), settings)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._backend.close()
+
+    async def aclose(self) -> None:
+        """Await `close`."""
+        self.close()
