@@ -1,0 +1,98 @@
+"""Fixtures of all tests: servers, and the stores that the contract runs over."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("support")
+
+from support.clusters import Cluster, shared_cluster  # noqa: E402 - the path is set first
+from support.servers import RedisServer  # noqa: E402 - the path is set first
+from support.stores import REDIS_STORES, SHARED_STORES, STORES, RealRedisStore, Store, make_store  # noqa: E402 - the path is set first
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server that the tests of this process share, each under prefixes of its own."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that the tests of all processes share, each under prefixes of its own."""
+    root = tmp_path_factory.getbasetemp()
+    # Processes of one run have folders side by side.
+    with shared_cluster((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "cluster") as shared:
+        yield shared
+
+
+@pytest.fixture
+def new_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """Start clusters that a test has for itself."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Cluster:
+            made = Cluster.start(tmp_path / f"cluster-{len(list(tmp_path.iterdir()))}", **settings)
+            stack.callback(made.stop)
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Start servers that a test has for itself."""
+    with ExitStack() as stack:
+
+        def start(*options: str, **settings: Any) -> RedisServer:
+            directory = tmp_path / f"redis-{len(list(tmp_path.iterdir()))}"
+            return stack.enter_context(RedisServer(directory, *options, **settings))
+
+        yield start
+
+
+def _opened(request: pytest.FixtureRequest) -> Iterator[Store]:
+    store = make_store(request.param, request)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Every backend, through both faces."""
+    yield from _opened(request)
+
+
+@pytest.fixture(params=SHARED_STORES)
+def shared_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Every backend that several savers can share."""
+    yield from _opened(request)
+
+
+@pytest.fixture(params=REDIS_STORES)
+def redis_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Every kind of Redis client."""
+    yield from _opened(request)
+
+
+@pytest.fixture
+def real_store(redis_server: RedisServer) -> Iterator[RealRedisStore]:
+    """A real Redis through blocking methods."""
+    store = RealRedisStore(asynchronous=False, decoded=False, server=redis_server)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def saver(store: Store) -> Any:
+    """A saver without options."""
+    return store.open()

@@ -1,0 +1,330 @@
+"""ttl, refresh_on_read, keep_last, max_age."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from support.data import at, fill, ids, state, thread_ids, thread_info
+from support.polling import until, until_after
+
+SHORT = 0.15
+
+
+def ttl_of(saver, thread="thread"):
+    return thread_info(saver, thread).ttl
+
+
+@pytest.mark.parametrize("ttl", [100, 100.0, timedelta(seconds=100)])
+def test_ttl_is_seconds_or_a_timedelta(store, ttl):
+    saver = store.open(ttl=ttl)
+    fill(saver, 1)
+    assert 90 < ttl_of(saver) <= 100
+
+
+def test_ttl_may_be_a_fraction_of_a_second(store):
+    saver = store.open(ttl=90.5)
+    fill(saver, 1)
+    assert 90 < ttl_of(saver) <= 90.5
+
+
+def test_without_ttl_a_thread_stays_for_ever(saver):
+    fill(saver, 1)
+    assert ttl_of(saver) is None
+
+
+def test_a_thread_that_nobody_touches_is_gone_whole_and_at_once(store):
+    saver = store.open(ttl=SHORT, refresh_on_read=False)
+    fill(saver, 2)
+    fill(saver, 2, ns="a")
+    saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
+    until(lambda: saver.get_tuple(at()) is None)
+    assert saver.list(at(ns="a")) == []
+    assert saver.get_tuple(at(ns="a", id="c1")) is None
+    assert saver.get_pending_writes(at(id="c0")) == []
+    assert saver.get_by_id("c0", "thread") is None
+    assert saver.get_by_id("c0") is None
+    assert thread_ids(saver) == []
+    assert saver.prune("thread", 0) == 0
+    assert saver.copy_thread("thread", "copy") == 0
+    if store.kind.endswith("redis"):
+        assert not [key for key in store.all_keys() if b"{" in key]
+
+
+def test_an_expired_thread_leaves_nothing_to_the_one_that_follows(store):
+    saver = store.open(ttl=100, refresh_on_read=False)
+    brief = at(ttl=SHORT)
+    saver.put(at(ns="a", ttl=SHORT), state("old"), {})
+    saver.put_writes(at(id="c0", ttl=SHORT), [("t", "a", 1)], "")
+    saver.put(brief, state("c0"), {})
+    until(lambda: saver.get_tuple(at()) is None)
+    saver.put(at(), state("c0"), {})
+    assert saver.get_tuple(at()).pending_writes == []
+    assert saver.list(at(ns="a")) == []
+    info = thread_info(saver)
+    assert (info.checkpoints, info.namespaces) == (1, 1)
+    assert 90 < info.ttl <= 100
+
+
+def test_an_expired_thread_is_an_empty_target_of_a_copy(store):
+    saver = store.open(ttl=100, refresh_on_read=False)
+    fill(saver, 2)
+    saver.put(at("copy", "far", ttl=SHORT), state("old"), {})
+    until(lambda: saver.get_tuple(at("copy", "far")) is None)
+    assert saver.copy_thread("thread", "copy") == 2
+    assert saver.list(at("copy", "far")) == []
+
+
+@pytest.mark.parametrize("write", ["put", "put again", "put_writes", "put_writes early"])
+def test_every_write_begins_the_ttl_anew_for_the_whole_thread(store, write):
+    saver = store.open(ttl=100, refresh_on_read=False)
+    saver.put(at(ns="far", ttl=10), state("far"), {})
+    fill(saver, 1)
+    saver.put_writes(at(id="c0", ttl=10), [("t", "a", 1)], "")
+    assert ttl_of(saver) <= 10
+    if write == "put":
+        saver.put(at(ns="other"), state("new"), {})
+    elif write == "put again":
+        saver.put(at(), state("c0"), {})
+    elif write == "put_writes":
+        saver.put_writes(at(id="c0"), [("t", "a", 2)], "")
+    else:
+        saver.put_writes(at(id="later"), [("t", "a", 2)], "")
+    assert 90 < ttl_of(saver) <= 100
+
+
+@pytest.mark.parametrize("ttl", [20, 20.5, timedelta(seconds=20)])
+def test_the_config_overrides_the_ttl(store, ttl):
+    saver = store.open(ttl=100)
+    saver.put(at(ttl=ttl), state("c0"), {})
+    assert 10 < ttl_of(saver) <= 20.5
+
+
+def test_the_config_may_ask_for_a_ttl_where_the_saver_has_none(saver):
+    saver.put(at(ttl=20), state("c0"), {})
+    assert 10 < ttl_of(saver) <= 20
+    saver.put_writes(at("other", id="c0", ttl=30), [("t", "a", 1)], "")
+    assert 20 < ttl_of(saver, "other") <= 30
+
+
+def test_the_config_may_ask_for_no_ttl(store):
+    saver = store.open(ttl=100)
+    store.keeps_ttl = False
+    fill(saver, 2)
+    saver.put(at(ttl=None), state("c9"), {})
+    assert ttl_of(saver) is None
+    saver.get_tuple(at())
+    assert ttl_of(saver) is None
+
+
+def test_the_returned_config_carries_no_ttl(store):
+    saver = store.open(ttl=100)
+    assert saver.put(at(ttl=20), state("c0"), {}) == at(ns="", id="c0")
+
+
+READS = {
+    "get_tuple": lambda saver: saver.get_tuple(at()),
+    "get_tuple by id": lambda saver: saver.get_tuple(at(id="c0")),
+    "get": lambda saver: saver.get(at()),
+    "get_by_id": lambda saver: saver.get_by_id("c0", "thread"),
+    "list": lambda saver: saver.list(at()),
+    "get_pending_writes": lambda saver: saver.get_pending_writes(at(id="c0")),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_reading_begins_the_ttl_anew(store, read):
+    saver = store.open(ttl=5)
+    fill(saver, 2)
+    saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
+    before = until(lambda: ttl if (ttl := ttl_of(saver)) < 4.9 else None)
+    READS[read](saver)
+    assert ttl_of(saver) > before
+
+
+@pytest.mark.parametrize("read", READS)
+def test_reading_leaves_the_ttl_alone_if_told_so(store, read):
+    saver = store.open(ttl=5, refresh_on_read=False)
+    fill(saver, 2)
+    saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
+    before = until(lambda: ttl if (ttl := ttl_of(saver)) < 4.9 else None)
+    READS[read](saver)
+    assert ttl_of(saver) <= before
+
+
+def test_reading_gives_a_thread_the_ttl_that_its_last_write_asked_for(store):
+    saver = store.open(ttl=100)
+    saver.put(at(ttl=5), state("c0"), {})
+    until(lambda: ttl_of(saver) < 4.9)
+    saver.get_tuple(at())
+    assert 4 < ttl_of(saver) <= 5
+
+
+def test_reading_what_is_not_there_makes_no_thread(store):
+    saver = store.open(ttl=100)
+    for read in READS.values():
+        read(saver)
+    assert thread_ids(saver) == []
+
+
+def test_a_thread_that_is_read_often_outlives_its_ttl(store):
+    saver = store.open(ttl=0.3)
+    fill(saver, 1)
+    start = time.monotonic()
+    until(lambda: saver.get_tuple(at()) and time.monotonic() > start + 0.7)
+    assert saver.get_tuple(at()) is not None
+
+
+def test_listing_threads_is_no_reading_of_them(store):
+    saver = store.open(ttl=5)
+    fill(saver, 1)
+    before = until(lambda: ttl if (ttl := ttl_of(saver)) < 4.9 else None)
+    saver.list_threads()
+    assert ttl_of(saver) <= before
+
+
+def test_a_copy_gets_the_ttl_of_the_saver(store):
+    saver = store.open(ttl=100)
+    saver.put(at(ttl=10), state("c0"), {})
+    saver.put_writes(at(id="c0", ttl=10), [("t", "a", 1)], "")
+    saver.copy_thread("thread", "copy")
+    assert 90 < ttl_of(saver, "copy") <= 100
+    assert ttl_of(saver) <= 10
+
+
+def test_pruning_leaves_the_ttl_as_it_is(store):
+    saver = store.open(ttl=100)
+    for number in range(4):
+        saver.put(at(ns=f"{number % 2}", ttl=10), state(f"c{number}"), {})
+    saver.prune("thread", 1)
+    assert 0 < ttl_of(saver) <= 10
+    saver.prune("thread", 0)
+
+
+def test_threads_expire_each_by_its_own_deadline(store):
+    saver = store.open(ttl=100, refresh_on_read=False)
+    saver.put(at("brief", ttl=SHORT), state("c"), {})
+    saver.put(at("long"), state("c"), {})
+    until(lambda: thread_ids(saver) == ["long"])
+    assert saver.get_tuple(at("long")) is not None
+
+
+def test_keep_last_prunes_with_every_put(store):
+    saver = store.open(keep_last=3)
+    fill(saver, 10)
+    assert ids(saver.list(at(), limit=None)) == ["c9", "c8", "c7"]
+    assert thread_info(saver).checkpoints == 3
+    assert saver.get_tuple(at(id="c0")) is None
+
+
+def test_keep_last_one_keeps_the_newest(store):
+    saver = store.open(keep_last=1)
+    fill(saver, 4)
+    assert ids(saver.list(at())) == ["c3"]
+
+
+def test_keep_last_counts_each_namespace_and_thread_by_itself(store):
+    saver = store.open(keep_last=2)
+    for thread in "ab":
+        for ns in ("", "x"):
+            fill(saver, 4, thread, ns)
+    for thread in "ab":
+        for ns in ("", "x"):
+            assert ids(saver.list(at(thread, ns))) == ["c3", "c2"]
+
+
+def test_keep_last_takes_the_writes_along(store):
+    saver = store.open(keep_last=2)
+    for number in range(4):
+        config = saver.put(at(), state(f"c{number}"), {})
+        saver.put_writes(config, [("t", "a", number)], "")
+    assert saver.get_pending_writes(at(id="c1")) == []
+    assert saver.get_pending_writes(at(id="c2")) == [("t", "a", 2)]
+
+
+def test_keep_last_removes_nothing_when_an_id_is_stored_again(store):
+    saver = store.open(keep_last=2)
+    fill(saver, 2)
+    fill(saver, 2)
+    assert ids(saver.list(at())) == ["c1", "c0"]
+
+
+def test_keep_last_catches_up_with_a_long_thread_a_bounded_number_at_a_time(shared_store):
+    fill(shared_store.open(), 120)
+    saver = shared_store.open(keep_last=2)
+    counts = []
+    for number in range(30):
+        saver.put(at(), state(f"new{number}"), {})
+        counts.append(thread_info(saver).checkpoints)
+    assert counts[-1] == 2
+    removed = [before + 1 - after for before, after in zip([120, *counts], counts, strict=False)]
+    assert 1 < max(removed) <= 64
+    assert ids(saver.list(at())) == ["new29", "new28"]
+
+
+@pytest.mark.parametrize("age", [SHORT, timedelta(seconds=SHORT)])
+def test_max_age_lets_the_next_put_remove_what_is_older(store, age):
+    saver = store.open(max_age=age)
+    fill(saver, 3)
+    fill(saver, 1, ns="a")
+    saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
+    until_after(time.time() + SHORT + 0.05)
+    saver.put(at(), state("new"), {})
+    assert ids(saver.list(at())) == ["new"]
+    assert saver.get_pending_writes(at(id="c0")) == []
+    assert ids(saver.list(at(ns="a"))) == ["c0"]
+
+
+def test_max_age_never_removes_the_newest(store):
+    saver = store.open(max_age=0.001)
+    fill(saver, 1)
+    until_after(time.time() + 0.05)
+    saver.put(at(), state("c0", again=True), {})
+    assert ids(saver.list(at())) == ["c0"]
+    assert saver.get(at()) == state("c0", again=True)
+
+
+def test_max_age_keeps_what_is_young(store):
+    saver = store.open(max_age=100)
+    fill(saver, 3)
+    assert ids(saver.list(at())) == ["c2", "c1", "c0"]
+
+
+def test_max_age_catches_up_a_bounded_number_at_a_time(shared_store):
+    fill(shared_store.open(), 120)
+    until_after(time.time() + 0.02)
+    saver = shared_store.open(max_age=0.01)
+    saver.put(at(), state("new"), {})
+    assert thread_info(saver).checkpoints > 40
+
+    def pruned():
+        saver.put(at(), state("new"), {})
+        return thread_info(saver).checkpoints == 1
+
+    until(pruned)
+    assert ids(saver.list(at())) == ["new"]
+
+
+def test_keep_last_and_max_age_work_together(store):
+    saver = store.open(keep_last=3, max_age=100, ttl=100)
+    fill(saver, 5)
+    assert ids(saver.list(at())) == ["c4", "c3", "c2"]
+    assert 90 < ttl_of(saver) <= 100
+
+
+def test_every_redis_key_of_a_thread_has_the_same_deadline(redis_store):
+    saver = redis_store.open(ttl=100)
+    fill(saver, 2)
+    saver.put_writes(at(id="c0", ttl=50), [("t", "a", 1)], "")
+    client = redis_store.client()
+
+    def deadlines():
+        return {client.pexpiretime(key) for key in redis_store.all_keys() if b"{" in key}
+
+    assert len(deadlines()) == 1
+    (first,) = deadlines()
+    until_after(time.time() + 0.002)
+    saver.get_tuple(at())
+    assert len(deadlines()) == 1
+    assert deadlines().pop() > first
+    saver.copy_thread("thread", "thread copied")
+    assert all(client.pttl(key) > 0 for key in redis_store.all_keys() if b"{" in key)

@@ -1,0 +1,20 @@
+"""What the serializer tests share; their values are in ``serde_samples``, which this makes importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from serde_samples import KINDS, Opaque
+
+from zerograph_redis.serde import MsgpackSerializer, Registered
+
+
+@pytest.fixture
+def serializer() -> Any:
+    return MsgpackSerializer([*KINDS, Registered("opaque", Opaque, lambda v: v.value, Opaque)])

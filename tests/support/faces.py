@@ -1,0 +1,74 @@
+"""A saver seen through its blocking methods, or through their awaited twins: tests are written once, for both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+METHODS = (
+    "get_tuple", "get", "get_by_id", "put", "put_writes", "get_pending_writes", "prune", "delete_thread",
+    "copy_thread", "list_threads", "list", "close",
+)  # fmt: skip
+
+
+class SyncFace:
+    """The blocking methods."""
+
+    def __init__(self, saver: Any, run: Callable[..., Any] | None = None) -> None:
+        self.saver = saver
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        assert name in METHODS, name
+        method = getattr(self.saver, name)
+        return method if self._run is None else lambda *given, **named: self._run(method, *given, **named)
+
+    def stranger(self) -> SyncFace:
+        """The same saver from a context that is in no lease's block, as another worker would see the store."""
+        return SyncFace(self.saver, contextvars.Context().run)
+
+    @contextmanager
+    def lease(self, *given: Any, **named: Any) -> Iterator[Any]:
+        """Hold a thread."""
+        run = self._run or (lambda call, *rest: call(*rest))
+        lease = self.saver.lease(*given, **named)
+        run(lease.__enter__)
+        try:
+            yield lease
+        finally:
+            run(lease.__exit__, None, None, None)
+
+
+class AsyncFace:
+    """The awaited methods, run in one event loop."""
+
+    def __init__(self, saver: Any, runner: asyncio.Runner, context: contextvars.Context | None = None) -> None:
+        self.saver = saver
+        self._runner = runner
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        assert name in METHODS, name
+        twin = getattr(self.saver, "a" + name)
+
+        def call(*positional: Any, **named: Any) -> Any:
+            return self._runner.run(twin(*positional, **named), context=self._context)
+
+        return call
+
+    def stranger(self) -> AsyncFace:
+        """The same saver from a context that is in no lease's block, as another worker would see the store."""
+        return AsyncFace(self.saver, self._runner, contextvars.Context())
+
+    @contextmanager
+    def lease(self, *given: Any, **named: Any) -> Iterator[Any]:
+        """Hold a thread."""
+        lease = self.saver.alease(*given, **named)
+        self._runner.run(lease.__aenter__(), context=self._context)
+        try:
+            yield lease
+        finally:
+            self._runner.run(lease.__aexit__(None, None, None), context=self._context)

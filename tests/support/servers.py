@@ -1,0 +1,107 @@
+"""Real Redis servers as processes of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from support.polling import until
+
+NO_RETRY = Retry(NoBackoff(), 0)
+
+
+def require_redis_server() -> str:
+    """Find the program; without it tests are skipped here, and fail where `CI` is set."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "redis-server is not on PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return program
+
+
+def free_port() -> int:
+    """Find a port of the loopback interface that nobody listens on, low enough for a cluster's second one."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port <= 55_535:
+            return port
+
+
+class RedisServer:
+    """One `redis-server`, on a free port, in a directory of its own."""
+
+    def __init__(self, directory: Path, *options: str, password: str | None = None, config: str | None = None) -> None:
+        self.program = require_redis_server()
+        self.directory = directory
+        self.port = free_port()
+        self.password = password
+        self.options = [*options, *(("--requirepass", password) if password else ())]
+        self.config = config
+        self.process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        secret = f":{self.password}@" if self.password else ""
+        return f"redis://{secret}127.0.0.1:{self.port}/0"
+
+    def client(self, **options) -> redis.Redis:
+        """Make a client that does not retry."""
+        given = {"retry": NO_RETRY, "password": self.password, "socket_timeout": 10, **options}
+        return redis.Redis(host="127.0.0.1", port=self.port, **given)
+
+    def start(self) -> Self:
+        command = [self.program]
+        if self.config is not None:
+            path = self.directory / "server.conf"
+            path.write_text(self.config)
+            command.append(str(path))
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        if "--save" not in self.options and self.config is None:
+            command += ["--save", ""]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
+        until(self._answers, seconds=20)
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        client = self.client()
+        try:
+            client.ping()
+        except redis.ConnectionError as error:
+            return "SSL" in str(error)
+        finally:
+            client.close()
+        return True
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self) -> None:
+        """Stop as a machine does that loses power, and start on the same port."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()

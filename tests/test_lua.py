@@ -1,0 +1,168 @@
+"""The Lua scripts and their bindings, without a server."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import re
+import types
+import typing
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from zerograph_redis.backends.redis import Keyspace
+from zerograph_redis.backends.redis.bindings import BINDINGS
+from zerograph_redis.core import requests
+
+SOURCES = {
+    each.name.removesuffix(".lua"): each.read_text("utf-8")
+    for each in (files("zerograph_redis") / "lua").iterdir()
+    if each.name.endswith(".lua")
+}
+BOUND = {binding.script.name: (request, binding) for request, binding in BINDINGS.items()}
+NAMES = vars(requests)
+
+
+def code(source: str) -> str:
+    """A source without its comments and without the contents of its strings."""
+    return re.sub(r"'[^'\n]*'|\"[^\"\n]*\"", "''", re.sub(r"--[^\n]*", "", source))
+
+
+def header(source: str) -> str:
+    """The comment that a file begins with."""
+    lines = []
+    for line in source.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--"))
+    return "\n".join(lines)
+
+
+def part(source: str, title: str) -> str | None:
+    """What a header says of KEYS or ARGV: its line, and the indented ones that follow."""
+    match = re.search(rf"^ {title}\b(.*(?:\n\s{{3,}}.*)*)", header(source), re.MULTILINE)
+    return None if match is None else match[1]
+
+
+def highest(name: str, source: str) -> int:
+    return max((int(each) for each in re.findall(rf"\b{name}\[(\d+)\]", code(source))), default=0)
+
+
+def documented(text: str) -> list[int]:
+    """The numbers that a header gives to its KEYS or ARGV."""
+    return [int(each) for each in re.findall(r"(?:^|   |, |to )\s*(\d+)(?= |,)", text)]
+
+
+def sample(kind: Any) -> Any:
+    """Some value of a field's type."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return sample(next(each for each in arguments if each is not type(None)))
+    if origin is typing.Literal:
+        return arguments[0]
+    if origin is tuple:
+        return tuple(sample(each) for each in arguments)
+    if origin in (list, collections.abc.Sequence):
+        return [sample(arguments[0])]
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind, NAMES)
+        return kind(**{field.name: sample(hints[field.name]) for field in dataclasses.fields(kind)})
+    return {str: "1", int: 1, bytes: b"1" * 32, bool: True}.get(kind)
+
+
+def test_there_are_scripts():
+    assert {"put_checkpoint", "get_checkpoint", "put_writes"} <= set(SOURCES)
+    assert set(BOUND) <= set(SOURCES)
+
+
+def test_every_request_of_redis_has_one_binding_and_every_binding_its_own_script():
+    assert len(BOUND) == len(BINDINGS)
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_file_begins_with_a_header(name):
+    said = header(SOURCES[name])
+    assert len(said.strip()) > 20
+    if name in BOUND:
+        assert part(SOURCES[name], "ARGV")
+        assert "Reply" in said
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+@pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
+def test_a_binding_passes_the_arguments_that_its_script_uses_and_documents(name, clustered):
+    request, binding = BOUND[name]
+    call = binding.call(sample(request), Keyspace("p", clustered=clustered))
+    used, said = highest("ARGV", SOURCES[name]), part(SOURCES[name], "ARGV")
+    numbers = documented(said)
+    assert numbers == sorted(numbers)
+    if "…" in said:
+        assert used <= len(call.arguments)
+        assert max(numbers) >= used
+    else:
+        assert used == len(call.arguments) == max(numbers)
+        assert numbers == list(range(1, used + 1))
+    assert all(isinstance(each, bytes | str | int) for each in call.arguments)
+    assert all(not isinstance(each, bool) for each in call.arguments)
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+@pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
+def test_a_binding_passes_the_keys_that_its_script_uses_all_of_one_slot_on_a_cluster(name, clustered):
+    request, binding = BOUND[name]
+    call = binding.call(sample(request), Keyspace("p", clustered=clustered))
+    assert len(call.keys) == len(set(call.keys)) >= 1
+    assert all(key.startswith(b"p:") for key in call.keys)
+    if clustered:
+        assert len({key_slot(key) for key in call.keys}) == 1
+    elif "staged keys" not in header(SOURCES[name]):
+        assert highest("KEYS", binding.script.source) <= len(call.keys)
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_script_calls_nothing_but_redis_call(name):
+    source = code(SOURCES[name])
+    assert set(re.findall(r"\bredis\.(\w+)", source)) <= {"call", "error_reply", "status_reply"}
+    assert not re.search(
+        r"\b(cmsgpack|struct|bit|os|io|debug|loadstring|load|dofile|require|print|cjson)\b\s*[.(]", source
+    )
+    # The name of each command is a literal in the source, so nothing of a caller's can become one.
+    assert len(re.findall(r"redis\.call\(", SOURCES[name])) == len(re.findall(r"redis\.call\('[A-Z]+'", SOURCES[name]))
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_script_never_looks_for_keys(name):
+    commands = set(re.findall(r"redis\.call\('([A-Z]+)'", SOURCES[name]))
+    assert not commands & {"KEYS", "SCAN", "RANDOMKEY", "FLUSHALL", "FLUSHDB", "SORT", "EVAL", "DBSIZE"}
+    # Those that block a server in proportion to all that a thread holds.
+    assert not commands & {"HGETALL", "HKEYS", "HVALS", "SMEMBERS", "DEL"}
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+def test_a_script_compiles_and_sets_no_globals(name):
+    lupa = pytest.importorskip("lupa.lua51")
+    lua = lupa.LuaRuntime()
+    source = BOUND[name][1].script.source
+    check = lua.eval("function(source) local f, e = loadstring(source) return e end")
+    assert check(source) is None
+    assigned = set(re.findall(r"^\s*([A-Za-z_]\w*)(?:\s*,\s*[A-Za-z_]\w*)*\s*=[^=]", code(source), re.MULTILINE))
+    assigned |= set(re.findall(r"^\s*function\s+([A-Za-z_]\w*)", code(source), re.MULTILINE))
+    local = set()
+    for names in re.findall(r"\blocal\s+(?!function\b)([\w, ]+)", code(source)):
+        local |= {each.strip() for each in names.split(",")}
+    local |= set(re.findall(r"\blocal\s+function\s+(\w+)", code(source)))
+    for names in re.findall(r"\bfor\s+([\w, ]+?)\s*(?:=|in\b)", code(source)):
+        local |= {each.strip() for each in names.split(",")}
+    for names in re.findall(r"\bfunction\s*\w*\(([\w, ]*)\)", code(source)):
+        local |= {each.strip() for each in names.split(",")}
+    # Fields of a table constructor that stand on a line of their own look the same.
+    fields = set(re.findall(r"[{,]\s*([A-Za-z_]\w*)\s*=[^=]", code(source)))
+    assert assigned - local - fields == set()
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+def test_a_script_fits_into_the_local_variables_that_lua_allows(name):
+    assert len(re.findall(r"\blocal\b", code(BOUND[name][1].script.source))) < 200
