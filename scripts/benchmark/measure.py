@@ -1,0 +1,176 @@
+"""The tools: a private server and what it says of itself, and times taken in rounds."""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import redis
+
+__all__ = ("Meter", "Rounds", "Server", "quiet", "spread")
+
+_COMMAND = Path(__file__).parent.parent / "redis"
+
+
+class Counters(NamedTuple):
+    """What a server has counted since its start."""
+
+    received: int
+    sent: int
+    cpu: float
+    scripts: int
+    script_calls: int
+
+
+@dataclass
+class Meter:
+    """What a server did meanwhile: bytes, µs of CPU time, and µs within scripts (by the clock)."""
+
+    received: int = 0
+    sent: int = 0
+    cpu: float = 0.0
+    scripts: float = 0.0
+    script_calls: int = 0
+
+
+class Server:
+    """A `redis-server` of our own, on a free loopback port, that keeps nothing on disk."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self._process = subprocess.Popen([str(_COMMAND)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        if not self.url:
+            sys.exit("A private redis-server did not start.")
+        self.client = redis.Redis.from_url(self.url, decode_responses=True)
+        # Both take memory of their own, at moments of their own.
+        self.client.config_set("latency-tracking", "no")
+        self.client.config_set("slowlog-log-slower-than", "-1")
+
+    def close(self) -> None:
+        """Stop it."""
+        self.client.close()
+        self._process.terminate()
+        self._process.wait()
+
+    def memory(self) -> int:
+        """Bytes in use, but for what clients take: their buffers come and go with the largest command of late."""
+        while self.client.info("memory").get("lazyfree_pending_objects", 0):
+            time.sleep(0.01)
+        with self.client.pipeline(transaction=False) as pipeline:
+            clients, memory = pipeline.client_list().info("memory").execute()
+        return int(memory["used_memory"]) - sum(int(each.get("tot-mem", 0)) for each in clients)
+
+    def clear(self) -> None:
+        """Remove all data; scripts stay."""
+        self.client.flushall(asynchronous=False)
+
+    def keys(self, thread: str) -> int:
+        """How many keys a thread has."""
+        return sum(1 for _ in self.client.scan_iter(match=f"*:{{{thread}}}:*", count=1000))
+
+    @contextmanager
+    def metered(self) -> Iterator[Meter]:
+        """Count what the server does inside the block, without what counting costs."""
+        meter = Meter()
+        earlier, before = self._counters(), self._counters()
+        yield meter
+        after = self._counters()
+        meter.received = after.received - before.received - (before.received - earlier.received)
+        meter.sent = after.sent - before.sent - (before.sent - earlier.sent)
+        meter.cpu = (after.cpu - before.cpu - (before.cpu - earlier.cpu)) * 1e6
+        meter.scripts = after.scripts - before.scripts
+        meter.script_calls = after.script_calls - before.script_calls
+
+    def _counters(self) -> Counters:
+        info = self.client.info("all")
+        scripts = [info[name] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in info]
+        return Counters(
+            info["total_net_input_bytes"],
+            info["total_net_output_bytes"],
+            info["used_cpu_user"] + info["used_cpu_sys"],
+            sum(each["usec"] for each in scripts),
+            sum(each["calls"] for each in scripts),
+        )
+
+    def __enter__(self) -> Self:
+        """Return the server itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop it."""
+        self.close()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the garbage collector from running inside the block: it would strike one store for another's garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def spread(times: list[float]) -> dict[str, Any]:
+    """Median and 95th percentile of seconds, in µs."""
+    ordered = sorted(times)
+    return {
+        "p50": round(statistics.median(ordered) * 1e6, 1),
+        "p95": round(ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)] * 1e6, 1),
+        "n": len(ordered),
+    }
+
+
+@dataclass
+class Rounds:
+    """Times of one call on several stores: a round asks each of them once, in an order that changes."""
+
+    base: str
+    times: dict[str, list[float]] = field(default_factory=dict)
+    _order: random.Random = field(default_factory=lambda: random.Random(3))
+
+    def run(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        """Make the calls of one round, and return what they returned."""
+        found = {}
+        for name in self.order(calls):
+            call = calls[name]
+            begin = time.perf_counter()
+            result = call()
+            took = time.perf_counter() - begin
+            self.add(name, took)
+            found[name] = result
+        return found
+
+    def order(self, names: Mapping[str, Any]) -> list[str]:
+        """The order of the next round."""
+        order = list(names)
+        self._order.shuffle(order)
+        return order
+
+    def add(self, name: str, seconds: float) -> None:
+        """Note one time."""
+        self.times.setdefault(name, []).append(seconds)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Of each store: `spread`, and the median over rounds of its time by that of the base."""
+        found = {}
+        base = self.times.get(self.base)
+        for name, times in self.times.items():
+            found[name] = spread(times)
+            if base and name != self.base:
+                found[name]["ratio"] = round(statistics.median(a / b for a, b in zip(times, base, strict=True)), 3)
+        return found
