@@ -45,23 +45,7 @@ class Cluster:
     def _start(self, primaries: int, replicas: int) -> None:
         program = require_redis_server()
         while len(self.ports) < primaries * (1 + replicas):
-            port = free_port()
-            if port not in self.ports:
-                self.ports.append(port)
-        for port in self.ports:
-            home = self.directory / str(port)
-            home.mkdir(parents=True)
-            options = {
-                "--port": port, "--bind": "127.0.0.1", "--dir": home, "--save": "", "--daemonize": "yes",
-                "--pidfile": home / "pid", "--logfile": home / "log", "--cluster-enabled": "yes",
-                "--cluster-node-timeout": NODE_TIMEOUT, "--repl-diskless-sync-delay": 0,
-                "--cluster-replica-validity-factor": 0,
-            }  # fmt: skip
-            words = [str(word) for option in options.items() for word in option]
-            subprocess.run([program, *words], check=True, capture_output=True)
-            self.pids[port] = self._pid(port)
-        for port in self.ports:
-            until(lambda port=port: self._answers(port), seconds=20)
+            self._start_node(program, free_port())
         command = [shutil.which("redis-cli") or "redis-cli", "--cluster", "create"]
         command += [f"127.0.0.1:{port}" for port in self.ports]
         command += ["--cluster-replicas", str(replicas), "--cluster-yes"]
@@ -69,15 +53,24 @@ class Cluster:
         assert done.returncode == 0, done.stdout + done.stderr
         until(lambda: all(self._is_whole(port, replicas) for port in self.ports), seconds=40, pause=0.05)
 
-    def _pid(self, port: int) -> int:
-        path = self.directory / str(port) / "pid"
-        until(lambda: path.exists() and path.read_text().strip(), seconds=20)
-        return int(path.read_text())
-
-    def _answers(self, port: int) -> bool:
-        with self.node(port) as client, suppress(redis.ConnectionError):
-            return client.ping()
-        return False
+    def _start_node(self, program: str, port: int) -> None:
+        """Start a node; if another process took one of its ports first, leave it to the next call to find others."""
+        home = self.directory / str(port)
+        home.mkdir(parents=True)
+        options = {
+            "--port": port, "--bind": "127.0.0.1", "--dir": home, "--save": "", "--daemonize": "yes",
+            "--pidfile": home / "pid", "--logfile": home / "log", "--cluster-enabled": "yes",
+            "--cluster-node-timeout": NODE_TIMEOUT, "--repl-diskless-sync-delay": 0,
+            "--cluster-replica-validity-factor": 0,
+        }  # fmt: skip
+        words = [str(word) for option in options.items() for word in option]
+        subprocess.run([program, *words], check=True, capture_output=True)
+        until(lambda: "Ready to accept" in log_of(home) or has_ended(home), seconds=20)
+        if has_ended(home):
+            assert "in use" in log_of(home), log_of(home)
+            return
+        self.pids[port] = int((home / "pid").read_text())
+        self.ports.append(port)
 
     def _is_whole(self, port: int, replicas: int) -> bool:
         with self.node(port) as client:
@@ -143,6 +136,17 @@ class Cluster:
         kept = json.loads(path.read_text())
         pids = {int(port): pid for port, pid in kept["pids"].items()}
         return cls(Path(kept["directory"]), list(pids), pids)
+
+
+def log_of(home: Path) -> str:
+    """What a node in the directory *home* logged."""
+    path = home / "log"
+    return path.read_text() if path.exists() else ""
+
+
+def has_ended(home: Path) -> bool:
+    """Tell whether a node in the directory *home* gave up at its start."""
+    return "Failed listening" in log_of(home) or "Could not create" in log_of(home)
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +19,7 @@ from redis.retry import Retry
 from support.polling import until
 
 NO_RETRY = Retry(NoBackoff(), 0)
+BUS_OFFSET = 10_000  # from the port of a cluster's node to that of its bus
 
 
 def require_redis_server() -> str:
@@ -31,12 +34,16 @@ def require_redis_server() -> str:
 
 
 def free_port() -> int:
-    """Find a port of the loopback interface that nobody listens on, low enough for a cluster's second one."""
+    """Find a port of the loopback interface that nobody listens on, and whose bus port for a cluster is free too.
+
+    Both lie below the ports that outgoing connections get: none of those takes one before a server does, or while a
+    server restarts.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port <= 55_535:
+        port = random.randrange(10_240, 32_768 - BUS_OFFSET)
+        with suppress(OSError), socket.socket() as data, socket.socket() as bus:
+            data.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + BUS_OFFSET))
             return port
 
 
