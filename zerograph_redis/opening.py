@@ -13,7 +13,7 @@ from .errors import BackendUnavailableError, ConfigError
 from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
 from .savers.base import AsyncSaver, Saver
 
-__all__ = ("aopen_saver", "open_saver")
+__all__ = ("aopen_saver", "named", "open_saver", "path_of")
 
 _log = logging.getLogger("zerograph_redis")
 
@@ -37,12 +37,12 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
         ConfigError: The url is wrong; the message says which part, without the password.
         BackendUnavailableError: The store does not answer, and there is no fallback.
     """
-    url = _named(url)
+    url = named(url)
     saver: Saver
     if _scheme(url) == "memory":
         return InMemorySaver(**_local(options, memory=True))
     if _scheme(url) == "sqlite":
-        return SqliteSaver(_path(url), **_local(options))
+        return SqliteSaver(path_of(url), **_local(options))
     saver = RedisSaver.from_url(url, **options)
     if fallback is not None:
         _scheme(fallback)
@@ -59,11 +59,11 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
 
 async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **options: Any) -> AsyncSaver:
     """Open a saver with awaited twins; arguments and errors are those of `open_saver`."""
-    url = _named(url)
+    url = named(url)
     if _scheme(url) == "memory":
         return InMemorySaver(**_local(options, memory=True))
     if _scheme(url) == "sqlite":
-        return AsyncSqliteSaver(_path(url), **_local(options))
+        return AsyncSqliteSaver(path_of(url), **_local(options))
     saver = AsyncRedisSaver.from_url(url, **options)
     if fallback is not None:
         _scheme(fallback)
@@ -78,7 +78,8 @@ async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **
     return saver
 
 
-def _named(url: str | None) -> str:
+def named(url: str | None) -> str:
+    """Return *url*, or the one that the environment names, or the default."""
     if url is None:
         return next((os.environ[name] for name in VARIABLES if os.environ.get(name)), DEFAULT)
     if not isinstance(url, str):
@@ -95,7 +96,8 @@ def _scheme(url: str) -> str:
     return scheme
 
 
-def _path(url: str) -> str:
+def path_of(url: str) -> str:
+    """Return the path that a SQLite url names."""
     rest = url.removeprefix("sqlite://")
     if not rest.startswith("/") or rest == "/":
         raise ConfigError(

@@ -28,7 +28,7 @@ from .requests import (
 )
 from .settings import read_id
 
-__all__ = ("ThreadOperations",)
+__all__ = ("ThreadOperations", "info_of", "rank_of")
 
 PAGE = 100
 _TRIES = 5  # to copy a thread whose log is left for a new one meanwhile
@@ -58,7 +58,7 @@ class ThreadOperations(CheckpointOperations):
         check_limit(limit)
         rank = None
         if before is not None:
-            rank = yield from self._rank(before)
+            rank = yield from rank_of(before)
             if rank is None:
                 return []
         found: list[ThreadInfo] = []
@@ -71,7 +71,7 @@ class ThreadOperations(CheckpointOperations):
                 if facts is None:
                     yield from ForgetThread(each.thread)
                 else:
-                    page.append(_info(each.thread, facts))
+                    page.append(info_of(each.thread, facts))
             # On a cluster the list lags behind the threads a little.
             found += sorted(page, key=lambda info: info.updated, reverse=True)
             if len(ranks) < size:
@@ -129,13 +129,6 @@ class ThreadOperations(CheckpointOperations):
                 return True
             cursor = page.cursor
 
-    def _rank(self, before: Any) -> Operation[ThreadRank | None]:
-        if isinstance(before, ThreadInfo):
-            return ThreadRank((before.updated - _EPOCH) // timedelta(microseconds=1), before.thread_id)
-        thread = read_id("before", before)
-        facts = (yield from DescribeThreads([thread]))[0]
-        return None if facts is None else ThreadRank(facts.updated, thread)
-
 
 @dataclass(slots=True)
 class _Copy:
@@ -151,7 +144,17 @@ def _occupied(target: str) -> ConfigError:
     return ConfigError(f"thread {target!r} is not empty, and a copy would mix two threads: delete it or name another")
 
 
-def _info(thread: str, facts: ThreadFacts) -> ThreadInfo:
+def rank_of(before: Any) -> Operation[ThreadRank | None]:
+    """Find a thread's place in the list of threads; None if it is not stored."""
+    if isinstance(before, ThreadInfo):
+        return ThreadRank((before.updated - _EPOCH) // timedelta(microseconds=1), before.thread_id)
+    thread = read_id("before", before)
+    facts = (yield from DescribeThreads([thread]))[0]
+    return None if facts is None else ThreadRank(facts.updated, thread)
+
+
+def info_of(thread: str, facts: ThreadFacts) -> ThreadInfo:
+    """Tell of a thread what its facts say."""
     return ThreadInfo(
         thread,
         _EPOCH + timedelta(microseconds=facts.created),

@@ -1,0 +1,106 @@
+"""``threads``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from support.commands import options_of, run
+
+
+def put(saver, thread, namespace="", **more):
+    config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, **more}}
+    return saver.put(config, {"channel_values": {"text": "x" * 1000}}, {"source": "loop", "step": 1})
+
+
+def test_threads_are_listed_newest_activity_first(saver, cli):
+    for name in ("first", "second", "third"):
+        put(saver, name)
+    put(saver, "first", "inner", ttl=3600)
+    lines = [line.split() for line in cli("threads").out.splitlines()]
+    assert lines[0] == ["thread", "active", "checkpoints", "namespaces", "size", "ttl"]
+    assert [line[0] for line in lines[2:]] == ["first", "third", "second"]
+    assert lines[2][-6:-4] == ["2", "2"]
+    assert lines[2][-2:] == ["59", "min"]
+
+
+def test_json_has_every_fact(saver, cli):
+    put(saver, "a")
+    put(saver, "b", ttl=100)
+    document = cli("threads", "--json").json
+    assert document["next"] is None
+    newest, oldest = document["threads"]
+    assert set(newest) == {"thread_id", "created", "updated", "checkpoints", "namespaces", "bytes", "ttl"}
+    assert (newest["thread_id"], oldest["thread_id"]) == ("b", "a")
+    assert 0 < newest["ttl"] <= 100
+    assert oldest["ttl"] is None
+    assert newest["bytes"] > 1000
+    assert datetime.fromisoformat(newest["updated"]).utcoffset().total_seconds() == 0
+
+
+def test_only_what_begins_with_the_prefix(saver, cli):
+    for name in ("user-1", "user-2", "userx", "system", "a-user-1", "user*"):
+        put(saver, name)
+
+    def matching(prefix):
+        return {each["thread_id"] for each in cli("threads", "--match", prefix, "--json").json["threads"]}
+
+    assert matching("user-") == {"user-1", "user-2"}
+    assert matching("user*") == {"user*"}
+    assert matching("none") == set()
+
+
+@pytest.mark.parametrize("match", ["", "t"])
+def test_pages_have_each_thread_once(saver, cli, match):
+    names = [f"t{number}" for number in range(25)]
+    for name in names:
+        put(saver, name)
+    found, after = [], []
+    while True:
+        page = cli("threads", "--limit", "10", "--match", match, "--json", *after).json
+        found += [each["thread_id"] for each in page["threads"]]
+        if page["next"] is None:
+            break
+        after = ["--after", page["next"]]
+    assert found == names[::-1]
+
+
+def test_a_page_says_how_to_go_on(saver, cli):
+    for name in "abc":
+        put(saver, name)
+    page = cli("threads", "--limit", "2")
+    assert "--after 'b'" in page.err
+    assert cli("threads", "--limit", "3").err == ""
+
+
+def test_an_empty_store_is_said_to_be_empty(cli):
+    ended = cli("threads")
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.startswith("No threads in ")
+
+
+def test_ids_are_shown_and_not_acted_upon(saver, cli):
+    put(saver, "\x1b[31mred[/] [bold]x")
+    shown = cli("threads").out
+    assert r"\x1b[31mred[/] [bold]x" in shown
+    assert cli("threads", "--json").json["threads"][0]["thread_id"] == "\x1b[31mred[/] [bold]x"
+
+
+def test_looking_prolongs_nothing(store, saver, cli):
+    put(saver, "a", ttl=1000)
+    before = saver.list_threads()[0].ttl
+    assert cli("threads", "--json").json["threads"][0]["ttl"] <= before
+
+
+def test_the_table_fits_80_columns(saver, cli):
+    put(saver, "a-very-long-name-" * 10)
+    lines = cli("threads", columns=80).out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" in lines[2]
+    assert lines[2].split()[-1] == "never"
+
+
+def test_a_cluster_lists_its_threads(cluster_store):
+    put(cluster_store.open_bare(), "on-a-cluster")
+    document = run(*options_of(cluster_store), "threads", "--json").json
+    assert [each["thread_id"] for each in document["threads"]] == ["on-a-cluster"]

@@ -1,0 +1,18 @@
+"""The command line, ``zerograph-redis``: looks into any store, and mends it. Needs the extra ``cli``."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ("main",)
+
+
+def main() -> None:
+    """Run the command that the arguments of the process name."""
+    try:
+        from .app import app
+    except ModuleNotFoundError as error:
+        if error.name not in {"rich", "typer"}:
+            raise
+        sys.exit("zerograph-redis: the command line needs typer and rich: pip install 'zerograph-redis[cli]'")
+    app()

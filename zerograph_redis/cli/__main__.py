@@ -1,0 +1,5 @@
+"""``python -m zerograph_redis.cli`` is ``zerograph-redis``."""
+
+from . import main
+
+main()

@@ -1,0 +1,148 @@
+"""What the global options mean: the store, the key prefix, the user's types. Opened once, when a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from zerograph_redis.errors import BackendUnavailableError, ConfigError
+
+if TYPE_CHECKING:
+    from zerograph_redis.core.requests import Operation
+    from zerograph_redis.core.settings import Settings
+    from zerograph_redis.savers.base import Saver
+    from zerograph_redis.serde import Serializer
+
+__all__ = ("Session", "Store")
+
+R = TypeVar("R")
+
+
+class Store:
+    """An open saver, and the operations of the package on what it keeps."""
+
+    def __init__(self, saver: Saver) -> None:
+        """Use *saver*."""
+        self.saver = saver
+
+    @property
+    def settings(self) -> Settings:
+        """What the saver was told; operations take it."""
+        return self.saver._operations.settings  # noqa: SLF001 - the command line is a façade too
+
+    def run(self, operation: Operation[R]) -> R:
+        """Run an operation on the store."""
+        from zerograph_redis.core.drive import run
+
+        return run(operation, self.saver._backend)  # noqa: SLF001 - see above
+
+    def close(self) -> None:
+        """Close the saver."""
+        self.saver.close()
+
+
+class Session:
+    """What one run of the command line works with."""
+
+    def __init__(self, url: str | None, *, prefix: str = "zerograph", types: str | None = None) -> None:
+        """Take the global options; nothing is opened or imported yet."""
+        self._url = url
+        self._prefix = prefix
+        self._types = types
+        self._opened: list[Store] = []
+
+    @cached_property
+    def url(self) -> str:
+        """The url of the store, as `open_saver` finds it."""
+        from zerograph_redis.opening import named
+
+        return named(self._url)
+
+    @property
+    def place(self) -> str:
+        """The url of the store, fit to be shown: without user, password and options."""
+        return shown_url(self.url)
+
+    @cached_property
+    def serializer(self) -> Serializer | None:
+        """The serializer that ``--types`` names; None without it."""
+        return None if self._types is None else _load(self._types)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store that ``--url`` names; it must be there."""
+        return self.open(self.url)
+
+    @property
+    def saver(self) -> Saver:
+        """The saver of the store."""
+        return self.store.saver
+
+    def run(self, operation: Operation[R]) -> R:
+        """Run an operation on the store."""
+        return self.store.run(operation)
+
+    def open(self, url: str, *, create: bool = False) -> Store:
+        """Open a store, to be closed with the session. Looking at it prolongs nothing, and nothing is let go of.
+
+        Args:
+            url: As for `open_saver`.
+            create: Whether a SQLite file that is not there is made; else that is an error.
+
+        Raises:
+            ConfigError: The url is wrong.
+            BackendUnavailableError: The store does not answer, or there is no such file.
+        """
+        from zerograph_redis.opening import open_saver, path_of
+
+        if url.startswith("sqlite://") and not create:
+            path = path_of(url)
+            if path != ":memory:" and not Path(path).is_file():
+                raise BackendUnavailableError(f"there is no SQLite database {path}: name a store with --url")
+        options: dict[str, Any] = {"max_per_thread": None} if url.startswith("memory://") else {}
+        saver = open_saver(url, prefix=self._prefix, refresh_on_read=False, serializer=self.serializer, **options)
+        store = Store(saver)
+        self._opened.append(store)
+        return store
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for each in self._opened:
+            each.close()
+
+
+def shown_url(url: str) -> str:
+    """Spell an url without user, password and options."""
+    from zerograph_redis.backends.redis.clients import redacted
+
+    return redacted(urlsplit(url))
+
+
+def _load(named: str) -> Serializer:
+    """Find the serializer in the module that ``--types`` names, or make one of the types there."""
+    from zerograph_redis.serde import MsgpackSerializer
+
+    module_name, _, name = named.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise ConfigError(
+            f"--types {named}: importing {module_name} failed: {type(error).__name__}: {error}"
+        ) from error
+    names = (name,) if name else ("serializer", "types")
+    found = next((getattr(module, each) for each in names if hasattr(module, each)), None)
+    if found is None:
+        raise ConfigError(f"--types {named}: the module {module_name} has no {' or '.join(names)}")
+    if hasattr(found, "unpack"):
+        serializer: Serializer = found
+        return serializer
+    try:
+        return MsgpackSerializer(types=found)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"--types {named}: {error}") from error

@@ -1,0 +1,68 @@
+"""``threads``: what is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zerograph_redis.inspection.threads import find_threads
+
+from .output import Cut, console, note, print_json, table
+from .parameters import Json
+from .session import Session
+from .text import age, duration, size
+
+if TYPE_CHECKING:
+    from zerograph_redis.threads import ThreadInfo
+
+__all__ = ("describe", "threads")
+
+
+def threads(
+    context: typer.Context,
+    match: Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many at the most.")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="THREAD", help="Go on behind this thread.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """List threads, newest activity first."""
+    session: Session = context.obj
+    # One more tells whether there are more.
+    found = session.run(find_threads(match, limit + 1, after))
+    more = len(found) > limit
+    found = found[:limit]
+    following = found[-1].thread_id if more else None
+    if json:
+        print_json({"threads": [describe(each) for each in found], "next": following})
+        return
+    if not found:
+        note(f"No threads in {session.place}.")
+        return
+    rows = table(thread="cut", active="right", checkpoints="right", namespaces="right", size="right", ttl="right")
+    for each in found:
+        rows.add_row(
+            Cut(each.thread_id),
+            age(each.updated),
+            f"{each.checkpoints:,}",
+            f"{each.namespaces:,}",
+            size(each.bytes),
+            "never" if each.ttl is None else duration(each.ttl),
+        )
+    console().print(rows)
+    if following is not None:
+        note(f"There are more: --after {following!r}, or a larger --limit.")
+
+
+def describe(thread: ThreadInfo) -> dict[str, Any]:
+    """What JSON says of a thread."""
+    return {
+        "thread_id": thread.thread_id,
+        "created": thread.created,
+        "updated": thread.updated,
+        "checkpoints": thread.checkpoints,
+        "namespaces": thread.namespaces,
+        "bytes": thread.bytes,
+        "ttl": thread.ttl,
+    }

@@ -1,0 +1,1 @@
+"""Looking at what is stored: operations that never change a thread, nor prolong it."""
