@@ -1,0 +1,160 @@
+"""Servers that do not answer, or not in time: each the right error, with the driver's error as its cause."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+import redis
+import redis.asyncio
+from support.calls import ACROSS, CALLS, check
+from support.data import at, fill, ids, state
+from support.servers import NO_RETRY, free_port
+from support.stores import make_store
+
+from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, CheckpointError, RedisSaver
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_unreachable_server_is_an_error_and_never_an_empty_answer(name):
+    client = redis.Redis(port=free_port(), retry=NO_RETRY)
+    with pytest.raises(BackendUnavailableError) as caught:
+        CALLS[name](RedisSaver(client))
+    check(caught.value, redis.ConnectionError, names_thread=name not in ACROSS)
+    client.close()
+
+
+def test_an_unreachable_server_is_an_error_of_awaited_methods_too():
+    async def run():
+        client = redis.asyncio.Redis(port=free_port(), retry=None)
+        async with AsyncRedisSaver(client) as saver:
+            with pytest.raises(BackendUnavailableError) as caught:
+                await saver.aget_tuple(at())
+            check(caught.value, redis.ConnectionError)
+            with pytest.raises(BackendUnavailableError):
+                await saver.alist_threads()
+        await client.aclose()
+
+    asyncio.run(run())
+
+
+def test_by_default_an_unreachable_server_is_tried_for_a_bounded_time():
+    start = time.monotonic()
+    with RedisSaver.from_url(f"redis://127.0.0.1:{free_port()}/0") as saver, pytest.raises(BackendUnavailableError):
+        saver.get_tuple(at())
+    assert 0.1 < time.monotonic() - start < 30
+
+
+def test_a_server_that_does_not_answer_is_an_error_after_the_time_out():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = redis.Redis(port=listener.getsockname()[1], socket_timeout=0.1, retry=NO_RETRY)
+        with pytest.raises(BackendUnavailableError) as caught:
+            RedisSaver(client).get_tuple(at())
+        check(caught.value, redis.TimeoutError)
+        client.close()
+
+
+def test_from_url_has_time_outs():
+    saver = RedisSaver.from_url("redis://localhost:1/0")
+    options = saver._client.connection_pool.connection_kwargs
+    assert 0 < options["socket_timeout"] <= 60
+    assert 0 < options["socket_connect_timeout"] <= 60
+    saver.close()
+
+
+def test_a_wrong_password_is_an_error_that_does_not_tell_it(new_server):
+    server = new_server(password="the right one")
+    client = server.client(password="hunter2")
+    for name, call in CALLS.items():
+        with pytest.raises(BackendUnavailableError) as caught:
+            call(RedisSaver(client))
+        check(caught.value, redis.AuthenticationError, names_thread=name not in ACROSS)
+        assert "hunter2" not in str(caught.value)
+    client.close()
+
+
+def test_a_missing_password_is_an_error(new_server):
+    server = new_server(password="the right one")
+    client = server.client(password=None)
+    with pytest.raises(BackendUnavailableError) as caught:
+        RedisSaver(client).get_tuple(at())
+    check(caught.value, redis.RedisError)
+    client.close()
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_a_saver_goes_on_by_itself_when_the_server_restarts(new_server, face):
+    server = new_server("--appendonly", "yes", "--appendfsync", "always")
+    make = RedisSaver if face == "sync" else AsyncRedisSaver
+    saver = make.from_url(server.url)
+
+    def sync_round(number):
+        config = saver.put(at(), state(f"c{number}"), {})
+        saver.put_writes(config, [("t", "a", number)], "")
+        return saver.get_tuple(at())
+
+    async def async_round(number):
+        config = await saver.aput(at(), state(f"c{number}"), {})
+        await saver.aput_writes(config, [("t", "a", number)], "")
+        return await saver.aget_tuple(at())
+
+    with asyncio.Runner() as runner:
+
+        def go(number):
+            return sync_round(number) if face == "sync" else runner.run(async_round(number))
+
+        for number in range(3):
+            assert go(number).pending_writes == [("t", "a", number)]
+            server.restart()
+        assert ids(saver.list(at())) == ["c2", "c1", "c0"]
+        if face == "async":
+            runner.run(saver.aclose())
+        else:
+            saver.close()
+
+
+def test_a_saver_waits_for_a_server_that_comes_back_soon(new_server):
+    server = new_server("--appendonly", "yes", "--appendfsync", "always")
+    with RedisSaver.from_url(server.url) as saver:
+        fill(saver, 1)
+        server.stop()
+        found = []
+        reader = threading.Thread(target=lambda: found.append(saver.get(at())))
+        reader.start()
+        server.start()
+        reader.join(timeout=20)
+        assert found == [state("c0", n=0)]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_does_not_need_the_scripts_to_be_there(real_store, name):
+    saver = real_store.open()
+    fill(saver, 2)
+    fill(saver, 1, "source")
+    if name == "copy_thread to":
+        saver.delete_thread("thread")
+    real_store.client().script_flush()
+    CALLS[name](saver)
+
+
+def test_connections_that_were_lost_in_between_are_made_anew(redis_server, real_store):
+    with RedisSaver.from_url(redis_server.url, prefix=real_store.prefix) as saver:
+        fill(saver, 1)
+        for _ in range(3):
+            real_store.client().client_kill_filter(_type="normal", skipme=True)
+            assert saver.get(at()) == state("c0", n=0)
+            real_store.client().client_kill_filter(_type="normal", skipme=True)
+            saver.put(at(), state("c0", n=0), {})
+
+
+@pytest.mark.parametrize("name", ["fakeredis-sync", "redis-sync", "sqlite-sync", "memory-sync"])
+def test_one_error_catches_them_all(name, request):
+    store = make_store(name, request)
+    saver = store.open()
+    for wrong in (lambda: saver.get_tuple(at("")), lambda: saver.put(at(), state("c", x=object()), {})):
+        with pytest.raises(CheckpointError):
+            wrong()
+    store.close()

@@ -1,0 +1,84 @@
+"""A server with prepared stores, and a proxy before it that loses what a test wants lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+from support.data import at, everything, state, thread_ids
+from support.proxy import Proxy
+from support.servers import RedisServer
+from zerograph_redis import RedisSaver
+
+TEXT = [f"message {number} " + "x" * 100 for number in range(20)]
+LENGTHS = {"pages": 40, "long": 150}
+"""Checkpoints in each of two namespaces: pages to copy, and more than one request prunes or lists."""
+BY_CLOCK_AND_CHANCE = {b"order", b"created", b"updated", b"generation", b"pruned", b"copy"}
+"""Facts of a thread that differ from one store to the next, and must not matter."""
+
+
+@dataclass
+class Rig:
+    """A server with stores to copy, and a proxy before it."""
+
+    server: RedisServer
+    client: redis.Redis
+    proxy: Proxy
+
+    def seeded(self, kind: str) -> str:
+        """Copy a prepared store to a prefix of its own."""
+        prefix = f"p{uuid4().hex[:10]}"
+        for key in self.client.keys(f"seed-{kind}:*"):
+            self.client.copy(key, key.replace(f"seed-{kind}".encode(), prefix.encode(), 1))
+        return prefix
+
+    def look(self, prefix: str) -> Any:
+        """All that a store holds but for what a clock or a log's rubbish makes differ."""
+        saver = RedisSaver(self.client, prefix=prefix)
+        found = {}
+        for thread in sorted({*thread_ids(saver, limit=None), "thread", "copy", "fresh"}):
+            stem = f"{prefix}:{{{thread}}}:"
+            facts = self.client.hgetall(f"{stem}thread")
+            lease = facts.pop(b"lease", b"- - - -").split()
+            needed = int(facts.pop(b"length", 0)) - int(facts.pop(b"dropped", 0))
+            found[thread] = (
+                everything(saver, thread, "", "sub"),
+                {name: value for name, value in facts.items() if name not in BY_CLOCK_AND_CHANCE},
+                needed,
+                self.client.hgetall(f"{stem}writes"),
+                (lease[1] != b"0", lease[2:]),
+            )
+        return found, sorted(thread_ids(saver, limit=None))
+
+
+@contextmanager
+def open_rig(directory: Path) -> Iterator[Rig]:
+    """Start a server in a directory, prepare its stores, and put a proxy before it."""
+    with (
+        RedisServer(directory) as server,
+        Proxy(server.port, held=0.6) as proxy,
+        server.client() as client,
+    ):
+        small = RedisSaver(client, prefix="seed-small")
+        config = at()
+        for number in range(3):
+            config = small.put(config, state(f"c{number}", messages=TEXT[: 10 + number]), {"step": number})
+            small.put_writes(config, [("t", "a", number)], "")
+        small.put(at("other"), state("o0"), {})
+        for kind, length in LENGTHS.items():
+            saver = RedisSaver(client, prefix=f"seed-{kind}")
+            for ns in ("", "sub"):
+                config = at(ns=ns)
+                for number in range(length):
+                    config = saver.put(
+                        config, state(f"c{number}", messages=[*TEXT[:9], number]), {"odd": number % 2 == 1}
+                    )
+                    if number % 3 == 0:
+                        saver.put_writes(config, [("t", str(each), each) for each in range(3)], "")
+        yield Rig(server, client, proxy)
