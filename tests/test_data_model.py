@@ -163,8 +163,8 @@ def test_a_record_of_another_version_says_so(stored, kind):
     address = stored.of(kind)[0]
     record = stored.read(address)
     assert record[:1] == VERSION
-    stored.write(address, b"2" + record[1:])
-    with pytest.raises(CorruptCheckpointError, match=r"format is b'2'.*newer version"):
+    stored.write(address, b"9" + record[1:])
+    with pytest.raises(CorruptCheckpointError, match=r"format is b'9'.*newer version"):
         stored.saver.get_tuple(at())
     with pytest.raises(CorruptCheckpointError):
         stored.saver.list(at())

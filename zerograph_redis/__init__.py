@@ -16,7 +16,7 @@ from .errors import (
 from .leases import AsyncLease, Lease
 from .opening import aopen_saver, open_saver
 from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
-from .serde import MsgpackSerializer, Registered, Serializer
+from .serde import EncryptedSerializer, MsgpackSerializer, Registered, Serializer
 from .threads import ThreadInfo
 
 __all__ = (
@@ -29,6 +29,7 @@ __all__ = (
     "ConfigError",
     "ConflictError",
     "CorruptCheckpointError",
+    "EncryptedSerializer",
     "InMemorySaver",
     "Lease",
     "LeaseError",

@@ -18,7 +18,16 @@ from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 from support.clusters import Cluster
 from support.faces import AsyncFace, SyncFace
 from support.servers import RedisServer
-from zerograph_redis import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
+from zerograph_redis import (
+    AsyncRedisSaver,
+    AsyncSqliteSaver,
+    EncryptedSerializer,
+    InMemorySaver,
+    RedisSaver,
+    SqliteSaver,
+)
+
+KEY = bytes(range(32))
 
 
 class Store:
@@ -32,6 +41,8 @@ class Store:
         self.asynchronous = asynchronous
         self.keeps_ttl: bool | None = None
         """Whether each key of a thread must have a TTL at the end: if every saver had one, and no config asked for none."""
+        self.encrypts = False
+        """Whether every saver encrypts."""
         self._runner: asyncio.Runner | None = None
         self._opened: list[Any] = []
 
@@ -49,6 +60,8 @@ class Store:
     def open_bare(self, **options: Any) -> Any:
         """Open a saver."""
         self.keeps_ttl = self.keeps_ttl is not False and options.get("ttl") is not None
+        if self.encrypts:
+            options["serializer"] = EncryptedSerializer({"test": KEY}, options.get("serializer"))
         saver = self._make(options)
         self._opened.append(saver)
         return saver
@@ -235,24 +248,33 @@ _SHARD = re.compile(rb"[^{}]*:threads:\{\d+\}")
 
 BACKENDS = ("memory", "sqlite", "fakeredis", "fakeredis-decoded", "redis", "redis-decoded", "cluster")
 FACES = ("sync", "async")
-STORES = tuple(f"{backend}-{face}" for backend, face in itertools.product(BACKENDS, FACES))
+STORES = (
+    *(f"{backend}-{face}" for backend, face in itertools.product(BACKENDS, FACES)),
+    "redis-encrypted-sync",
+    "sqlite-encrypted-sync",
+)
 SHARED_STORES = tuple(name for name in STORES if not name.startswith("memory"))
 REDIS_STORES = tuple(name for name in SHARED_STORES if not name.startswith("sqlite"))
-ENGINE_STORES = tuple(name for name in STORES if "decoded" not in name and not name.startswith("cluster"))
+ENGINE_STORES = tuple(f"{backend}-{face}" for backend in ("memory", "sqlite", "fakeredis", "redis") for face in FACES)
 
 
 def make_store(name: str, request: Any) -> Store:
     """Make the store of a parameter such as ``redis-decoded-async``."""
-    backend, *decoded, face = name.split("-")
-    asynchronous = face == "async"
+    backend, *kind, face = name.split("-")
+    store = _make(backend, request, asynchronous=face == "async", decoded="decoded" in kind)
+    store.encrypts = "encrypted" in kind
+    return store
+
+
+def _make(backend: str, request: Any, *, asynchronous: bool, decoded: bool) -> Store:
     if backend == "memory":
         return MemoryStore(asynchronous=asynchronous)
     if backend == "sqlite":
         directory = Path(tempfile.mkdtemp(dir=request.getfixturevalue("tmp_path")))
         return SqliteStore(asynchronous=asynchronous, directory=directory)
     if backend == "fakeredis":
-        return FakeRedisStore(asynchronous=asynchronous, decoded=bool(decoded))
+        return FakeRedisStore(asynchronous=asynchronous, decoded=decoded)
     if backend == "cluster":
         return ClusterStore(asynchronous=asynchronous, cluster=request.getfixturevalue("cluster"))
     server = request.getfixturevalue("redis_server")
-    return RealRedisStore(asynchronous=asynchronous, decoded=bool(decoded), server=server)
+    return RealRedisStore(asynchronous=asynchronous, decoded=decoded, server=server)

@@ -18,6 +18,7 @@ from zerograph_redis import (
     CheckpointError,
     ConfigError,
     CorruptCheckpointError,
+    EncryptedSerializer,
     InMemorySaver,
     MsgpackSerializer,
     RedisSaver,
@@ -38,6 +39,7 @@ class Order:
 
 def opening() -> None:
     serializer: Serializer = MsgpackSerializer(types=[Order, Registered("order", Order)])
+    RedisSaver(redis.Redis(), serializer=EncryptedSerializer({"key": bytes(32)}, serializer))
     saver = RedisSaver.from_url("redis://localhost:6379/0", ttl=3600, keep_last=50)
     assert_type(saver, RedisSaver)
     RedisSaver(redis.Redis(), prefix="app", ttl=timedelta(hours=1), refresh_on_read=False, serializer=serializer)

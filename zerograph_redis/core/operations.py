@@ -91,11 +91,13 @@ class CheckpointOperations:
         if checkpoint_id is None:
             raise ConfigError("config['configurable']['checkpoint_id'] is required to store writes")
         stored = []
+        cipher = self.settings.cipher(address.thread)
         for number, write in enumerate(writes):
             task, channel, value = _read_write(number, write, task_id)
             identity = escape(task) + WITHIN + escape(channel)
             packed = self.serializer.pack(value, root=f"writes[{number}]")
-            stored.append(StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, packed)))
+            record = pack_write(address.namespace, checkpoint_id, identity, packed, cipher)
+            stored.append(StoredWrite(identity, record))
         if stored:
             yield from PutWrites(
                 address.thread,
@@ -151,15 +153,14 @@ class CheckpointOperations:
         )
 
     def _writes(self, address: Address, checkpoint_id: str, writes: Sequence[StoredWrite]) -> list[PendingWrite]:
-        return [
-            (
-                *_task_and_channel(write.identity),
-                unpack_write(
-                    address.thread, address.namespace, checkpoint_id, write.identity, write.record, self.serializer
-                ),
+        cipher = self.settings.cipher(address.thread)
+        found = []
+        for write in writes:
+            packed = unpack_write(
+                address.thread, address.namespace, checkpoint_id, write.identity, write.record, cipher
             )
-            for write in writes
-        ]
+            found.append((*_task_and_channel(write.identity), self.serializer.unpack(packed)))
+        return found
 
     # Last, since its name hides the builtin for the annotations that follow it.
     def list(

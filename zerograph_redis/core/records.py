@@ -10,39 +10,46 @@ The content names the digest of the whole state in turn. So a flipped or missing
 an error and never a wrong state.
 
 A stored write is ``version (1)  digest (8)  value``.
+
+Version 1 is plain. Version 2 is the same, but for this: content and value are encrypted, with what the digest is over as
+context, and so are all pieces in the log; the digest of the state is BLAKE2b-128, so that nobody can put another piece
+into the place of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from xxhash import xxh3_64
 
-from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape
 from zerograph_redis.pieces import Segment
+from zerograph_redis.pieces.coding import Cipher
 from zerograph_redis.pieces.segments import parse, spell
-from zerograph_redis.serde import Serializer
 from zerograph_redis.serde.wire import msgpack
 
 __all__ = (
-    "VERSION",
     "CheckpointRecord",
     "digest_of",
     "lost",
     "pack_checkpoint",
     "pack_header",
     "pack_write",
+    "reseal_checkpoint",
+    "reseal_write",
     "spell_appended",
     "unpack_checkpoint",
     "unpack_write",
+    "version_of",
 )
 
-VERSION = b"1"
+_PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 54
-_ORDER, _GENERATION, _APPENDED = slice(1, 17), slice(17, 33), slice(34, 54)
+_ORDER, _GENERATION, _SLOT, _APPENDED = slice(1, 17), slice(17, 33), slice(33, 34), slice(34, 54)
 _LARGEST = 1024 * 1024 * 1024  # bytes that a state may have: more than any log can hold
 _DIGEST_SIZE = 8
 _US = SEPARATOR.encode()
@@ -70,37 +77,50 @@ class CheckpointRecord:
         return [(place, [segment.placed(self.base) for segment in segments]) for place, segments in self.parts]
 
 
-def digest_of(pieces: Iterable[bytes | memoryview]) -> bytes:
-    """Return the checksum of a state."""
-    digest = xxh3_64()
+def version_of(cipher: Cipher | None) -> bytes:
+    """Return the format version of what is stored with *cipher*, or without one."""
+    return _PLAIN if cipher is None else _SEALED
+
+
+def digest_of(pieces: Iterable[bytes | memoryview], cipher: Cipher | None = None) -> bytes:
+    """Return the checksum of a state, one that cannot be forged if it is stored with *cipher*."""
+    digest = xxh3_64() if cipher is None else blake2b(digest_size=16)
     for piece in pieces:
         digest.update(piece)
     return digest.digest()
 
 
-def pack_checkpoint(namespace: str, checkpoint_id: str, record: CheckpointRecord) -> bytes:
+def pack_checkpoint(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
     """Build what stands behind the header, which the store adds."""
     segments = spell(segment for _, part in record.parts for segment in part).encode()
     places = [number for place, part in record.parts for number in (place, len(part))]
     content: bytes = msgpack.packb(
         (record.parent, record.metadata, record.literals, places, record.digest), unicode_errors="surrogatepass"
     )
-    return segments + _US + digest_of((_place(namespace, checkpoint_id), segments, content)) + content
+    place = _place(namespace, checkpoint_id)
+    if cipher is not None:
+        content = cipher.seal(content, place + segments)
+    return segments + _US + digest_of((place, segments, content)) + content
 
 
-def pack_header(order: int, generation: int, base: int, appended: int) -> bytes:
+def pack_header(version: bytes, order: int, generation: int, base: int, appended: int) -> bytes:
     """Build a header, for a store that is not a script."""
-    return b"%b%016x%016x%b%010x%010x" % (VERSION, order, generation, b"0" if generation else b"-", base, appended)
+    return b"%b%016x%016x%b%010x%010x" % (version, order, generation, b"0" if generation else b"-", base, appended)
 
 
-def unpack_checkpoint(thread: str, namespace: str, checkpoint_id: str, stored: bytes | None) -> CheckpointRecord:
+def unpack_checkpoint(
+    thread: str, namespace: str, checkpoint_id: str, stored: bytes | None, cipher: Cipher | None
+) -> CheckpointRecord:
     """Take a stored record apart; CorruptCheckpointError if it is not what was stored there."""
     name = f"checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r}"
-    stored = _known(name, stored)
+    stored = _known(name, stored, cipher)
     header, separator, rest = stored.partition(_US)
     segments, content = header[HEADER_SIZE:], rest[_DIGEST_SIZE:]
-    if not separator or rest[:_DIGEST_SIZE] != digest_of((_place(namespace, checkpoint_id), segments, content)):
+    place = _place(namespace, checkpoint_id)
+    if not separator or rest[:_DIGEST_SIZE] != digest_of((place, segments, content)):
         raise _changed(name)
+    if cipher is not None:
+        content = _unsealed(name, content, place + segments, cipher)
     try:
         parent, metadata, literals, places, digest = msgpack.unpackb(content, unicode_errors="surrogatepass")
         found = iter(parse(segments.decode("ascii")))
@@ -136,21 +156,50 @@ def _check(
         raise ValueError("a part of the record is not what it should be")
 
 
-def pack_write(namespace: str, checkpoint_id: str, identity: str, value: bytes) -> bytes:
+def pack_write(namespace: str, checkpoint_id: str, identity: str, value: bytes, cipher: Cipher | None) -> bytes:
     """Build the whole record of a pending write."""
-    return VERSION + digest_of((_place(namespace, checkpoint_id, identity), value)) + value
+    place = _place(namespace, checkpoint_id, identity)
+    if cipher is not None:
+        value = cipher.seal(value, place)
+    return version_of(cipher) + digest_of((place, value)) + value
 
 
 def unpack_write(
-    thread: str, namespace: str, checkpoint_id: str, identity: str, stored: bytes | None, serializer: Serializer
-) -> Any:
-    """Return the value of a stored write."""
+    thread: str, namespace: str, checkpoint_id: str, identity: str, stored: bytes | None, cipher: Cipher | None
+) -> bytes:
+    """Return the packed value of a stored write."""
     name = f"a pending write of checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r}"
-    stored = _known(name, stored)
+    stored = _known(name, stored, cipher)
     value = stored[1 + _DIGEST_SIZE :]
-    if stored[1 : 1 + _DIGEST_SIZE] != digest_of((_place(namespace, checkpoint_id, identity), value)):
+    place = _place(namespace, checkpoint_id, identity)
+    if stored[1 : 1 + _DIGEST_SIZE] != digest_of((place, value)):
         raise _changed(name)
-    return serializer.unpack(value)
+    return value if cipher is None else _unsealed(name, value, place, cipher)
+
+
+def reseal_checkpoint(
+    thread: str, namespace: str, checkpoint_id: str, stored: bytes, source: Cipher, target: Cipher
+) -> tuple[bytes, tuple[str, str], list[Segment]]:
+    """Encrypt a record for another thread. Also returns slot and generation of its log, and the pieces there."""
+    record = unpack_checkpoint(thread, namespace, checkpoint_id, stored, source)
+    header = stored[:HEADER_SIZE]
+    segments = [segment for _, part in record.placed() for segment in part]
+    resealed = header + pack_checkpoint(namespace, checkpoint_id, record, target)
+    return resealed, (header[_SLOT].decode("ascii"), record.generation), segments
+
+
+def reseal_write(
+    thread: str,
+    namespace: str,
+    checkpoint_id: str,
+    identity: str,
+    stored: bytes | None,
+    source: Cipher,
+    target: Cipher,
+) -> bytes:
+    """Encrypt a stored write for another thread."""
+    value = unpack_write(thread, namespace, checkpoint_id, identity, stored, source)
+    return pack_write(namespace, checkpoint_id, identity, value, target)
 
 
 def lost(name: str) -> CorruptCheckpointError:
@@ -169,12 +218,29 @@ def _place(namespace: str, checkpoint_id: str, identity: str = "") -> bytes:
     return SEPARATOR.join((escape(namespace), escape(checkpoint_id), identity, "")).encode()
 
 
-def _known(name: str, stored: bytes | None) -> bytes:
+def _known(name: str, stored: bytes | None, cipher: Cipher | None) -> bytes:
     if stored is None:
         raise lost(name)
-    if stored[:1] != VERSION:
+    version = stored[:1]
+    if version not in (_PLAIN, _SEALED):
         raise CorruptCheckpointError(
-            f"{name} cannot be read: its format is {stored[:1]!r}, and this version of zerograph_redis knows only "
-            f"{VERSION!r}; a newer version wrote it, or it is damaged."
+            f"{name} cannot be read: its format is {version!r}, and this version of zerograph_redis knows only "
+            f"{_PLAIN!r} and {_SEALED!r}; a newer version wrote it, or it is damaged."
+        )
+    if version == _PLAIN and cipher is not None:
+        raise CorruptCheckpointError(
+            f"{name} is refused: it is not encrypted, and this saver takes only what is. If it was stored before there was "
+            f"encryption, read it with a saver that has none"
+        )
+    if version == _SEALED and cipher is None:
+        raise SerializationError(
+            f"{name} cannot be read: it is encrypted; make the saver with serializer=EncryptedSerializer(keys)"
         )
     return stored
+
+
+def _unsealed(name: str, sealed: bytes, context: bytes, cipher: Cipher) -> bytes:
+    try:
+        return cipher.unseal(sealed, context)
+    except CheckpointError as error:
+        raise type(error)(f"{name} cannot be read: {error}") from error

@@ -117,7 +117,10 @@ class PutCheckpoint(Request["Placed | None"]):
     thread: str
     namespace: str
     checkpoint_id: str
+    version: bytes
+    """The format version of the record, one byte."""
     record: bytes
+    """What stands behind the header."""
     appended: bytes
     """What to append to the log."""
     needed: int

@@ -11,8 +11,10 @@ from uuid import UUID
 
 from zerograph_redis.core.requests import Expected
 from zerograph_redis.errors import ConfigError
+from zerograph_redis.pieces import Clear, Coding, Sealed
 from zerograph_redis.pieces.compression import Compression
-from zerograph_redis.serde import MsgpackSerializer, Serializer
+from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
+from zerograph_redis.serde.encrypted import Cipher
 
 __all__ = ("Address", "CommonOptions", "Options", "Settings", "lease_of", "read_config", "read_id", "read_token")
 
@@ -30,8 +32,8 @@ class CommonOptions(TypedDict, total=False):
     """Whether reading a thread begins its ttl anew. Default: True."""
     max_age: float | timedelta | None
     """Seconds, or a timedelta: checkpoints older than this go with the next put, but for the newest. Default: None."""
-    serializer: Serializer | None
-    """How values become msgpack bytes. Default: a `MsgpackSerializer` without registered types."""
+    serializer: Serializer | EncryptedSerializer | None
+    """How values become msgpack bytes, encrypted or not. Default: a `MsgpackSerializer` without registered types."""
     compression: Literal["zstd"] | None
     """Whether what a put adds to the log is compressed; needs the extra ``zstd``. Default: None."""
     compression_level: int
@@ -56,8 +58,18 @@ class Settings:
     keep_last: int | None
     max_age: int | None
     serializer: Serializer
+    encryption: EncryptedSerializer | None
     compression: Compression | None
     require_lease: bool
+
+    def cipher(self, thread: str) -> Cipher | None:
+        """What encrypts for *thread*, if anything does."""
+        return None if self.encryption is None else self.encryption.cipher(thread)
+
+    def coding(self, thread: str) -> Coding:
+        """What becomes of the pieces of *thread*."""
+        cipher = self.cipher(thread)
+        return Clear(self.compression) if cipher is None else Sealed(cipher, self.compression)
 
     @classmethod
     def check(
@@ -67,7 +79,7 @@ class Settings:
         refresh_on_read: bool = True,
         keep_last: int | None = None,
         max_age: float | timedelta | None = None,
-        serializer: Serializer | None = None,
+        serializer: Serializer | EncryptedSerializer | None = None,
         compression: Literal["zstd"] | None = None,
         compression_level: int = 3,
         require_lease: bool = False,
@@ -78,6 +90,9 @@ class Settings:
                 raise ValueError(f"{name} must be True or False, not {value!r}")
         if keep_last is not None and (type(keep_last) is not int or keep_last < 1):
             raise ValueError(f"keep_last must be a whole number of at least 1, or None to keep all, not {keep_last!r}")
+        encryption = serializer if isinstance(serializer, EncryptedSerializer) else None
+        if isinstance(serializer, EncryptedSerializer):
+            serializer = serializer.serializer
         if serializer is not None and not (hasattr(serializer, "pack") and hasattr(serializer, "unpack")):
             raise ValueError(f"serializer must have pack and unpack, as MsgpackSerializer has, not {serializer!r}")
         age = _milliseconds("max_age", max_age)
@@ -87,6 +102,7 @@ class Settings:
             keep_last,
             None if age is None else age * 1000,
             serializer or MsgpackSerializer(),
+            encryption,
             None if compression is None else Compression(compression, compression_level),
             require_lease,
         )

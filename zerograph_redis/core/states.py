@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from zerograph_redis.errors import CorruptCheckpointError, SerializationError
+from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.pieces import Cut, Draft, KnownLogs, Latest, ThreadLogs, assemble, cut, draft
 from zerograph_redis.pieces.segments import Segment, joined
 
 from .leasing import fence
-from .records import CheckpointRecord, digest_of, lost, pack_checkpoint, spell_appended, unpack_checkpoint
+from .records import CheckpointRecord, digest_of, lost, pack_checkpoint, spell_appended, unpack_checkpoint, version_of
 from .requests import Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
 from .settings import Address, Settings
 
@@ -35,18 +35,20 @@ class States:
     def put(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> Operation[None]:
         """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
         pieces = self._cut(state)
-        digest = digest_of(_joined(pieces))
+        cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
+        digest = digest_of(_joined(pieces), cipher)
         logs = self._known.of(address.thread)
         latest = logs.latest(address.namespace)
         placed = None
         while placed is None:
-            drafted = draft(pieces, logs, latest, self._settings.compression)
+            drafted = draft(pieces, logs, latest, coding)
             record = CheckpointRecord(address.checkpoint_id, metadata, pieces.literals, drafted.parts, digest)
             placed = yield from PutCheckpoint(
                 address.thread,
                 address.namespace,
                 checkpoint_id,
-                pack_checkpoint(address.namespace, checkpoint_id, record),
+                version_of(cipher),
+                pack_checkpoint(address.namespace, checkpoint_id, record, cipher),
                 drafted.appended,
                 sum(segment.stored or segment.length for segment in drafted.segments),
                 drafted.basis,
@@ -76,11 +78,12 @@ class States:
         return self._read(address, (yield from request), logs)
 
     def _read(self, address: Address, fetched: Fetched, logs: ThreadLogs) -> list[ReadCheckpoint]:
+        cipher = self._settings.cipher(address.thread)
         for each in fetched.ranges:
             logs.add(each.generation, each.start, each.data)
         found: list[ReadCheckpoint] = []
         for stored in fetched.checkpoints:
-            record = unpack_checkpoint(address.thread, address.namespace, stored.checkpoint_id, stored.record)
+            record = unpack_checkpoint(address.thread, address.namespace, stored.checkpoint_id, stored.record, cipher)
             if stored.order is not None and stored.order != record.order:
                 raise CorruptCheckpointError(
                     f"checkpoint {stored.checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r} "
@@ -90,13 +93,13 @@ class States:
             packed = self._assemble(address, stored.checkpoint_id, record, parts, logs)
             found.append((stored, record, packed))
             if len(fetched.checkpoints) == 1:
-                latest = Latest(stored.checkpoint_id, record.order, record.generation, record.appended, dict(parts))
+                latest = Latest(stored.checkpoint_id, record.order, record.generation, record.appended, dict(parts), {})
                 logs.note(address.namespace, latest)
         self._known.weigh(address.thread)
         return found
 
-    @staticmethod
     def _assemble(
+        self,
         address: Address,
         checkpoint_id: str,
         record: CheckpointRecord,
@@ -107,13 +110,16 @@ class States:
             f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"
         )
         try:
-            pieces = assemble(record.literals, [segments for _, segments in parts], logs, record.generation)
+            coding = self._settings.coding(address.thread)
+            pieces = assemble(record.literals, [segments for _, segments in parts], logs, record.generation, coding)
+        except CheckpointError as error:
+            raise type(error)(f"{name} cannot be read: {error}") from error
         except ValueError as error:
             raise CorruptCheckpointError(f"{name} cannot be read: {error}") from error
         if pieces is None:
             raise lost(name)
         packed = b"".join(pieces)
-        if digest_of((packed,)) != record.digest:
+        if digest_of((packed,), self._settings.cipher(address.thread)) != record.digest:
             raise CorruptCheckpointError(
                 f"{name} cannot be read: its checksum does not match, so its bytes were changed."
             )
@@ -134,7 +140,8 @@ class States:
         parts = {
             place: joined([segment.placed(placed.base) for segment in segments]) for place, segments in drafted.parts
         }
-        logs.note(address.namespace, Latest(checkpoint_id, placed.order, placed.generation, appended, parts))
+        latest = Latest(checkpoint_id, placed.order, placed.generation, appended, parts, drafted.prints)
+        logs.note(address.namespace, latest)
         self._known.weigh(address.thread)
 
 

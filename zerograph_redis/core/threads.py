@@ -26,6 +26,7 @@ from .requests import (
     ThreadFacts,
     ThreadRank,
 )
+from .resealing import Resealing
 from .settings import read_id
 
 __all__ = ("ThreadOperations", "info_of", "rank_of")
@@ -108,6 +109,7 @@ class ThreadOperations(CheckpointOperations):
     def _stage(self, source: str, target: str, copy: _Copy) -> Operation[bool]:
         """Stage all of a thread. Returns False if a log went meanwhile."""
         cursor, logs = None, None
+        resealing = self._resealing(source, target)
         while True:
             page = yield from ScanThread(source, cursor)
             if logs is None:
@@ -124,10 +126,18 @@ class ThreadOperations(CheckpointOperations):
                 copy.log_ends[each.generation] = max(copy.log_ends.get(each.generation, 0), end)
             if page.rows or page.ranges:
                 copy.logs = logs
-                yield from StageThread(target, copy.token, page)
+            staged = page if resealing is None else resealing.page(page)
+            if staged.rows or staged.ranges:
+                yield from StageThread(target, copy.token, staged)
             if page.cursor is None:
+                if resealing is not None:
+                    resealing.check_end()
                 return True
             cursor = page.cursor
+
+    def _resealing(self, source: str, target: str) -> Resealing | None:
+        sealed, anew = self.settings.cipher(source), self.settings.cipher(target)
+        return None if sealed is None or anew is None else Resealing(source, sealed, anew)
 
 
 @dataclass(slots=True)

@@ -7,9 +7,7 @@ from typing import Literal
 
 from zerograph_redis.errors import SerializationError
 
-from .segments import Segment
-
-__all__ = ("Compression", "unpack")
+__all__ = ("Compression", "decompress")
 
 _SMALLEST = 128  # bytes: less gains nothing
 _MOST = 64 * 1024 * 1024  # bytes that a piece may unpack to; a larger one stays as it is
@@ -41,26 +39,24 @@ class Compression:
         return packed if len(packed) < 0.9 * len(data) else None
 
 
-def unpack(data: bytes, segment: Segment) -> bytes:
-    """Return the bytes of a segment of a compressed piece.
+def decompress(data: bytes, size: int) -> bytes:
+    """Return what was compressed to *data*, *size* bytes.
 
     Raises:
         SerializationError: The extra is not installed.
-        ValueError: The piece is damaged, or would unpack to more than the segment says.
+        ValueError: The piece is damaged, or would unpack to another size.
     """
     try:
         zstandard = _zstandard()
     except ImportError as error:
         raise SerializationError(f"the state is compressed: {error}") from error
     try:
-        if not segment.skip + segment.length <= segment.whole <= _MOST:
-            raise ValueError("a segment is longer than its piece")
-        if zstandard.frame_content_size(data) != segment.whole:
+        if size > _MOST or zstandard.frame_content_size(data) != size:
             raise ValueError("a compressed piece has not the size that its record says")
-        whole: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=segment.whole)
+        whole: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
     except zstandard.ZstdError as error:
         raise ValueError(f"a compressed piece is damaged: {error}") from error
-    return whole[segment.skip : segment.skip + segment.length]
+    return whole
 
 
 def _zstandard() -> ModuleType:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .compression import Compression, unpack
+from xxhash import xxh3_128
+
+from .coding import Coding
 from .cut import Cut, Part
 from .diff import Run, compare
-from .log import Latest, ThreadLogs
+from .log import Latest, Print, ThreadLogs
 from .segments import Segment, joined, sliced
 
 __all__ = ("Draft", "assemble", "draft")
 
 _MOST_SEGMENTS = 128  # of a part: every record spells them, and every reader follows them
+
+_SEED = secrets.randbits(64)
 
 
 class Draft(NamedTuple):
@@ -25,6 +30,8 @@ class Draft(NamedTuple):
     appended: bytes
     basis: Latest | None
     """The checkpoint whose segments it uses."""
+    prints: dict[int, Print]
+    """Of the parts in pieces that are not stored as they are."""
 
     @property
     def segments(self) -> list[Segment]:
@@ -32,46 +39,43 @@ class Draft(NamedTuple):
         return [segment for _, segments in self.parts for segment in segments]
 
 
-def draft(pieces: Cut, logs: ThreadLogs, latest: Latest | None, compression: Compression | None) -> Draft:
+def draft(pieces: Cut, logs: ThreadLogs, latest: Latest | None, coding: Coding) -> Draft:
     """Compare *pieces* with the state of *latest*, as far as *logs* know it; without one, all is new."""
     appended = bytearray()
     parts = []
+    prints = {}
     used = False
     for part in pieces.parts:
-        known = None if latest is None else latest.parts.get(part.place)
-        segments = None
-        if latest is not None and known:
-            segments = _reuse(part, logs, latest.generation, known, appended, compression)
+        segments = None if latest is None else _reuse(part, logs, latest, appended, coding)
         used = used or segments is not None
-        parts.append((part.place, segments or [_append(part.payload, appended, compression)]))
-    return Draft(parts, bytes(appended), latest if used else None)
+        segments = segments or [_append(part.payload, appended, coding)]
+        parts.append((part.place, segments))
+        if any(segment.stored for segment in segments):
+            prints[part.place] = _print(part.payload)
+    return Draft(parts, bytes(appended), latest if used else None, prints)
 
 
 def assemble(
-    literals: Sequence[bytes], parts: Sequence[Sequence[Segment]], logs: ThreadLogs, generation: str
+    literals: Sequence[bytes], parts: Sequence[Sequence[Segment]], logs: ThreadLogs, generation: str, coding: Coding
 ) -> list[bytes] | None:
-    """Return the bytes of a state, in pieces; None if *logs* lack some. ValueError for a damaged compressed piece."""
+    """Return the bytes of a state, in pieces; None if *logs* lack some. ValueError for a damaged piece."""
     found = [literals[0]]
     for segments, literal in zip(parts, literals[1:], strict=True):
         for segment in segments:
             data = logs.read(generation, segment.offset, segment.stored or segment.length)
             if data is None:
                 return None
-            found.append(unpack(data, segment) if segment.stored else data)
+            found.append(coding.unpack(data, segment) if segment.stored else data)
         found.append(literal)
     return found
 
 
-def _reuse(
-    part: Part,
-    logs: ThreadLogs,
-    generation: str,
-    known: Sequence[Segment],
-    appended: bytearray,
-    compression: Compression | None,
-) -> list[Segment] | None:
+def _reuse(part: Part, logs: ThreadLogs, latest: Latest, appended: bytearray, coding: Coding) -> list[Segment] | None:
     """Say a part in the segments of its earlier self and new ones; None if it is better said anew."""
-    runs = _runs(part.payload, logs, generation, known)
+    known = latest.parts.get(part.place)
+    if not known:
+        return None
+    runs = _grown(part, logs, latest, known) or _runs(part.payload, logs, latest.generation, known, coding)
     new = sum(len(run) for run in runs if not isinstance(run, tuple))
     if new > 0.8 * len(part.payload):
         return None
@@ -81,7 +85,7 @@ def _reuse(
         if isinstance(run, tuple):
             segments += sliced(known, *run)
         else:
-            segments.append(_append(run, appended, compression))
+            segments.append(_append(run, appended, coding))
     segments = joined(segments)
     # Segments cost in every record from here on, sending the part anew costs once: about equal at this many.
     if len(segments) > min(_MOST_SEGMENTS, 4 + math.isqrt(len(part.payload) // 3)):
@@ -90,19 +94,39 @@ def _reuse(
     return segments
 
 
-def _runs(payload: memoryview, logs: ThreadLogs, generation: str, known: Sequence[Segment]) -> Sequence[Run]:
-    if len(known) == 1 and not known[0].stored:
-        # The common case, a part that is the same or grown, without a copy of either.
+def _grown(part: Part, logs: ThreadLogs, latest: Latest, known: Sequence[Segment]) -> Sequence[Run]:
+    """Say a part that is the same or grown, the common case, without a copy of either; nothing for any other."""
+    payload = part.payload
+    if part.place in latest.prints:
+        length = latest.prints[part.place][0]
+        same = length <= len(payload) and _print(payload[:length]) == latest.prints[part.place]
+    else:
         length = known[0].length
-        if length <= len(payload) and logs.matches(generation, known[0].offset, payload[:length]):
-            return [(0, length), payload[length:]] if length < len(payload) else [(0, length)]
-    old = assemble([b"", b""], [known], logs, generation)
+        same = (
+            len(known) == 1
+            and not known[0].stored
+            and length <= len(payload)
+            and logs.matches(latest.generation, known[0].offset, payload[:length])
+        )
+    if not same:
+        return ()
+    return [(0, length), payload[length:]] if length < len(payload) else [(0, length)]
+
+
+def _print(payload: memoryview) -> Print:
+    return len(payload), xxh3_128(payload, _SEED).digest()
+
+
+def _runs(
+    payload: memoryview, logs: ThreadLogs, generation: str, known: Sequence[Segment], coding: Coding
+) -> Sequence[Run]:
+    old = assemble([b"", b""], [known], logs, generation, coding)
     return [payload] if old is None else compare(b"".join(old), bytes(payload))
 
 
-def _append(data: bytes | memoryview, appended: bytearray, compression: Compression | None) -> Segment:
+def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> Segment:
     offset = len(appended)
-    packed = None if compression is None else compression.pack(data)
+    packed = coding.pack(data)
     appended += data if packed is None else packed
     if packed is None:
         return Segment(offset, len(data), fresh=True)

@@ -13,10 +13,13 @@ from zerograph_redis.forks import settle
 
 from .segments import Segment
 
-__all__ = ("KnownLog", "KnownLogs", "Latest", "Span", "ThreadLogs")
+__all__ = ("KnownLog", "KnownLogs", "Latest", "Print", "Span", "ThreadLogs")
 
 Span = tuple[str, int, int]
 """Generation, from, to."""
+
+Print = tuple[int, bytes]
+"""The length of a part, and a hash of it, which no other process can foresee."""
 
 _WINDOWS = 1000  # stretches of one log that are kept
 _TOLD = 8  # the longest of them, of which a reader tells the store
@@ -35,6 +38,8 @@ class Latest(NamedTuple):
     appended: str
     """Where its put appended to the log, and how much, as its record spells it: proves that the store still has that."""
     parts: Mapping[int, Sequence[Segment]]
+    prints: Mapping[int, Print]
+    """Of parts in pieces that are compressed or encrypted, if they are known: tell a grown part without decoding it."""
 
 
 class KnownLog:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zerograph_redis.core.records import VERSION
 from zerograph_redis.core.requests import (
     Cursor,
     DeleteThread,
@@ -93,7 +92,7 @@ def _put_checkpoint(request: PutCheckpoint, keyspace: Keyspace) -> Call:
             _text(request.ttl),
             _text(request.keep_last),
             _text(request.max_age),
-            VERSION,
+            request.version,
             request.record,
             request.appended,
             request.needed,

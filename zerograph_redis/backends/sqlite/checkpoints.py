@@ -61,7 +61,7 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
     ).fetchone()
     if earlier:
         order = earlier[0]
-    record = pack_header(order, generation, base, len(request.appended)) + request.record
+    record = pack_header(request.version, order, generation, base, len(request.appended)) + request.record
     if earlier:
         connection.execute(
             "UPDATE zerograph_redis_checkpoints SET record = ?, generation = ? "

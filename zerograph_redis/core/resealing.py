@@ -1,0 +1,77 @@
+"""Encrypting a thread's stored bytes anew, for another thread: what is sealed opens only where it was put."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zerograph_redis.pieces import Sealed
+from zerograph_redis.pieces.coding import Cipher
+
+from .records import lost, reseal_checkpoint, reseal_write
+from .requests import LogRange, Page, StoredCheckpoint, StoredWrite
+
+__all__ = ("Resealing",)
+
+
+@dataclass(slots=True)
+class Resealing:
+    """Takes the pages of one scan, and returns them for the other thread. Everything stays as long as it is.
+
+    Pages of logs come last in a scan, so it is known by then where the pieces lie. A piece that goes on in the next page
+    is kept until it is whole. What no checkpoint needs stays as it is: nobody will read it.
+    """
+
+    thread: str
+    source: Cipher
+    target: Cipher
+    _pieces: dict[str, dict[int, int]] = field(default_factory=dict)
+    """By slot and by generation, as pages may call a log either: where pieces begin, and how long they are."""
+    _kept: dict[str, LogRange] = field(default_factory=dict)
+
+    def page(self, page: Page) -> Page:
+        """Encrypt a page anew."""
+        rows = [(namespace, self._row(namespace, row)) for namespace, row in page.rows]
+        ranges = [each for each in map(self._range, page.ranges) if each.data]
+        return Page(rows, ranges, page.logs, page.cursor)
+
+    def _row(self, namespace: str, row: StoredCheckpoint) -> StoredCheckpoint:
+        checkpoint_id, record = row.checkpoint_id, None
+        if row.record is not None:
+            record, logs, segments = reseal_checkpoint(
+                self.thread, namespace, checkpoint_id, row.record, self.source, self.target
+            )
+            for log in logs:
+                self._pieces.setdefault(log, {}).update((segment.offset, segment.stored) for segment in segments)
+        writes = [
+            StoredWrite(
+                each.identity,
+                reseal_write(
+                    self.thread, namespace, checkpoint_id, each.identity, each.record, self.source, self.target
+                ),
+            )
+            for each in row.writes
+        ]
+        return StoredCheckpoint(checkpoint_id, record, writes, row.order)
+
+    def _range(self, page: LogRange) -> LogRange:
+        log = page.generation
+        kept = self._kept.pop(log, None)
+        start = page.start if kept is None else kept.start
+        data = bytearray(page.data if kept is None else kept.data + page.data)
+        end = start + len(data)
+        sealed = Sealed(self.source, None)
+        for offset, size in sorted(self._pieces.get(log, {}).items()):
+            if not start <= offset < end:
+                continue
+            if offset + size > end:
+                self._kept[log] = LogRange(log, offset, bytes(data[offset - start :]))
+                del data[offset - start :]
+                break
+            place = slice(offset - start, offset - start + size)
+            data[place] = sealed.moved(bytes(data[place]), self.target)
+        return LogRange(log, start, bytes(data))
+
+    def check_end(self) -> None:
+        """Refuse, with a CorruptCheckpointError, a log that ended within a piece."""
+        if self._kept:
+            raise lost(f"a state of thread {self.thread!r}")

@@ -1,0 +1,142 @@
+"""Encryption of what is stored: AES-256-GCM, from `cryptography`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from zerograph_redis.errors import CorruptCheckpointError, SerializationError
+from zerograph_redis.ids import SEPARATOR, escape
+from zerograph_redis.serde.protocol import Serializer
+from zerograph_redis.serde.serializer import MsgpackSerializer
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+__all__ = ("Cipher", "EncryptedSerializer")
+
+_KEY_SIZE = 32
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,16}")
+_KEY_ID_SIZE = 16
+_NONCE_SIZE = 12
+_TAG_SIZE = 16
+_HEADER_SIZE = _KEY_ID_SIZE + _NONCE_SIZE
+_THREADS = 1024  # whose derived keys are kept
+
+
+class EncryptedSerializer:
+    """Has a saver store only what AES-256-GCM has encrypted: states, metadata and pending writes.
+
+    ::
+
+        keys = {"2026-11": new_key, "2026-05": old_key}
+        saver = RedisSaver.from_url(url, serializer=EncryptedSerializer(keys))
+
+    The first key encrypts; each of them decrypts, so a new key is put in front of the old ones, and an old one is taken
+    away when no thread has anything left of its time. Each thread is encrypted with keys of its own, derived from these
+    (HKDF-SHA256), so no key meets the bound of random nonces.
+
+    What is stored opens only where it was put: thread, namespace, checkpoint id and key id are authenticated with it. What
+    is not encrypted, or was changed, moved, or encrypted with an unknown key is refused. `copy_thread` encrypts anew.
+
+    In plain remain: ids of threads, namespaces, checkpoints and tasks, names of the channels that have pending writes,
+    sizes and times. Metadata is encrypted; the filters of `list` work all the same, since the saver applies them.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], serializer: Serializer | None = None) -> None:
+        """Encrypt what *serializer* packs.
+
+        Args:
+            keys: By their ids (1 to 16 of ``A-Z a-z 0-9 . _ -``), 32 random bytes each, such as ``secrets.token_bytes(32)``.
+            serializer: How values become bytes. Default: a `MsgpackSerializer` without registered types.
+
+        Raises:
+            ValueError: There is no key, or one is not 32 bytes long, or its id cannot be one.
+            ImportError: The extra is not installed.
+        """
+        _check_extra()
+        if not isinstance(keys, Mapping) or not keys:
+            raise ValueError("keys must be a dict of at least one id and its key: {'2026-11': secrets.token_bytes(32)}")
+        for name, key in keys.items():
+            if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
+                raise ValueError(f"the id of a key must be 1 to 16 of A-Z a-z 0-9 . _ -, not {name!r}")
+            if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
+                raise ValueError(f"the key {name!r} must be {_KEY_SIZE} bytes: secrets.token_bytes({_KEY_SIZE})")
+        if isinstance(serializer, EncryptedSerializer):
+            raise ValueError("serializer must be a plain one: what is encrypted is not encrypted again")
+        self.serializer = serializer or MsgpackSerializer()
+        self._keys = {name: bytes(key) for name, key in keys.items()}
+        self.cipher = lru_cache(_THREADS)(self._cipher)
+
+    def __repr__(self) -> str:
+        """Name the keys, and never show one."""
+        return f"EncryptedSerializer(keys={list(self._keys)})"
+
+    def _cipher(self, thread: str) -> Cipher:
+        return Cipher(self._keys, thread)
+
+
+class Cipher:
+    """Encrypts and decrypts what belongs to one thread."""
+
+    def __init__(self, keys: Mapping[str, bytes], thread: str) -> None:
+        """Derive the keys of *thread* from *keys*, the first of which encrypts."""
+        self._thread = escape(thread).encode()
+        self._ciphers = {name: _derived(key, self._thread) for name, key in keys.items()}
+        self._first = next(iter(keys))
+
+    def seal(self, data: bytes, context: bytes) -> bytes:
+        """Encrypt *data*. It opens only in the same thread and under the same *context*."""
+        nonce = os.urandom(_NONCE_SIZE)
+        sealed = self._ciphers[self._first].encrypt(nonce, data, self._associated(self._first, context))
+        return self._first.encode().ljust(_KEY_ID_SIZE, b"\0") + nonce + sealed
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Decrypt what `seal` made of it.
+
+        Raises:
+            CorruptCheckpointError: It was changed, or belongs elsewhere.
+            SerializationError: It was encrypted with a key that is not among the given ones.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        name = sealed[:_KEY_ID_SIZE].rstrip(b"\0").decode("ascii", "replace")
+        if len(sealed) < _HEADER_SIZE + _TAG_SIZE or not _KEY_ID.fullmatch(name):
+            raise CorruptCheckpointError("it is not encrypted as it should be, so its bytes were changed")
+        cipher = self._ciphers.get(name)
+        if cipher is None:
+            known = ", ".join(map(repr, self._ciphers))
+            raise SerializationError(f"it is encrypted with the key {name!r}, and the given ones are {known}")
+        try:
+            return cipher.decrypt(
+                sealed[_KEY_ID_SIZE:_HEADER_SIZE], sealed[_HEADER_SIZE:], self._associated(name, context)
+            )
+        except InvalidTag as error:
+            raise CorruptCheckpointError(
+                f"it does not open with the key {name!r}: its bytes were changed or moved, or the key is another"
+            ) from error
+
+    def _associated(self, name: str, context: bytes) -> bytes:
+        return _US.join((name.encode(), self._thread, context))
+
+
+_US = SEPARATOR.encode()
+
+
+def _derived(key: bytes, thread: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    info = b"zerograph_redis thread " + thread
+    return AESGCM(HKDF(SHA256(), _KEY_SIZE, salt=None, info=info).derive(key))
+
+
+def _check_extra() -> None:
+    try:
+        import cryptography  # noqa: F401
+    except ImportError as error:
+        raise ImportError("encryption needs an extra: pip install 'zerograph-redis[encryption]'") from error
