@@ -1,6 +1,8 @@
 """Puts that wait for replicas, on a real primary with a real replica."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 from support.polling import until
@@ -40,6 +42,24 @@ def test_too_few_replicas_are_an_error_that_says_it_is_stored(pair):
         with pytest.raises(ReplicationError, match="thread 't'"):
             saver.put_writes({"configurable": {"thread_id": "t", "checkpoint_id": "c"}}, [("", "a", 1)], "task")
         assert saver.get_tuple(CONFIG).pending_writes == [("task", "a", 1)]
+
+
+def test_what_is_done_again_is_confirmed_no_sooner(pair):
+    primary, _, reader = pair
+    replica = reader.info("server")["process_id"]
+    os.kill(replica, signal.SIGSTOP)
+    written = {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}
+    for _ in range(2):
+        # Through another connection each time.
+        with RedisSaver.from_url(primary.url, wait_replicas=1, wait_timeout=50) as saver:
+            with pytest.raises(ReplicationError):
+                saver.put(CONFIG, STATE, {})
+            with pytest.raises(ReplicationError):
+                saver.put_writes(written, [("", "a", 1)], "task")
+    os.kill(replica, signal.SIGCONT)
+    with RedisSaver.from_url(primary.url, wait_replicas=1, wait_timeout=4000) as saver:
+        saver.put(CONFIG, STATE, {})
+    assert RedisSaver(reader, refresh_on_read=False).get_pending_writes(written) == [("task", "a", 1)]
 
 
 def test_the_awaited_methods_wait_too(pair):

@@ -1,7 +1,8 @@
-"""Connections through Sentinel that ask it anew whenever they connect.
+"""Connections through Sentinel that ask it anew whenever they connect, and whenever their server is no primary any more.
 
 redis-py's own ask it only when they are taken from the pool: one that broke in the middle of an operation would go back
-to the primary that is gone, with every retry.
+to the primary that is gone, with every retry. And of all that a server says that was left behind by a failover, they
+know only READONLY.
 """
 
 from __future__ import annotations
@@ -9,9 +10,27 @@ from __future__ import annotations
 from typing import Any
 
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncSentinelManagedConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError, ResponseError
 from redis.sentinel import SentinelManagedConnection
 
 __all__ = ("AsyncFollowingConnection", "FollowingConnection")
+
+_LEFT_BEHIND = (
+    "WAIT cannot be used with replica",  # it was demoted before the WAIT came
+    "UNBLOCKED force unblock",  # while the WAIT waited
+    "NOREPLICAS",  # its replicas may follow another primary already
+)
+
+
+def _left_behind(error: ResponseError) -> RedisConnectionError | None:
+    """Return the error to raise if *error* is what a server says that a failover may have left behind.
+
+    It is one that the client repeats: every request may run twice, and the Sentinels may name another server by then.
+    """
+    if isinstance(error, MasterDownError) or str(error).startswith(_LEFT_BEHIND):
+        return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
+    return None
 
 
 class FollowingConnection(SentinelManagedConnection):
@@ -23,6 +42,16 @@ class FollowingConnection(SentinelManagedConnection):
             self._connect_retry()  # type: ignore[no-untyped-call]
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
+    def read_response(self, *given: Any, **options: Any) -> Any:
+        """Read a reply; disconnect if it says that this is not the primary."""
+        try:
+            return super().read_response(*given, **options)
+        except ResponseError as error:
+            if (left := _left_behind(error)) is None:
+                raise
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise left from error
+
 
 class AsyncFollowingConnection(AsyncSentinelManagedConnection):
     """An asyncio connection that follows a failover."""
@@ -32,3 +61,13 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
         if not self.is_connected:
             await self._connect_retry()  # type: ignore[no-untyped-call]
         await super().send_packed_command(command, check_health)
+
+    async def read_response(self, *given: Any, **options: Any) -> Any:
+        """Read a reply; disconnect if it says that this is not the primary."""
+        try:
+            return await super().read_response(*given, **options)
+        except ResponseError as error:
+            if (left := _left_behind(error)) is None:
+                raise
+            await self.disconnect()
+            raise left from error

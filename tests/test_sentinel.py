@@ -1,0 +1,117 @@
+"""Savers through Sentinel whose server is no primary any more, on real servers.
+
+The test demotes it and tells the Sentinel itself: then connections stay open, which a failover by the Sentinel closes as
+soon as it reaches the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.data import at, state
+from support.faces import AsyncFace, SyncFace
+from support.polling import until
+from support.servers import RedisServer, free_port
+
+from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver
+
+
+class Site:
+    """A primary without replicas, another one with a replica, and a Sentinel that knows the first."""
+
+    def __init__(self, new_server, sentinel: RedisServer) -> None:
+        self.primary, self.other, replica = new_server(), new_server("--repl-diskless-sync", "no"), new_server()
+        self.tell(replica, "REPLICAOF", "127.0.0.1", self.other.port)
+        until(lambda: self.tell(self.other, "WAIT", 1, 100) == 1)
+        with RedisSaver.from_url(self.primary.url) as saver:  # which leaves its scripts there
+            saver.put_writes(saver.put(at("earlier"), state("c"), {}), [("t", "a", 1)], "")
+        self.sentinel = sentinel
+        self.url = f"redis+sentinel://127.0.0.1:{sentinel.port}/service"
+        self.name(self.primary)
+
+    @staticmethod
+    def tell(server: RedisServer, *words):
+        with server.client() as client:
+            return client.execute_command(*words)
+
+    def name(self, server: RedisServer) -> None:
+        """Have the Sentinel name *server* as the primary."""
+        self.tell(self.sentinel, "SENTINEL", "MONITOR", "service", "127.0.0.1", server.port, 1)
+
+    def leave_behind(self, *commands: tuple) -> None:
+        """Have the Sentinel name the other primary, and change the first one, whose connections stay open."""
+        self.tell(self.sentinel, "SENTINEL", "REMOVE", "service")
+        self.name(self.other)
+        for each in commands:
+            self.tell(self.primary, *each)
+
+
+@pytest.fixture
+def site(new_server):
+    return Site(new_server, new_server("--sentinel", config=""))
+
+
+@pytest.fixture(params=[SyncFace, AsyncFace])
+def opening(request):
+    """Open savers, to be used through either face."""
+    faces = []
+    with asyncio.Runner() as runner:
+
+        def call(url, **options):
+            if request.param is SyncFace:
+                faces.append(SyncFace(RedisSaver.from_url(url, **options)))
+            else:
+                faces.append(AsyncFace(AsyncRedisSaver.from_url(url, **options), runner))
+            return faces[-1]
+
+        yield call
+        for each in faces:
+            each.close()
+
+
+def demotion(site):
+    return ("REPLICAOF", "127.0.0.1", site.other.port)
+
+
+LEFT_BEHIND = {
+    "a replica": lambda site: [demotion(site)],
+    # Its script succeeds, so that it is the WAIT behind it that tells.
+    "a replica that takes writes": lambda site: [("CONFIG", "SET", "replica-read-only", "no"), demotion(site)],
+    "a replica that serves nothing stale": lambda _: [
+        ("CONFIG", "SET", "replica-serve-stale-data", "no"),
+        ("REPLICAOF", "127.0.0.1", free_port()),
+    ],
+    "a primary that misses its replicas": lambda _: [("CONFIG", "SET", "min-replicas-to-write", 1)],
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_BEHIND)
+def test_a_put_to_what_a_failover_left_behind_goes_to_the_new_primary(site, opening, kind):
+    saver = opening(site.url, wait_replicas=1, wait_timeout=4000)
+    assert saver.get(at()) is None
+    site.leave_behind(*LEFT_BEHIND[kind](site))
+    config = saver.put(at(), state("c"), {})
+    saver.put_writes(config, [("t", "a", 1)], "")
+    with RedisSaver.from_url(site.other.url) as there:
+        assert there.get(at()) == state("c")
+        assert there.get_pending_writes(config) == [("t", "a", 1)]
+
+
+def test_a_put_whose_primary_is_demoted_while_it_waits_for_replicas_goes_to_the_new_one(site, opening):
+    saver = opening(site.url, wait_replicas=1, wait_timeout=60_000)
+    with ThreadPoolExecutor(1) as pool:
+        put = pool.submit(saver.put, at(), state("c"), {})
+        until(lambda: site.tell(site.primary, "INFO", "clients")["blocked_clients"] == 1)
+        site.leave_behind(demotion(site))
+        put.result(timeout=30)
+    with RedisSaver.from_url(site.other.url) as there:
+        assert there.get(at()) == state("c")
+
+
+def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site, opening):
+    saver = opening(site.url)
+    site.tell(site.primary, "CONFIG", "SET", "min-replicas-to-write", 1)
+    with pytest.raises(BackendUnavailableError, match=r"thread 'thread'.*NOREPLICAS Not enough good replicas"):
+        saver.put(at(), state("c"), {})
