@@ -18,10 +18,11 @@ into the place of one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from xxhash import xxh3_64
 
@@ -34,11 +35,13 @@ from zerograph_redis.serde.wire import msgpack
 
 __all__ = (
     "CheckpointRecord",
+    "Header",
     "digest_of",
     "lost",
     "pack_checkpoint",
     "pack_header",
     "pack_write",
+    "read_header",
     "reseal_checkpoint",
     "reseal_write",
     "spell_appended",
@@ -49,7 +52,7 @@ __all__ = (
 
 _PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 54
-_ORDER, _GENERATION, _SLOT, _APPENDED = slice(1, 17), slice(17, 33), slice(33, 34), slice(34, 54)
+_ORDER, _GENERATION, _APPENDED = slice(1, 17), slice(17, 33), slice(34, 54)
 _LARGEST = 1024 * 1024 * 1024  # bytes that a state may have: more than any log can hold
 _DIGEST_SIZE = 8
 _US = SEPARATOR.encode()
@@ -134,6 +137,28 @@ def unpack_checkpoint(
     return CheckpointRecord(parent, metadata, literals, parts, digest, order, generation, appended, base)
 
 
+class Header(NamedTuple):
+    """What a stored record says in plain, but for its segments."""
+
+    order: str
+    generation: str
+    slot: str
+    base: int
+    appended: int
+
+
+def read_header(name: str, stored: bytes) -> Header:
+    """Read the header of a record; *name* is what an error calls it."""
+    found = _HEADER.match(stored)
+    if found is None:
+        raise _changed(name)
+    order, generation, slot, base, appended = (part.decode("ascii") for part in found.groups())
+    return Header(order, generation, slot, int(base, 16), int(appended, 16))
+
+
+_HEADER = re.compile(rb".([0-9a-f]{16})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})", re.DOTALL)
+
+
 def spell_appended(base: int, length: int) -> str:
     """Spell where a put appended to the log, and how much, as a record's header does."""
     return f"{base:010x}{length:010x}"
@@ -179,13 +204,13 @@ def unpack_write(
 
 def reseal_checkpoint(
     thread: str, namespace: str, checkpoint_id: str, stored: bytes, source: Cipher, target: Cipher
-) -> tuple[bytes, tuple[str, str], list[Segment]]:
-    """Encrypt a record for another thread. Also returns slot and generation of its log, and the pieces there."""
+) -> tuple[bytes, str, list[Segment]]:
+    """Encrypt a record for another thread. Also returns the generation of its log, and the pieces there."""
     record = unpack_checkpoint(thread, namespace, checkpoint_id, stored, source)
     header = stored[:HEADER_SIZE]
     segments = [segment for _, part in record.placed() for segment in part]
     resealed = header + pack_checkpoint(namespace, checkpoint_id, record, target)
-    return resealed, (header[_SLOT].decode("ascii"), record.generation), segments
+    return resealed, record.generation, segments
 
 
 def reseal_write(

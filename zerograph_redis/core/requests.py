@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from zerograph_redis.pieces.log import Latest, Span
 
 __all__ = (
+    "ZERO",
     "Cursor",
     "DeleteThread",
     "DescribeThreads",
@@ -32,6 +33,7 @@ __all__ = (
     "LogRange",
     "Operation",
     "Page",
+    "Past",
     "Placed",
     "PruneThread",
     "Pruned",
@@ -46,6 +48,9 @@ __all__ = (
     "ThreadFacts",
     "ThreadRank",
 )
+
+ZERO = "0" * 16
+"""The generation of no log, and the order before the first."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -296,6 +301,12 @@ class ThreadFacts:
     namespaces: int
     bytes: int
     ttl: int | None
+    lifetime: int | None
+    """The ttl that its last write asked for, in ms."""
+    order: str
+    """The order that was given out last, 16 hex digits."""
+    origin: str | None
+    """What it was published from: the token, or the origin of its `Past`."""
 
 
 @dataclass(slots=True)
@@ -320,13 +331,16 @@ Cursor = tuple[str, str]
 class Page:
     """Some of a thread's stored bytes, to be staged elsewhere; ``cursor`` is None on the last page.
 
-    A page has rows ``(namespace, checkpoint)`` or ranges of a log, whose generation is its slot here. A row without a
-    record carries writes alone. ``logs`` tells which logs there are: pages belong together only while it stays the same.
+    A page has rows ``(namespace, checkpoint)`` or ranges of one log. A row without a record carries writes alone. As a
+    store replies, a log may be named by its slot; as it is staged, it is named by its generation. ``logs`` tells which
+    logs there are: pages belong together only while it stays the same. ``current`` is the generation of the log that
+    is written to now, zeros for none.
     """
 
     rows: list[tuple[str, StoredCheckpoint]]
     ranges: list[LogRange]
     logs: str
+    current: str
     cursor: Cursor | None
 
 
@@ -348,15 +362,34 @@ class StageThread(Request[None]):
 
 
 @dataclass(slots=True)
+class Past:
+    """What a thread keeps when it moves: ``created`` and ``updated`` in µs, ``left`` of its ttl in ms."""
+
+    created: int
+    updated: int
+    left: int | None
+    origin: str
+    """A name for what is moved. A thread that was published from the same origin is published already."""
+
+
+@dataclass(slots=True)
 class PublishThread(Request["bool | None"]):
-    """Make staged rows the thread. Replies whether all of them were there, or None if the thread was not empty."""
+    """Make staged rows the thread. Replies whether all of them were there, or None if the thread was not empty.
+
+    Rows are staged before the logs that they are made of. At most two logs can be staged.
+    """
 
     thread: str
     token: str
-    logs: str
+    current: str
+    """The generation of the log to go on with, zeros for none."""
     checkpoints: int
     """How many must have been staged."""
+    written: int
+    """How many checkpoints with pending writes, stored or still to come, must have been staged."""
     log_bytes: int
     """How many bytes of logs must have been staged."""
     ttl: int | None
     fence: Fence
+    past: Past | None
+    """What the thread was before, elsewhere; None for a new one."""

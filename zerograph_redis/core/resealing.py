@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zerograph_redis.pieces import Sealed
 from zerograph_redis.pieces.coding import Cipher
@@ -25,23 +25,23 @@ class Resealing:
     source: Cipher
     target: Cipher
     _pieces: dict[str, dict[int, int]] = field(default_factory=dict)
-    """By slot and by generation, as pages may call a log either: where pieces begin, and how long they are."""
+    """By generation: where pieces begin, and how long they are."""
     _kept: dict[str, LogRange] = field(default_factory=dict)
 
     def page(self, page: Page) -> Page:
         """Encrypt a page anew."""
         rows = [(namespace, self._row(namespace, row)) for namespace, row in page.rows]
         ranges = [each for each in map(self._range, page.ranges) if each.data]
-        return Page(rows, ranges, page.logs, page.cursor)
+        return replace(page, rows=rows, ranges=ranges)
 
     def _row(self, namespace: str, row: StoredCheckpoint) -> StoredCheckpoint:
         checkpoint_id, record = row.checkpoint_id, None
         if row.record is not None:
-            record, logs, segments = reseal_checkpoint(
+            record, generation, segments = reseal_checkpoint(
                 self.thread, namespace, checkpoint_id, row.record, self.source, self.target
             )
-            for log in logs:
-                self._pieces.setdefault(log, {}).update((segment.offset, segment.stored) for segment in segments)
+            pieces = self._pieces.setdefault(generation, {})
+            pieces.update((segment.offset, segment.stored) for segment in segments)
         writes = [
             StoredWrite(
                 each.identity,

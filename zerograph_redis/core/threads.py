@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,19 +13,18 @@ from zerograph_redis.threads import ThreadInfo
 
 from .leasing import fence
 from .operations import CheckpointOperations, check_limit
-from .records import lost
 from .requests import (
     DescribeThreads,
     ForgetThread,
     ListThreads,
     Operation,
     PublishThread,
-    ScanThread,
     StageThread,
     ThreadFacts,
     ThreadRank,
 )
 from .resealing import Resealing
+from .scanning import ThreadScan
 from .settings import read_id
 
 __all__ = ("ThreadOperations", "info_of", "rank_of")
@@ -86,68 +84,38 @@ class ThreadOperations(CheckpointOperations):
         if (yield from DescribeThreads([target])) != [None]:
             raise _occupied(target)
         for _ in range(_TRIES):
-            copy = _Copy(uuid4().hex)
-            if not (yield from self._stage(source, target, copy)):
+            scan, token = ThreadScan(source), uuid4().hex
+            resealing = self._resealing(source, target)
+            while (page := (yield from scan.next_page())) is not None:
+                staged = page if resealing is None else resealing.page(page)
+                if staged.rows or staged.ranges:
+                    yield from StageThread(target, token, staged)
+            if scan.changed:
                 continue
-            if copy.logs is None:
+            if resealing is not None:
+                resealing.check_end()
+            if not scan.checkpoints and not scan.written:
                 return 0
             published = yield from PublishThread(
                 target,
-                copy.token,
-                copy.logs,
-                len(copy.checkpoints),
-                sum(copy.log_ends.values()),
+                token,
+                scan.current,
+                len(scan.checkpoints),
+                len(scan.written),
+                sum(scan.log_ends.values()),
                 self.settings.ttl,
                 fence(target, None, self.settings),
+                None,
             )
             if published is None:
                 raise _occupied(target)
             if published:
-                return len(copy.checkpoints)
+                return len(scan.checkpoints)
         raise BackendUnavailableError(f"thread {source!r} cannot be copied now: it changes faster than it is read")
-
-    def _stage(self, source: str, target: str, copy: _Copy) -> Operation[bool]:
-        """Stage all of a thread. Returns False if a log went meanwhile."""
-        cursor, logs = None, None
-        resealing = self._resealing(source, target)
-        while True:
-            page = yield from ScanThread(source, cursor)
-            if logs is None:
-                logs = page.logs
-            elif page.logs != logs:
-                return False
-            for namespace, row in page.rows:
-                if row.record is not None:
-                    copy.checkpoints.add((namespace, row.checkpoint_id))
-                elif not row.writes or any(write.record is None for write in row.writes):
-                    raise lost(f"checkpoint {row.checkpoint_id!r} of thread {source!r}, namespace {namespace!r},")
-            for each in page.ranges:
-                end = each.start + len(each.data)
-                copy.log_ends[each.generation] = max(copy.log_ends.get(each.generation, 0), end)
-            if page.rows or page.ranges:
-                copy.logs = logs
-            staged = page if resealing is None else resealing.page(page)
-            if staged.rows or staged.ranges:
-                yield from StageThread(target, copy.token, staged)
-            if page.cursor is None:
-                if resealing is not None:
-                    resealing.check_end()
-                return True
-            cursor = page.cursor
 
     def _resealing(self, source: str, target: str) -> Resealing | None:
         sealed, anew = self.settings.cipher(source), self.settings.cipher(target)
         return None if sealed is None or anew is None else Resealing(source, sealed, anew)
-
-
-@dataclass(slots=True)
-class _Copy:
-    """What was staged of a thread."""
-
-    token: str
-    logs: str | None = None
-    checkpoints: set[tuple[str, str]] = field(default_factory=set)
-    log_ends: dict[str, int] = field(default_factory=dict)
 
 
 def _occupied(target: str) -> ConfigError:

@@ -1,9 +1,19 @@
 -- Keep a page of a copied thread in keys that no reader looks at, until the thread is published.
 -- KEYS  1 to 6 are the staged keys here
--- ARGV  1 'writes', 'checkpoints', 'log:0' or 'log:1'   2 lifetime of what is staged, ms
---       3 … flat: for checkpoints ns, id, record; for writes ns, id, manifest, then one record for each write; for a log
---       start, bytes
+-- ARGV  1 'writes', 'checkpoints' or 'log'   2 lifetime of what is staged, ms
+--       3 … flat: for checkpoints ns, id, record; for writes ns, id, manifest, then one record for each write; for logs
+--       generation, start, bytes
 -- Reply nothing
+
+-- The slot that a log comes to lie in here: the first that no other has.
+local function slot_of(generation)
+  for _, slot in ipairs({ '0', '1' }) do
+    local field = 'generation:' .. slot
+    redis.call('HSETNX', thread, field, generation)
+    if redis.call('HGET', thread, field) == generation then return slot end
+  end
+  error('DAMAGED it has more than two logs')
+end
 
 local kind = ARGV[1]
 local argument = 3
@@ -24,6 +34,10 @@ while argument <= #ARGV do
     local namespace, id, record = ARGV[argument], ARGV[argument + 1], ARGV[argument + 2]
     argument = argument + 3
     local order, slot = record:sub(2, 17), record:sub(34, 34)
+    if slot ~= '-' then
+      slot = slot_of(record:sub(18, 33))
+      record = record:sub(1, 33) .. slot .. record:sub(35)
+    end
     if redis.call('HSET', checkpoints, namespace .. US .. id, record) == 1 then
       redis.call('ZADD', index, 0, namespace .. US .. order .. US .. id)
       if redis.call('HINCRBY', thread, 'n:' .. namespace, 1) == 1 then redis.call('HINCRBY', thread, 'namespaces', 1) end
@@ -35,8 +49,8 @@ while argument <= #ARGV do
       if order > (redis.call('HGET', thread, 'order') or '') then redis.call('HSET', thread, 'order', order) end
     end
   else
-    redis.call('SETRANGE', logs[kind:sub(5)], ARGV[argument], ARGV[argument + 1])
-    argument = argument + 2
+    redis.call('SETRANGE', logs[slot_of(ARGV[argument])], ARGV[argument + 1], ARGV[argument + 2])
+    argument = argument + 3
   end
 end
 for key = 1, OWN_KEYS do redis.call('PEXPIRE', KEYS[key], ARGV[2]) end

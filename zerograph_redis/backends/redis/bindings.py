@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zerograph_redis.core.requests import (
+    ZERO,
     Cursor,
     DeleteThread,
     Fetched,
@@ -34,7 +35,7 @@ from zerograph_redis.core.requests import (
     StoredCheckpoint,
     StoredWrite,
 )
-from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape, unescape
 from zerograph_redis.pieces.log import Span
 
@@ -207,14 +208,16 @@ def _scan_thread(request: ScanThread, keyspace: Keyspace) -> Call:
 
 def _stage_thread(request: StageThread, keyspace: Keyspace) -> Call:
     rows, ranges = request.page.rows, request.page.ranges
-    arguments: list[bytes | str | int] = ["", STAGED_FOR]
-    # A page holds writes, or checkpoints, or a piece of a log.
-    if ranges:
-        arguments[0] = f"log:{ranges[0].generation}"
-        for each in ranges:
-            arguments += (each.start, each.data)
-    else:
-        arguments[0] = "writes" if rows[0][1].record is None else "checkpoints"
+    # A page holds writes, or checkpoints, or ranges of logs.
+    kind = "log" if ranges else "writes" if rows[0][1].record is None else "checkpoints"
+    arguments: list[bytes | str | int] = [kind, STAGED_FOR]
+    for each in ranges:
+        if each.start + len(each.data) > _LONGEST_LOG:
+            raise SerializationError(
+                f"thread {request.thread!r} cannot be stored in Redis: its states differ by more than a string there can "
+                f"hold; prune it first"
+            )
+        arguments += (each.generation, each.start, each.data)
     for namespace, stored in rows:
         arguments += (_id(namespace), _id(stored.checkpoint_id))
         if stored.record is not None:
@@ -225,21 +228,24 @@ def _stage_thread(request: StageThread, keyspace: Keyspace) -> Call:
     return Call(keyspace.staged(request.thread, request.token), arguments)
 
 
+_LONGEST_LOG = 512 * 1024 * 1024
+
+
 def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
-    keys = keyspace.of(request.thread)
-    current, _, _ = request.logs.partition(" ")
+    keys, past = keyspace.of(request.thread), request.past
     return Call(
         keys + keyspace.staged(request.thread, request.token),
         (
             _id(request.thread),
             _text(request.ttl),
-            request.token,
+            request.token if past is None else past.origin,
             len(keys) + 1,
-            current[:1],
-            current[1:],
+            request.current,
             _text(request.fence),
             request.checkpoints,
+            request.written,
             request.log_bytes,
+            *(("", "", "") if past is None else (past.created, past.updated, _text(past.left))),
         ),
     )
 
@@ -297,7 +303,8 @@ def _parse_page(reply: Any, request: ScanThread) -> Page:
         following = (kind, cursor.decode())
     elif kind != _SCANNED[-1]:
         following = (_SCANNED[_SCANNED.index(kind) + 1], "0")
-    return Page(found, ranges, logs.decode(), following)
+    which = logs.decode()
+    return Page(found, ranges, which, which[1:17] if which[0] != "-" else ZERO, following)
 
 
 _SCANNED = ("writes", "checkpoints", "log:0", "log:1")

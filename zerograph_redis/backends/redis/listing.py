@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zerograph_redis.core.requests import DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
+from zerograph_redis.core.requests import ZERO, DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
 from zerograph_redis.ids import escape, unescape
 
 from .keys import Keyspace
@@ -42,7 +42,7 @@ def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> list[ThreadRan
     return [ThreadRank(updated, unescape(name)) for updated, name in ranks[: request.limit]]
 
 
-_FACTS = ("created", "updated", "checkpoints", "namespaces", "bytes")
+_FACTS = ("created", "updated", "checkpoints", "namespaces", "bytes", "ttl", "order", "copy")
 
 
 def _describe_threads(request: DescribeThreads, keyspace: Keyspace) -> Sequence[Command]:
@@ -63,9 +63,21 @@ def _parse_facts(replies: Sequence[Any], request: DescribeThreads) -> list[Threa
         if facts[0] is None:
             found.append(None)
             continue
-        created, updated, checkpoints, namespaces, size = (int(fact or 0) for fact in facts)
-        left = ttl if ttl >= 0 else None
-        found.append(ThreadFacts(created, updated, checkpoints, namespaces, size + sum(logs), left))
+        created, updated, checkpoints, namespaces, size = (int(fact or 0) for fact in facts[:5])
+        lifetime, order, origin = (None if fact is None else _string(fact) for fact in facts[5:])
+        found.append(
+            ThreadFacts(
+                created,
+                updated,
+                checkpoints,
+                namespaces,
+                size + sum(logs),
+                ttl if ttl >= 0 else None,
+                int(lifetime) if lifetime else None,
+                order or ZERO,
+                origin,
+            )
+        )
     return found
 
 

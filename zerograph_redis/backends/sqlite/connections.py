@@ -104,7 +104,8 @@ class Connections:
                 sleep(0.01)
             else:
                 break
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_format'").fetchone():
+        # Files of earlier versions have all tables but the last.
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_origins'").fetchone():
             connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT")
             connection.execute(
                 "INSERT INTO zerograph_redis_format SELECT ? WHERE NOT EXISTS (SELECT 1 FROM zerograph_redis_format)",

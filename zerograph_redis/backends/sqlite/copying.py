@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 from zerograph_redis.core.requests import (
+    ZERO,
     Cursor,
     LogRange,
     Page,
+    Past,
     PublishThread,
     ScanThread,
     StageThread,
@@ -22,6 +24,7 @@ from .threads import CONTENT, delete_rows, is_alive, touch
 __all__ = ("publish_thread", "scan_thread", "stage_thread")
 
 ROWS = 50
+PAGE = 256 * 1024  # bytes of a log
 STAGED_FOR = 600_000_000  # µs that an unfinished copy is kept
 
 
@@ -29,22 +32,21 @@ def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -
     """Read a page: all writes first, then the checkpoints, then the logs."""
     thread = escape(request.thread)
     if not is_alive(connection, thread, now):
-        return Page([], [], "", None)
+        return Page([], [], "", ZERO, None)
     generation, gone, others = connection.execute(
         "SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM (SELECT DISTINCT generation "
         "FROM zerograph_redis_logs WHERE thread = ?1 ORDER BY generation)) FROM zerograph_redis_threads WHERE thread = ?1",
         (thread,),
     ).fetchone()
-    logs = f"{generation} {gone} {others}"
     kind, position = request.cursor or ("writes", SEPARATOR)
-    if kind == "writes":
-        return _writes(connection, thread, position, logs)
-    if kind == "checkpoints":
-        return _checkpoints(connection, thread, int(position), logs)
-    return _log(connection, thread, position, logs)
+    rows, ranges, following = _SCANS[kind](connection, thread, position)
+    return Page(rows, ranges, f"{generation} {gone} {others}", f"{generation:016x}", following)
 
 
-def _writes(connection: sqlite3.Connection, thread: str, position: str, logs: str) -> Page:
+Found = tuple[list[tuple[str, StoredCheckpoint]], list[LogRange], Cursor | None]
+
+
+def _writes(connection: sqlite3.Connection, thread: str, position: str) -> Found:
     rows = connection.execute(
         "SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ? AND (namespace, id) > (?, ?) "
         "ORDER BY namespace, id LIMIT ?",
@@ -55,30 +57,39 @@ def _writes(connection: sqlite3.Connection, thread: str, position: str, logs: st
         for namespace, name in rows
     ]
     following: Cursor = ("writes", SEPARATOR.join(rows[-1])) if len(rows) == ROWS else ("checkpoints", "0")
-    return Page(found, [], logs, following)
+    return found, [], following
 
 
-def _checkpoints(connection: sqlite3.Connection, thread: str, position: int, logs: str) -> Page:
+def _checkpoints(connection: sqlite3.Connection, thread: str, position: str) -> Found:
     rows = connection.execute(
         "SELECT number, namespace, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND number > ? "
         "ORDER BY number LIMIT ?",
-        (thread, position, ROWS),
+        (thread, int(position), ROWS),
     ).fetchall()
     found = [(unescape(namespace), StoredCheckpoint(unescape(name), record, [])) for _, namespace, name, record in rows]
     following = ("checkpoints", str(rows[-1][0])) if len(rows) == ROWS else ("logs", SEPARATOR.join("00"))
-    return Page(found, [], logs, following)
+    return found, [], following
 
 
-def _log(connection: sqlite3.Connection, thread: str, position: str, logs: str) -> Page:
+def _log(connection: sqlite3.Connection, thread: str, position: str) -> Found:
     generation, stop = map(int, position.split(SEPARATOR))
     rows = connection.execute(
         "SELECT generation, start, stop, data FROM zerograph_redis_logs WHERE thread = ? AND (generation, stop) > (?, ?) "
-        "ORDER BY generation, stop LIMIT ?",
-        (thread, generation, stop, ROWS),
-    ).fetchall()
-    ranges = [LogRange(f"{name:016x}", start, data) for name, start, _, data in rows]
-    following = ("logs", f"{rows[-1][0]}{SEPARATOR}{rows[-1][2]}") if len(rows) == ROWS else None
-    return Page([], ranges, logs, following)
+        "ORDER BY generation, stop",
+        (thread, generation, stop),
+    )
+    ranges: list[LogRange] = []
+    size = 0
+    for name, start, end, data in rows:
+        ranges.append(LogRange(f"{name:016x}", start, data))
+        size += len(data)
+        if size >= PAGE:
+            rows.close()
+            return [], ranges, ("logs", f"{name}{SEPARATOR}{end}")
+    return [], ranges, None
+
+
+_SCANS = {"writes": _writes, "checkpoints": _checkpoints, "logs": _log}
 
 
 def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int) -> None:
@@ -114,14 +125,20 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
 def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: int) -> bool | None:
     """Give staged rows the name of their thread, if it has none of its own."""
     thread, staged = escape(request.thread), _staged(request.thread, request.token)
+    past = request.past
+    origin = request.token if past is None else past.origin
     if is_alive(connection, thread, now):
-        return None
+        published = connection.execute(
+            "SELECT 1 FROM zerograph_redis_origins WHERE thread = ? AND origin = ?", (thread, origin)
+        ).fetchone()
+        return None if published is None else True
     staged_now = connection.execute(
         "SELECT (SELECT COUNT(*) FROM zerograph_redis_checkpoints WHERE thread = ?1), "
+        "(SELECT COUNT(*) FROM (SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ?1)), "
         "(SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
         (staged,),
     ).fetchone()
-    if staged_now != (request.checkpoints, request.log_bytes):
+    if staged_now != (request.checkpoints, request.written, request.log_bytes):
         return False
     touch(connection, thread, request.ttl, now)
     for table in CONTENT:
@@ -133,7 +150,7 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     (last_order,) = connection.execute(
         "SELECT COALESCE(MAX(position), 0) FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
     ).fetchone()
-    generation = int(request.logs.partition(" ")[0])
+    generation = int(request.current, 16)
     records = connection.execute(
         "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND generation = ?", (thread, generation)
     )
@@ -142,7 +159,25 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
         "UPDATE zerograph_redis_threads SET last_order = ?, generation = ?, dropped = ? WHERE thread = ?",
         (last_order, generation, max(length_of(connection, thread, generation) - live, 0), thread),
     )
+    connection.execute("INSERT INTO zerograph_redis_origins VALUES (?, ?)", (thread, origin))
+    if past is not None:
+        _restore(connection, thread, past, now)
     return True
+
+
+def _restore(connection: sqlite3.Connection, thread: str, past: Past, now: int) -> None:
+    updated = min(past.updated, now)
+    connection.execute(
+        "UPDATE zerograph_redis_threads SET created = ?, updated = ? WHERE thread = ?",
+        (min(past.created, updated), updated, thread),
+    )
+    if past.left is not None:
+        connection.execute(
+            "UPDATE zerograph_redis_threads SET deadline = MAX(?2 + ?3 * 1000, "
+            "COALESCE((SELECT deadline FROM zerograph_redis_leases WHERE thread = ?1), 0)) "
+            "WHERE thread = ?1 AND deadline IS NOT NULL",
+            (thread, now, past.left),
+        )
 
 
 def _staged(thread: str, token: str) -> str:

@@ -1,7 +1,8 @@
 """Our tables. Their names keep clear of those of ZeroGraph's own saver, which may live in the same file.
 
 A log is kept in the stretches that puts appended; ``generation`` names it, 0 for none. Ids are escaped. Orders and points
-in time are µs, ``ttl`` is ms. A thread whose name begins with US is a copy that is not published yet.
+in time are µs, ``ttl`` is ms. A thread whose name begins with US is a copy that is not published yet. An origin is what a
+thread was published from, if it was.
 """
 
 FORMAT = 1
@@ -55,6 +56,11 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_leases (
     deadline INTEGER NOT NULL,
     attempt TEXT NOT NULL,
     owner TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_origins (
+    thread TEXT PRIMARY KEY,
+    origin TEXT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_writes (

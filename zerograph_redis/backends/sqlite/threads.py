@@ -21,7 +21,7 @@ __all__ = ("CONTENT", "READS", "WRITES", "delete_rows", "is_alive", "refresh", "
 
 SWEPT = 2  # expired threads that a write removes, at the most
 CONTENT = ("zerograph_redis_checkpoints", "zerograph_redis_writes", "zerograph_redis_logs")
-_TABLES = (*CONTENT, "zerograph_redis_threads")
+_TABLES = (*CONTENT, "zerograph_redis_origins", "zerograph_redis_threads")
 
 
 def is_alive(connection: sqlite3.Connection, thread: str, now: int) -> bool:
@@ -109,7 +109,8 @@ def describe_threads(connection: sqlite3.Connection, request: DescribeThreads, n
     found: list[ThreadFacts | None] = []
     for thread in map(escape, request.threads):
         row = connection.execute(
-            "SELECT created, updated, (deadline - ?2) / 1000 FROM zerograph_redis_threads "
+            "SELECT created, updated, (deadline - ?2) / 1000, ttl, last_order, origin FROM zerograph_redis_threads "
+            "LEFT JOIN zerograph_redis_origins USING (thread) "
             "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
             (thread, now),
         ).fetchone()
@@ -126,8 +127,12 @@ def describe_threads(connection: sqlite3.Connection, request: DescribeThreads, n
             "+ (SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
             (thread,),
         ).fetchone()
-        created, updated, ttl = row
-        found.append(ThreadFacts(created, updated, checkpoints, namespaces, size + beside, ttl))
+        created, updated, left, lifetime, order, origin = row
+        found.append(
+            ThreadFacts(
+                created, updated, checkpoints, namespaces, size + beside, left, lifetime, f"{order:016x}", origin
+            )
+        )
     return found
 
 

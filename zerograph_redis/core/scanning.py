@@ -1,0 +1,72 @@
+"""Reading the stored bytes of a whole thread, while others may go on writing to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .records import lost, read_header
+from .requests import ZERO, LogRange, Operation, Page, ScanThread, StoredCheckpoint
+
+__all__ = ("ThreadScan",)
+
+
+class ThreadScan:
+    """The pages of a thread, fit to be staged anywhere: its writes, then its checkpoints, then the logs that they need."""
+
+    def __init__(self, thread: str, until: str | None = None) -> None:
+        """Scan *thread*; leave out checkpoints of a later order than *until*."""
+        self.thread = thread
+        self.checkpoints: set[tuple[str, str]] = set()
+        """Namespaces and ids that were read."""
+        self.written: set[tuple[str, str]] = set()
+        """Those of the checkpoints that have pending writes."""
+        self.left_out: set[tuple[str, str]] = set()
+        """Those that are later than was asked for; there may be writes for them among `written`."""
+        self.log_ends: dict[str, int] = {}
+        """How long each log is that was read, by its generation."""
+        self.current = ZERO
+        """The generation of the log that is written to now, zeros for none."""
+        self.changed = False
+        """Whether a checkpoint or a log went meanwhile, so that what was read does not belong together."""
+        self._until = until
+        self._page: Page | None = None
+        self._names: dict[str, str] = {}
+
+    def next_page(self) -> Operation[Page | None]:
+        """Read on. None behind the last page, and if the thread `changed`."""
+        while self._page is None or self._page.cursor is not None:
+            page = yield from ScanThread(self.thread, None if self._page is None else self._page.cursor)
+            if self._page is not None and page.logs != self._page.logs:
+                self.changed = True
+                return None
+            self._page = page
+            rows = [(namespace, row) for namespace, row in page.rows if self._take(namespace, row)]
+            ranges = [self._named(each) for each in page.ranges if each.generation in self._names]
+            if rows or ranges:
+                self.current = page.current
+                return replace(page, rows=rows, ranges=ranges)
+        return None
+
+    def _take(self, namespace: str, row: StoredCheckpoint) -> bool:
+        place = (namespace, row.checkpoint_id)
+        name = f"checkpoint {row.checkpoint_id!r} of thread {self.thread!r}, namespace {namespace!r}"
+        if row.record is None:
+            if not row.writes or any(write.record is None for write in row.writes):
+                raise lost(f"{name},")
+            self.written.add(place)
+            return True
+        header = read_header(name, row.record)
+        if self._until is not None and header.order > self._until:
+            self.left_out.add(place)
+            return False
+        self.checkpoints.add(place)
+        if header.generation != ZERO:
+            # Stores name a log by either.
+            self._names[header.slot] = self._names[header.generation] = header.generation
+        return True
+
+    def _named(self, part: LogRange) -> LogRange:
+        generation = self._names[part.generation]
+        end = part.start + len(part.data)
+        self.log_ends[generation] = max(self.log_ends.get(generation, 0), end)
+        return replace(part, generation=generation)
