@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -11,10 +12,12 @@ from uuid import uuid4
 import pytest
 from redis.crc import key_slot
 from support.data import at, fill, place, state, thread_ids
+from support.faces import AsyncFace, SyncFace
 from support.polling import until
 
-from zerograph_redis import BackendUnavailableError, RedisSaver
+from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
 from zerograph_redis.backends.redis.bindings import BINDINGS
+from zerograph_redis.backends.redis.keys import Keyspace
 from zerograph_redis.backends.redis.ranking import RankThread, UnrankThread
 
 SHORT = 0.15
@@ -151,11 +154,16 @@ def test_a_worker_that_died_before_it_wrote_what_it_noted_leaves_nothing_in_the_
 class Worker(threading.Thread):
     """Writes chains of checkpoints to threads, and keeps what was acknowledged."""
 
-    def __init__(self, url, threads, **options):
+    def __init__(self, url, threads, *, asynchronous=False, **options):
         super().__init__(daemon=True)
-        self.saver = RedisSaver.from_url(url, **options)
+        self.runner = asyncio.Runner()
+        if asynchronous:
+            self.saver = AsyncFace(AsyncRedisSaver.from_url(url, **options), self.runner)
+        else:
+            self.saver = SyncFace(RedisSaver.from_url(url, **options))
         self.threads = threads
         self.acknowledged = {thread: [] for thread in threads}
+        self.unconfirmed = 0
         self.errors = []
         self.failure = None
         self.ended = threading.Event()
@@ -177,6 +185,9 @@ class Worker(threading.Thread):
             try:
                 self.saver.put(at(thread, id=parent), state(f"c{number}", n=number, text="x" * number), {"n": number})
                 self.saver.put_writes(at(thread, id=f"c{number}"), [("t", "a", number)], "")
+            except ReplicationError:
+                self.unconfirmed += 1
+                return
             except BackendUnavailableError as error:
                 self.errors.append((time.monotonic() - begun, error))
                 continue
@@ -185,7 +196,7 @@ class Worker(threading.Thread):
 
     @property
     def steps(self):
-        return sum(map(len, self.acknowledged.values()))
+        return sum(map(len, self.acknowledged.values())) + self.unconfirmed
 
     def check(self, saver, kept):
         """Every thread must be one chain of whole checkpoints, in order, that has at least those of *kept*."""
@@ -215,6 +226,7 @@ def working(url, names, **options):
         for worker in workers:
             worker.join(60)
             worker.saver.close()
+            worker.runner.close()
     assert [worker.failure for worker in workers] == [None] * len(workers)
 
 
@@ -228,8 +240,9 @@ def go_on(workers, steps=20):
 
 def move(cluster, slot, *, pause=0.0):
     """Move a slot from its node to another, as `redis-cli --cluster reshard` does, or slower."""
-    nodes = {port: cluster.node(port) for port in cluster.pids}
+    found = {port: cluster.node(port) for port in cluster.pids}
     try:
+        nodes = {port: node for port, node in found.items() if node.execute_command("ROLE")[0] == b"master"}
         names = {port: node.execute_command("CLUSTER MYID").decode() for port, node in nodes.items()}
         (source,) = [port for port, node in nodes.items() if owns(node, slot)]
         target = next(port for port in nodes if port != source)
@@ -242,7 +255,7 @@ def move(cluster, slot, *, pause=0.0):
             nodes[port].execute_command("CLUSTER SETSLOT", slot, "NODE", names[target])
         assert owns(nodes[target], slot)
     finally:
-        for node in nodes.values():
+        for node in found.values():
             node.close()
 
 
@@ -251,34 +264,48 @@ def owns(node, slot):
     return any(int(first) <= slot <= int(last[0] if last else first) for first, *last in mine["slots"])
 
 
-def slot_of(saver, thread):
-    return key_slot(saver._backend._inner._keyspace.of(thread)[0])
+def slot_of(prefix, thread):
+    return key_slot(Keyspace(prefix, clustered=True).of(thread)[0])
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.3], ids=["fast", "slowly"])
-def test_a_slot_moves_between_nodes_while_workers_write(new_cluster, pause):
-    cluster = new_cluster(replicas=0)
-    with working(cluster.url, [["a", "b"], ["c"]]) as workers:
+SYNC, ASYNC = {"asynchronous": False}, {"asynchronous": True}
+CONFIRMED = {"wait_replicas": 1, "wait_timeout": 4000}
+
+
+@pytest.mark.parametrize(
+    ("pause", "options"),
+    [(0.0, SYNC), (0.3, ASYNC), (0.3, SYNC | CONFIRMED), (0.0, ASYNC | CONFIRMED)],
+    ids=["fast-sync", "slowly-async", "slowly-sync-confirmed", "fast-async-confirmed"],
+)
+def test_a_slot_moves_between_nodes_while_workers_write(new_cluster, pause, options):
+    cluster = new_cluster(replicas=1 if "wait_replicas" in options else 0)
+    with working(cluster.url, [["a", "b"], ["c"]], **options) as workers:
         go_on(workers)
-        slots = [slot_of(workers[0].saver, name) for name in "abc"]
+        slots = [slot_of("zerograph", name) for name in "abc"]
         # There, and back, and there again.
         for _ in range(1 if pause else 3):
             for slot in slots:
                 move(cluster, slot, pause=pause)
             go_on(workers)
     assert [worker.errors for worker in workers] == [[], []]
+    assert [worker.unconfirmed for worker in workers] == [0, 0]
     with closing(RedisSaver.from_url(cluster.url)) as saver:
         assert sorted(thread_ids(saver)) == ["a", "b", "c"]
         for worker in workers:
             worker.check(saver, worker.acknowledged)
 
 
-def test_a_primary_is_killed_while_workers_write_and_nothing_that_its_replica_had_is_lost(new_cluster):
+@pytest.mark.parametrize(
+    "options",
+    [SYNC, SYNC | CONFIRMED | {"wait_timeout": 200}, ASYNC | CONFIRMED | {"wait_timeout": 200}],
+    ids=["sync", "sync-confirmed", "async-confirmed"],
+)
+def test_a_primary_is_killed_while_workers_write_and_nothing_that_its_replica_had_is_lost(new_cluster, options):
     cluster = new_cluster()
     names = [[f"{worker} {number}" for number in range(3)] for worker in range(4)]
-    with working(cluster.url, names) as workers, cluster.client() as client:
+    with working(cluster.url, names, **options) as workers, cluster.client() as client:
         go_on(workers)
-        key = workers[0].saver._backend._inner._keyspace.of("0 0")[0].decode()
+        key = Keyspace("zerograph", clustered=True).of("0 0")[0].decode()
         victim = client.get_node_from_key(key).port
         replicated = [{thread: len(numbers) for thread, numbers in worker.acknowledged.items()} for worker in workers]
         with cluster.node(victim) as node:
@@ -291,6 +318,20 @@ def test_a_primary_is_killed_while_workers_write_and_nothing_that_its_replica_ha
     with closing(RedisSaver.from_url(cluster.url)) as saver:
         assert sorted(thread_ids(saver)) == sorted(name for threads in names for name in threads)
         for worker, kept in zip(workers, replicated, strict=True):
-            worker.check(saver, {thread: range(count) for thread, count in kept.items()})
+            if "wait_replicas" in options:
+                # Each primary has one replica, so what was acknowledged is where the failover goes.
+                worker.check(saver, worker.acknowledged)
+            else:
+                worker.check(saver, {thread: range(count) for thread, count in kept.items()})
     # A failover may take longer than a call goes on trying, but none gives up before that.
     assert [error for worker in workers for error in worker.errors if error[0] < BUDGET] == []
+
+
+def test_too_few_replicas_are_an_error_on_a_cluster_too(cluster, prefix):
+    for asynchronous in (False, True):
+        with working(
+            cluster.url, [["a"]], asynchronous=asynchronous, prefix=prefix, wait_replicas=2, wait_timeout=50
+        ) as (worker,):
+            until(lambda worker=worker: worker.unconfirmed or worker.failure)
+        assert worker.acknowledged == {"a": []}
+        assert worker.unconfirmed

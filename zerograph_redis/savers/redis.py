@@ -46,7 +46,7 @@ class RedisSaver(Saver):
             client: A blocking client of redis-py or fakeredis (``Redis``, ``RedisCluster``, Sentinel's).
             prefix: What every key begins with.
             wait_replicas: How many replicas must confirm a `put` or `put_writes` before it returns; else it raises
-                `ReplicationError`. Not on a cluster.
+                `ReplicationError`.
             wait_timeout: Milliseconds to wait for them; keep it below the client's socket time-out.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
                 ``compression_level``, ``require_lease``: see `Options`.
@@ -56,9 +56,9 @@ class RedisSaver(Saver):
         """
         _check_client(client, asynchronous=False)
         clustered = is_cluster(client)
-        confirmation = _confirmation(wait_replicas, wait_timeout, clustered=clustered)
+        confirmation = _confirmation(wait_replicas, wait_timeout)
         backend: Backend = RedisBackend(
-            lambda: client, Keyspace(prefix, clustered=clustered), confirmation, retried=clustered
+            lambda: client, Keyspace(prefix, clustered=clustered), confirmation, clustered=clustered
         )
         self._client = client
         self._owned = False
@@ -129,9 +129,9 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         self._async_clients = client if per_loop else None
         clustered = is_cluster(twin)
         keyspace = Keyspace(prefix, clustered=clustered)
-        confirmation = _confirmation(wait_replicas, wait_timeout, clustered=clustered)
+        confirmation = _confirmation(wait_replicas, wait_timeout)
         backend = AsyncRedisBackend(
-            lambda: twin, keyspace, client if per_loop else lambda: client, confirmation, retried=clustered
+            lambda: twin, keyspace, client if per_loop else lambda: client, confirmation, clustered=clustered
         )
         self._backend = AsyncRankingBackend(backend) if clustered else backend
 
@@ -153,13 +153,11 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         self.close()
 
 
-def _confirmation(replicas: Any, timeout: Any, *, clustered: bool) -> Confirmation | None:
+def _confirmation(replicas: Any, timeout: Any) -> Confirmation | None:
     if type(replicas) is not int or replicas < 0:
         raise ValueError(f"wait_replicas must be a whole number of at least 0, not {replicas!r}")
     if type(timeout) is not int or timeout < 1:
         raise ValueError(f"wait_timeout must be a whole number of milliseconds of at least 1, not {timeout!r}")
-    if replicas and clustered:
-        raise ValueError("wait_replicas does not work on a cluster: set min-replicas-to-write on its nodes instead")
     return Confirmation(replicas, timeout) if replicas else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError
@@ -12,24 +13,27 @@ from zerograph_redis.forks import settle
 
 from .bindings import BINDINGS
 from .clients import cluster_retry
+from .confirmation import Command, Confirmation, asend_to_node, send_to_node
+from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
 from .keys import Keyspace
-from .listing import LISTINGS, Command
+from .listing import LISTINGS
 
-__all__ = ("AsyncRedisBackend", "Confirmation", "RedisBackend")
+__all__ = ("AsyncRedisBackend", "RedisBackend")
 
 R = TypeVar("R")
 
 
-class Confirmation(NamedTuple):
-    """How many replicas must confirm a write, and for how many ms to wait for them."""
+class Batch(NamedTuple):
+    """Commands for one round trip: on one connection but for a cluster, where each goes to the node of its keys."""
 
-    replicas: int
-    timeout: int
+    commands: Sequence[Command]
+    confirmed_at: bytes | None = None
+    """On a cluster too, on one connection, to the node that has this key: a write, and the wait for its replicas."""
 
 
-Exchange = Generator[Sequence[Command], Sequence[Any], R]
-"""Yields commands for one round trip on one connection; gets their replies, errors among them."""
+Exchange = Generator[Batch, Sequence[Any], R]
+"""Yields what to send; gets the replies, errors among them."""
 
 
 class RedisBackend:
@@ -41,13 +45,14 @@ class RedisBackend:
         keyspace: Keyspace,
         confirmation: Confirmation | None = None,
         *,
-        retried: bool = False,
+        clustered: bool = False,
     ) -> None:
         """Use the client that *client* returns at each request, and wait for replicas if *confirmation* is given.
 
-        *retried* is for a cluster client of our own, which by itself repeats too little.
+        A cluster's client by itself repeats too little, so what it does is repeated if *clustered*.
         """
-        self._retried = retried
+        self._clustered = clustered
+        self._looked_at_server = False
         self._client = client
         self._keyspace = keyspace
         self._confirmation = confirmation
@@ -68,21 +73,35 @@ class RedisBackend:
         """Answer *request*, blocking."""
         exchange = self._exchange(request)
         try:
-            commands = next(exchange)
+            batch = next(exchange)
             while True:
-                commands = exchange.send(self._repeat(commands) if self._retried else self._send(commands))
+                batch = exchange.send(self._repeat(batch) if self._clustered else self._send(batch))
         except StopIteration as end:
             reply: R = end.value
-            return reply
         except (RedisError, OSError) as error:
             raise translate(error, request) from error
+        if not self._looked_at_server:
+            self._looked_at_server = True
+            self._look_at_server()
+        return reply
 
-    def _repeat(self, commands: Sequence[Command]) -> Sequence[Any]:
-        replies: Sequence[Any] = cluster_retry().call_with_retry(lambda: self._send(commands), lambda _: None)
+    def _look_at_server(self) -> None:
+        # Not everyone may ask, and nothing depends on the answer.
+        with suppress(RedisError, OSError):
+            warn_of_eviction(self._client().execute_command(*QUESTION, **self._everywhere))
+
+    @property
+    def _everywhere(self) -> dict[str, str]:
+        return {"target_nodes": "primaries"} if self._clustered else {}
+
+    def _repeat(self, batch: Batch) -> Sequence[Any]:
+        replies: Sequence[Any] = cluster_retry().call_with_retry(lambda: self._send(batch), lambda _: None)
         return replies
 
-    def _send(self, commands: Sequence[Command]) -> Sequence[Any]:
-        client = self._client()
+    def _send(self, batch: Batch) -> Sequence[Any]:
+        client, commands = self._client(), batch.commands
+        if self._clustered and batch.confirmed_at is not None:
+            return send_to_node(client, batch.confirmed_at, commands)
         if len(commands) == 1:
             name, arguments, options = commands[0]
             try:
@@ -99,17 +118,17 @@ class RedisBackend:
         listing = LISTINGS.get(type(request))
         reply: R
         if listing is not None:
-            replies = yield listing.commands(request, self._keyspace)
+            replies = yield Batch(listing.commands(request, self._keyspace))
             reply = listing.parse(_sound(replies), request)
             return reply
         script, call, parse = BINDINGS[type(request)]
         keys, arguments = call(request, self._keyspace)
         confirmation = self._confirmation if isinstance(request, PutCheckpoint | PutWrites) else None
-        after: list[Command] = [] if confirmation is None else [("execute_command", ("WAIT", *confirmation), {})]
-        replies = yield [_run("EVALSHA", script.sha, keys, arguments), *after]
+        after, confirmed_at = ([], None) if confirmation is None else ([confirmation.command], keys[0])
+        replies = yield Batch([_run("EVALSHA", script.sha, keys, arguments), *after], confirmed_at)
         if isinstance(replies[0], NoScriptError):
             # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield [_run("EVAL", script.source, keys, arguments), *after]
+            replies = yield Batch([_run("EVAL", script.source, keys, arguments), *after], confirmed_at)
         raw, *_ = _sound(replies[:1])
         reply = parse(raw, request)
         # A put without a reply stored nothing yet: it is sent again whole.
@@ -132,35 +151,41 @@ class AsyncRedisBackend(RedisBackend):
         async_client: Callable[[], Any],
         confirmation: Confirmation | None = None,
         *,
-        retried: bool = False,
+        clustered: bool = False,
     ) -> None:
         """Use the clients that *client* and *async_client* return at each request."""
-        super().__init__(client, keyspace, confirmation, retried=retried)
+        super().__init__(client, keyspace, confirmation, clustered=clustered)
         self._async_client = async_client
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
         exchange = self._exchange(request)
         try:
-            commands = next(exchange)
+            batch = next(exchange)
             while True:
-                commands = exchange.send(await (self._arepeat(commands) if self._retried else self._asend(commands)))
+                batch = exchange.send(await (self._arepeat(batch) if self._clustered else self._asend(batch)))
         except StopIteration as end:
             reply: R = end.value
-            return reply
         except (RedisError, OSError) as error:
             raise translate(error, request) from error
+        if not self._looked_at_server:
+            self._looked_at_server = True
+            with suppress(RedisError, OSError):
+                warn_of_eviction(await self._async_client().execute_command(*QUESTION, **self._everywhere))
+        return reply
 
-    async def _arepeat(self, commands: Sequence[Command]) -> Sequence[Any]:
+    async def _arepeat(self, batch: Batch) -> Sequence[Any]:
         async def settled(_: Exception) -> None:
             pass
 
         retry = cluster_retry(asynchronous=True)
-        replies: Sequence[Any] = await retry.call_with_retry(lambda: self._asend(commands), settled)
+        replies: Sequence[Any] = await retry.call_with_retry(lambda: self._asend(batch), settled)
         return replies
 
-    async def _asend(self, commands: Sequence[Command]) -> Sequence[Any]:
-        client = self._async_client()
+    async def _asend(self, batch: Batch) -> Sequence[Any]:
+        client, commands = self._async_client(), batch.commands
+        if self._clustered and batch.confirmed_at is not None:
+            return await asend_to_node(client, batch.confirmed_at, commands)
         if len(commands) == 1:
             name, arguments, options = commands[0]
             try:

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 from zerograph_redis.core.requests import ZERO, DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
 from zerograph_redis.ids import escape, unescape
 
+from .confirmation import Command
 from .keys import Keyspace
 from .ranking import SampleThreads, ThreadRankOf
 
-__all__ = ("LISTINGS", "Command", "Listing")
-
-Command = tuple[str, tuple[Any, ...], dict[str, Any]]
-"""A method of a redis-py pipeline, and its arguments."""
+__all__ = ("LISTINGS", "Listing")
 
 
 class Listing(NamedTuple):
