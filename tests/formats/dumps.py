@@ -1,0 +1,78 @@
+"""Dumps of stores as text, which any later version must load. ``python tests/formats/dumps.py`` makes those that lack."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from formats.content import VARIANTS, fill
+
+from zerograph_redis import RedisSaver, SqliteSaver
+
+HERE = Path(__file__).parent
+RELEASE = "0.1"
+
+
+def dump_redis(client: Any) -> str:
+    """Spell every key of a Redis: its type, and what it holds in base64."""
+    found = {}
+    for key in sorted(client.scan_iter()):
+        match client.type(key):
+            case b"hash":
+                content: Any = {_spell(name): _spell(value) for name, value in sorted(client.hgetall(key).items())}
+            case b"zset":
+                content = [[_spell(member), score] for member, score in client.zrange(key, 0, -1, withscores=True)]
+            case _:
+                content = _spell(client.get(key))
+        found[_spell(key)] = content
+    return json.dumps(found, indent=1)
+
+
+def load_redis(client: Any, dump: str) -> None:
+    """Store what a dump spells."""
+    for key, content in json.loads(dump).items():
+        if isinstance(content, dict):
+            client.hset(_read(key), mapping={_read(name): _read(value) for name, value in content.items()})
+        elif isinstance(content, list):
+            client.zadd(_read(key), {_read(member): score for member, score in content})
+        else:
+            client.set(_read(key), _read(content))
+
+
+def _spell(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _read(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+def _make(name: str, options: dict[str, Any]) -> None:
+    redis_dump, sqlite_dump = HERE / f"{RELEASE}-redis-{name}.json", HERE / f"{RELEASE}-sqlite-{name}.sql"
+    if not redis_dump.exists():
+        client = fakeredis.FakeRedis()
+        fill(RedisSaver(client, **options))
+        redis_dump.write_text(dump_redis(client))
+    if not sqlite_dump.exists():
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "checkpoints.db"
+            with SqliteSaver(path, **options) as saver:
+                fill(saver)
+            connection = sqlite3.connect(path)
+            sqlite_dump.write_text("\n".join(connection.iterdump()))
+            connection.close()
+
+
+if __name__ == "__main__":
+    for each in VARIANTS.items():
+        _make(*each)
