@@ -17,7 +17,7 @@ from .leases import AsyncLease, Lease
 from .opening import aopen_saver, open_saver
 from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
 from .serde import EncryptedSerializer, MsgpackSerializer, Registered, Serializer
-from .threads import ThreadInfo
+from .threads import LeaseInfo, ThreadInfo
 
 __all__ = (
     "AsyncLease",
@@ -34,6 +34,7 @@ __all__ = (
     "Lease",
     "LeaseError",
     "LeaseHeldError",
+    "LeaseInfo",
     "LeaseLostError",
     "MsgpackSerializer",
     "Options",

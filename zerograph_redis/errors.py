@@ -78,4 +78,4 @@ class LeaseHeldError(LeaseError):
 
 
 class LeaseLostError(LeaseError):
-    """This worker's lease expired, so another may have written since. Nothing was stored."""
+    """This worker's lease expired, or was broken, so another may have written since. Nothing was stored."""

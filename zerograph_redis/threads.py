@@ -1,11 +1,21 @@
-"""What `list_threads` tells of a thread."""
+"""What `list_threads` tells of a thread, and of who holds it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ("ThreadInfo",)
+__all__ = ("LeaseInfo", "ThreadInfo")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseInfo:
+    """A lease that a worker holds."""
+
+    owner: str
+    """What the worker calls itself: unless told otherwise, its host and process id."""
+    seconds_left: float
+    """For how long it holds the thread unless it renews, by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +35,5 @@ class ThreadInfo:
     """The size of its records and pending writes as stored."""
     ttl: float | None
     """Seconds until it expires, None for never."""
+    lease: LeaseInfo | None
+    """Who holds it, None if nobody does."""

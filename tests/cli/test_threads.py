@@ -30,7 +30,7 @@ def test_json_has_every_fact(saver, cli):
     document = cli("threads", "--json").json
     assert document["next"] is None
     newest, oldest = document["threads"]
-    assert set(newest) == {"thread_id", "created", "updated", "checkpoints", "namespaces", "bytes", "ttl"}
+    assert set(newest) == {"thread_id", "created", "updated", "checkpoints", "namespaces", "bytes", "ttl", "lease"}
     assert (newest["thread_id"], oldest["thread_id"]) == ("b", "a")
     assert 0 < newest["ttl"] <= 100
     assert oldest["ttl"] is None
@@ -71,6 +71,20 @@ def test_a_page_says_how_to_go_on(saver, cli):
     page = cli("threads", "--limit", "2")
     assert "--after 'b'" in page.err
     assert cli("threads", "--limit", "3").err == ""
+
+
+def test_a_thread_that_is_held_names_its_holder(saver, cli):
+    put(saver, "free")
+    put(saver, "held")
+    assert "holder" not in cli("threads").out
+    with saver.lease("held", ttl=3600, owner="worker\x1b-1"):
+        lines = cli("threads").out.splitlines()
+        assert lines[2].split()[-3:] == [r"worker\x1b-1,", "59", "min"]
+        assert lines[3].split()[-1] == "never"
+        held, free = cli("threads", "--json").json["threads"]
+    assert free["lease"] is None
+    assert held["lease"]["owner"] == "worker\x1b-1"
+    assert 3500 < held["lease"]["seconds_left"] <= 3600
 
 
 def test_an_empty_store_is_said_to_be_empty(cli):

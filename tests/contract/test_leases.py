@@ -10,6 +10,7 @@ from support.data import at, everything, fill, ids, place, state, thread_ids, th
 from support.polling import until
 
 from zerograph_redis import ConfigError, ConflictError, InMemorySaver, LeaseError, LeaseHeldError, LeaseLostError
+from zerograph_redis.core.requests import LeaseThread
 
 SHORT = 0.15
 
@@ -633,3 +634,73 @@ def test_a_condition_and_a_lease_go_together(saver):
         with pytest.raises(LeaseHeldError):
             saver.stranger().put(at(expect_checkpoint_id="c0"), state("c1"), {})
     assert ids(saver.list(at())) == ["c0"]
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_who_held_a_broken_lease_is_fenced_off(saver, name):
+    stored(saver)
+    with saver.lease("thread", ttl=60, owner="the first") as lease:
+        assert saver.stranger().break_lease("thread") == "the first"
+        before = whole(saver)
+        with pytest.raises(LeaseLostError, match="or was broken"):
+            WRITES[name](saver, lease_token=lease.token)
+        assert whole(saver) == before
+        WRITES[name](saver.stranger())
+
+
+def test_a_lease_after_a_broken_one_has_a_larger_token(saver):
+    with saver.lease("thread", ttl=60) as first:
+        saver.break_lease("thread")
+        with saver.stranger().lease("thread", ttl=60, owner="the second") as second:
+            assert second.token > first.token
+            with pytest.raises(LeaseLostError, match="'the second' holds it now"):
+                saver.stranger().put(at(lease_token=first.token), state("c0"), {})
+            saver.stranger().put(at(lease_token=second.token), state("c0"), {})
+
+
+def test_a_renewal_does_not_bring_a_broken_lease_back(saver):
+    with saver.lease("thread", ttl=SHORT) as lease:
+        saver.break_lease("thread")
+        until(lambda: lease.lost)
+        assert saver.stranger().break_lease("thread") is None
+        saver.stranger().put(at(), state("c0"), {})
+
+
+def test_a_broken_lease_leaves_the_thread_as_it_is(saver):
+    stored(saver)
+    before = whole(saver)
+    with saver.lease("thread", ttl=60):
+        saver.break_lease("thread")
+    assert whole(saver) == before
+
+
+def test_a_lease_that_nobody_holds_cannot_be_broken(saver):
+    assert saver.break_lease("thread") is None
+    with saver.lease("thread", ttl=60):
+        pass
+    assert saver.break_lease("thread") is None
+    with lost(saver):
+        assert saver.stranger().break_lease("thread") is None
+
+
+def test_a_break_that_is_repeated_names_the_owner_again(saver):
+    request = LeaseThread("thread", "break", None, "attempt", "", 0)
+    with saver.lease("thread", ttl=60, owner="the first"):
+        replies = [saver.saver._backend.execute(request) for _ in range(2)]
+        assert [(each.attempt, each.owner, each.left) for each in replies] == [("attempt", "the first", 0)] * 2
+
+
+def test_a_thread_is_listed_with_the_lease_that_is_held(saver):
+    fill(saver, 1, "free")
+    fill(saver, 1, "held")
+    with saver.lease("held", ttl=60, owner="näme\x1b of %{"), saver.lease("empty", ttl=60):
+        lease = thread_info(saver, "held").lease
+        assert lease.owner == "näme\x1b of %{"
+        assert 50 < lease.seconds_left <= 60
+        assert thread_info(saver, "free").lease is None
+        assert sorted(thread_ids(saver)) == ["free", "held"]
+        saver.break_lease("held")
+        assert thread_info(saver, "held").lease is None
+    with saver.lease("free", ttl=60):
+        pass
+    assert thread_info(saver, "free").lease is None

@@ -10,6 +10,7 @@ from typing import Any
 
 METHODS = (
     "get_tuple", "get", "get_by_id", "put", "put_writes", "get_pending_writes", "prune", "delete_thread",
+    "break_lease",
     "copy_thread", "list_threads", "list", "close",
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from zerograph_redis import (
     CorruptCheckpointError,
     EncryptedSerializer,
     InMemorySaver,
+    LeaseInfo,
     MsgpackSerializer,
     RedisSaver,
     Registered,
@@ -80,6 +81,11 @@ def blocking(saver: RedisSaver) -> None:
         assert_type(info.created, datetime)
         assert_type(info.checkpoints, int)
         assert_type(info.ttl, float | None)
+        if info.lease is not None:
+            assert_type(info.lease, LeaseInfo)
+            assert_type(info.lease.owner, str)
+            assert_type(info.lease.seconds_left, float)
+    assert_type(saver.break_lease("thread"), str | None)
     saver.list_threads(before="thread")
 
 
@@ -95,6 +101,7 @@ async def awaited(saver: AsyncRedisSaver) -> None:
     assert_type(await saver.aprune("thread", 3), int)
     await saver.adelete_thread("thread")
     assert_type(await saver.acopy_thread("a", "b"), int)
+    assert_type(await saver.abreak_lease("thread"), str | None)
     threads: Sequence[ThreadInfo] = await saver.alist_threads(before="thread")
     saver.get_tuple(config)
     async with await aopen_saver("redis://localhost", fallback=None) as opened:

@@ -12,6 +12,7 @@ from zerograph_redis import __version__
 from .exits import EXIT_CODES, ended
 from .session import Session
 from .threads import threads
+from .unlock import unlock
 
 __all__ = ("app",)
 
@@ -72,4 +73,5 @@ def options(
     context.call_on_close(session.close)
 
 
-app.command()(threads)
+for command in (threads, unlock):
+    app.command()(command)

@@ -21,7 +21,7 @@ from zerograph_redis.errors import (
 
 from .text import printable
 
-__all__ = ("EXIT_CODES", "Code", "NotThereError", "ended", "fail")
+__all__ = ("EXIT_CODES", "Code", "NotThereError", "ended", "fail", "no_such_thread")
 
 
 class Code(IntEnum):
@@ -46,6 +46,11 @@ EXIT_CODES = (
 
 class NotThereError(CheckpointError):
     """The thread or checkpoint that a command names is not in the store."""
+
+
+def no_such_thread(thread: str, place: str) -> NotThereError:
+    """Return the error for a thread that is not in the store at *place*."""
+    return NotThereError(f"there is no thread {thread!r} in {place}")
 
 
 _CODES: tuple[tuple[type[Exception], Code], ...] = (

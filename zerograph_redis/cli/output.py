@@ -115,7 +115,7 @@ def table(**columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     for name, kind in columns.items():
         made.add_column(name.replace("_", " "), justify="right" if kind == "right" else "left", no_wrap=kind != "cut")
     return made

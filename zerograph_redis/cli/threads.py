@@ -12,9 +12,10 @@ from .output import Cut, console, note, print_json, table
 from .parameters import Json
 from .session import Session
 from .text import age, duration, size
+from .unlock import lease_as_json
 
 if TYPE_CHECKING:
-    from zerograph_redis.threads import ThreadInfo
+    from zerograph_redis.threads import LeaseInfo, ThreadInfo
 
 __all__ = ("describe", "threads")
 
@@ -40,7 +41,9 @@ def threads(
     if not found:
         note(f"No threads in {session.place}.")
         return
-    rows = table(thread="cut", active="right", checkpoints="right", namespaces="right", size="right", ttl="right")
+    held = any(each.lease for each in found)
+    numbers = dict.fromkeys(("active", "checkpoints", "namespaces", "size", "ttl"), "right")
+    rows = table(thread="cut", **numbers, **({"holder": "cut"} if held else {}))
     for each in found:
         rows.add_row(
             Cut(each.thread_id),
@@ -49,10 +52,15 @@ def threads(
             f"{each.namespaces:,}",
             size(each.bytes),
             "never" if each.ttl is None else duration(each.ttl),
+            *([_holder(each.lease)] if held else []),
         )
     console().print(rows)
     if following is not None:
         note(f"There are more: --after {following!r}, or a larger --limit.")
+
+
+def _holder(lease: LeaseInfo | None) -> Cut:
+    return Cut("" if lease is None else f"{lease.owner}, {duration(lease.seconds_left)}", "yellow")
 
 
 def describe(thread: ThreadInfo) -> dict[str, Any]:
@@ -65,4 +73,5 @@ def describe(thread: ThreadInfo) -> dict[str, Any]:
         "namespaces": thread.namespaces,
         "bytes": thread.bytes,
         "ttl": thread.ttl,
+        "lease": lease_as_json(thread.lease),
     }

@@ -7,15 +7,26 @@ a token that is not the current one, and one without while anyone holds the thre
 from __future__ import annotations
 
 from contextvars import ContextVar
+from typing import Any
 from uuid import uuid4
 
 from zerograph_redis.errors import LeaseError
+from zerograph_redis.threads import LeaseInfo
 
 from .refusals import held, lost
 from .requests import Fence, Leased, LeaseThread, Operation
-from .settings import Settings
+from .settings import Settings, read_id
 
-__all__ = ("HELD_HERE", "end_lease", "fence", "new_attempt", "renew_lease", "take_lease")
+__all__ = (
+    "HELD_HERE",
+    "break_lease",
+    "end_lease",
+    "fence",
+    "look_at_lease",
+    "new_attempt",
+    "renew_lease",
+    "take_lease",
+)
 
 HELD_HERE: ContextVar[dict[tuple[Settings, str], int]] = ContextVar("zerograph_redis_leases", default={})  # noqa: B039 - never changed
 """The tokens of the leases whose blocks this context is in, by saver and thread: for writes whose config was made anew."""
@@ -50,6 +61,19 @@ def renew_lease(thread: str, token: int, ttl: int) -> Operation[None]:
 def end_lease(thread: str, token: int) -> Operation[None]:
     """Give a lease back, if it is still held."""
     yield from LeaseThread(thread, "release", token, "-", "", 0)
+
+
+def break_lease(thread: Any) -> Operation[str | None]:
+    """Take a lease from whoever holds it. Returns the owner, None if nobody held the thread."""
+    thread, attempt = read_id("thread_id", thread), new_attempt()
+    found = yield from LeaseThread(thread, "break", None, attempt, "", 0)
+    return found.owner if found.attempt == attempt else None
+
+
+def look_at_lease(thread: Any) -> Operation[LeaseInfo | None]:
+    """Tell who holds a thread, None if nobody does; also of a thread that has nothing but a lease."""
+    found = yield from LeaseThread(read_id("thread_id", thread), "look", None, "-", "", 0)
+    return LeaseInfo(found.owner, found.left / 1000) if found.left else None
 
 
 def new_attempt() -> str:

@@ -31,8 +31,8 @@ def lost(thread: str, owner: str) -> LeaseLostError:
     """A write under a token that is not the current one."""
     by = f", and {owner!r} holds it now" if owner else ""
     return LeaseLostError(
-        f"the lease of thread {thread!r} was lost{by}: it expired before it was renewed. Nothing was "
-        f"stored; read the thread anew under a new lease"
+        f"the lease of thread {thread!r} was lost{by}: it expired before it was renewed, or was broken. "
+        f"Nothing was stored; read the thread anew under a new lease"
     )
 
 

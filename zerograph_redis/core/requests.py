@@ -17,6 +17,7 @@ __all__ = (
     "ZERO",
     "Cursor",
     "DeleteThread",
+    "DescribeThread",
     "DescribeThreads",
     "Expected",
     "Fence",
@@ -252,7 +253,10 @@ class DeleteThread(Request[None]):
 
 @dataclass(slots=True)
 class Leased:
-    """Who holds a thread after a `LeaseThread`: token, owner, and how long in ms. ``left`` is 0 if nobody does."""
+    """Who holds a thread after a `LeaseThread`: token, owner, and how long in ms. ``left`` is 0 if nobody does.
+
+    Then ``attempt`` and ``owner`` are of whoever held it last, but for a broken lease: its ``attempt`` is what broke it.
+    """
 
     token: int
     attempt: str
@@ -262,13 +266,13 @@ class Leased:
 
 @dataclass(slots=True)
 class LeaseThread(Request[Leased]):
-    """Take, renew or give back the lease of a thread. The reply says who holds it then.
+    """Take, renew, give back, break or merely look at the lease of a thread. The reply says who holds it then.
 
     A token is larger than every earlier one of its thread. *attempt* tells a retry from another worker's attempt.
     """
 
     thread: str
-    action: Literal["take", "renew", "release"]
+    action: Literal["take", "renew", "release", "break", "look"]
     token: Fence
     attempt: str
     owner: str
@@ -293,7 +297,10 @@ class ListThreads(Request[list[ThreadRank]]):
 
 @dataclass(slots=True)
 class ThreadFacts:
-    """What a store knows of a thread. ``created`` and ``updated`` in µs, ``ttl`` the milliseconds left or None."""
+    """What a store knows of a thread. ``created`` and ``updated`` in µs, ``ttl`` the milliseconds left or None.
+
+    ``held`` is for how many milliseconds *owner* holds its lease, 0 if nobody does.
+    """
 
     created: int
     updated: int
@@ -307,6 +314,15 @@ class ThreadFacts:
     """The order that was given out last, 16 hex digits."""
     origin: str | None
     """What it was published from: the token, or the origin of its `Past`."""
+    held: int
+    owner: str
+
+
+@dataclass(slots=True)
+class DescribeThread(Request["ThreadFacts | None"]):
+    """The facts of a thread, None if it is gone."""
+
+    thread: str
 
 
 @dataclass(slots=True)

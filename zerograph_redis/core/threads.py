@@ -9,7 +9,7 @@ from uuid import uuid4
 from zerograph.checkpoint import CheckpointTuple
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
-from zerograph_redis.threads import ThreadInfo
+from zerograph_redis.threads import LeaseInfo, ThreadInfo
 
 from .leasing import fence
 from .operations import CheckpointOperations, check_limit
@@ -141,4 +141,5 @@ def info_of(thread: str, facts: ThreadFacts) -> ThreadInfo:
         facts.namespaces,
         facts.bytes,
         None if facts.ttl is None else facts.ttl / 1000,
+        LeaseInfo(facts.owner, facts.held / 1000) if facts.held else None,
     )

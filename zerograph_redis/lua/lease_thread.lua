@@ -1,6 +1,6 @@
--- Take, renew or give back the lease of a thread. Tokens of a thread only ever grow.
--- ARGV  1 thread   2 'take', 'renew' or 'release'   3 token of the lease, or ''   4 the name of this attempt to
---       take it   5 owner   6 for how long, ms
+-- Take, renew, give back, break or look at the lease of a thread. Tokens of a thread only ever grow.
+-- ARGV  1 thread   2 'take', 'renew', 'release', 'break' or 'look'   3 token of the lease, or ''   4 the name of this
+--       attempt to take or break it   5 owner   6 for how long, ms
 -- Reply {token, attempt, owner, for how long it is held now, ms}
 
 local id, action, token, attempt, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -15,6 +15,9 @@ if action == 'take' and not held then
 end
 if mine and (action == 'take' or action == 'renew') then
   deadline = now + ARGV[6] * 1000
+elseif action == 'break' and held then
+  -- Whoever held it keeps a token that is the current one and is not held: its next write is refused.
+  deadline, holder = 0, attempt
 elseif mine and action == 'release' then
   deadline = 0
 else

@@ -11,6 +11,7 @@ from typing import Any, Self
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
+from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.settings import Settings, lease_of
 from zerograph_redis.core.threads import ThreadOperations
 from zerograph_redis.leases import AsyncLease, Lease
@@ -146,6 +147,20 @@ class Saver(BaseCheckpointSaver):
         """
         return Lease(self._backend, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
 
+    def break_lease(self, thread_id: str) -> str | None:
+        """Take the lease of a thread from the worker that holds it, so that others may write.
+
+        The worker is fenced off: its next write is refused with `LeaseLostError`. For workers that hang, or that died
+        holding a long lease; one that is well should give its lease back itself.
+
+        Args:
+            thread_id: The thread. One that nobody holds is left alone.
+
+        Returns:
+            The owner whose lease was broken, None if nobody held the thread.
+        """
+        return run(break_lease(thread_id), self._backend)
+
     def prune(self, thread_id: str, keep: int, *, lease_token: int | None = None) -> int:
         """Drop all but the newest checkpoints of every namespace of a thread, with their pending writes.
 
@@ -266,6 +281,10 @@ class AsyncSaver(Saver):
     ) -> AsyncLease:
         """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
         return AsyncLease(self._backend, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+
+    async def abreak_lease(self, thread_id: str) -> str | None:
+        """Await `break_lease`."""
+        return await arun(break_lease(thread_id), self._backend)
 
     async def aprune(self, thread_id: str, keep: int, *, lease_token: int | None = None) -> int:
         """Await `prune`."""

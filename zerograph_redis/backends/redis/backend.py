@@ -13,7 +13,8 @@ from zerograph_redis.forks import settle
 
 from .bindings import BINDINGS
 from .clients import cluster_retry
-from .confirmation import Command, Confirmation, asend_to_node, send_to_node
+from .commands import Command, by_source, run
+from .confirmation import Confirmation, asend_to_node, send_to_node
 from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
 from .keys import Keyspace
@@ -31,6 +32,8 @@ class Batch(NamedTuple):
     confirmed_at: bytes | None = None
     """On a cluster too, on one connection, to the node that has this key: a write, and the wait for its replicas."""
 
+
+_SOURCES = {script.sha: script.source for script, _, _ in BINDINGS.values()}
 
 Exchange = Generator[Batch, Sequence[Any], R]
 """Yields what to send; gets the replies, errors among them."""
@@ -118,17 +121,20 @@ class RedisBackend:
         listing = LISTINGS.get(type(request))
         reply: R
         if listing is not None:
-            replies = yield Batch(listing.commands(request, self._keyspace))
+            commands = listing.commands(request, self._keyspace)
+            replies = yield Batch(commands)
+            if any(isinstance(each, NoScriptError) for each in replies):
+                replies = yield Batch([by_source(command, _SOURCES) for command in commands])
             reply = listing.parse(_sound(replies), request)
             return reply
         script, call, parse = BINDINGS[type(request)]
         keys, arguments = call(request, self._keyspace)
         confirmation = self._confirmation if isinstance(request, PutCheckpoint | PutWrites) else None
         after, confirmed_at = ([], None) if confirmation is None else ([confirmation.command], keys[0])
-        replies = yield Batch([_run("EVALSHA", script.sha, keys, arguments), *after], confirmed_at)
+        replies = yield Batch([run("EVALSHA", script.sha, keys, arguments), *after], confirmed_at)
         if isinstance(replies[0], NoScriptError):
             # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield Batch([_run("EVAL", script.source, keys, arguments), *after], confirmed_at)
+            replies = yield Batch([run("EVAL", script.source, keys, arguments), *after], confirmed_at)
         raw, *_ = _sound(replies[:1])
         reply = parse(raw, request)
         # A put without a reply stored nothing yet: it is sent again whole.
@@ -197,10 +203,6 @@ class AsyncRedisBackend(RedisBackend):
                 getattr(pipeline, name)(*arguments, **options)
             replies: Sequence[Any] = await pipeline.execute(raise_on_error=False)
             return replies
-
-
-def _run(verb: str, script: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Command:
-    return ("execute_command", (verb, script, len(keys), *keys, *arguments), {"NEVER_DECODE": True})
 
 
 def _sound(replies: Sequence[Any]) -> Sequence[Any]:

@@ -12,6 +12,7 @@ from zerograph_redis.core.requests import (
     ZERO,
     Cursor,
     DeleteThread,
+    DescribeThread,
     Fetched,
     FindNamespace,
     ForgetThread,
@@ -34,6 +35,7 @@ from zerograph_redis.core.requests import (
     StageThread,
     StoredCheckpoint,
     StoredWrite,
+    ThreadFacts,
 )
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape, unescape
@@ -172,6 +174,10 @@ def _delete_thread(request: DeleteThread, keyspace: Keyspace) -> Call:
     return Call(keyspace.of(request.thread), (_id(request.thread), _text(request.fence)))
 
 
+def _describe_thread(request: DescribeThread, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), ())
+
+
 def _forget_thread(request: ForgetThread, keyspace: Keyspace) -> Call:
     return Call(keyspace.of(request.thread), (_id(request.thread),))
 
@@ -247,6 +253,26 @@ def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
             request.log_bytes,
             *(("", "", "") if past is None else (past.created, past.updated, _text(past.left))),
         ),
+    )
+
+
+def _parse_facts(reply: Any, request: DescribeThread) -> ThreadFacts | None:
+    if reply is None:
+        return None
+    *numbers, left, lifetime, order, origin, held, owner = reply
+    created, updated, checkpoints, namespaces, size = map(int, numbers)
+    return ThreadFacts(
+        created,
+        updated,
+        checkpoints,
+        namespaces,
+        size,
+        left if left >= 0 else None,
+        int(lifetime) if lifetime else None,
+        order.decode(),
+        None if origin is None else origin.decode(),
+        held,
+        unescape(owner.decode()),
     )
 
 
@@ -355,6 +381,7 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
         _lease_thread,
         lambda reply, _: Leased(int(reply[0]), reply[1].decode(), unescape(reply[2].decode()), reply[3]),
     ),
+    DescribeThread: Binding(Script("describe_thread", "thread"), _describe_thread, _parse_facts),
     RankThread: Binding(Script("rank_thread"), _rank_thread, _nothing),
     UnrankThread: Binding(Script("unrank_thread"), _unrank_thread, _nothing),
     ForgetThread: Binding(Script("forget_thread", "thread"), _forget_thread, _nothing),

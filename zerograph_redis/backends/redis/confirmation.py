@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from redis import exceptions
 from redis.asyncio.cluster import PipelineCommand
 
-__all__ = ("Command", "Confirmation", "asend_to_node", "send_to_node")
+from .commands import Command
 
-Command = tuple[str, tuple[Any, ...], dict[str, Any]]
-"""A method of a redis-py pipeline, and its arguments."""
+__all__ = ("Confirmation", "asend_to_node", "send_to_node")
+
 
 _ASKING: Command = ("execute_command", ("ASKING",), {})
 _PASSING = (

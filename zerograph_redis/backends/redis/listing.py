@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zerograph_redis.core.requests import ZERO, DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
+from zerograph_redis.core.requests import DescribeThread, DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
 from zerograph_redis.ids import escape, unescape
 
-from .confirmation import Command
+from .bindings import BINDINGS
+from .commands import Command, run
 from .keys import Keyspace
 from .ranking import SampleThreads, ThreadRankOf
 
@@ -40,43 +41,14 @@ def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> list[ThreadRan
     return [ThreadRank(updated, unescape(name)) for updated, name in ranks[: request.limit]]
 
 
-_FACTS = ("created", "updated", "checkpoints", "namespaces", "bytes", "ttl", "order", "copy")
-
-
 def _describe_threads(request: DescribeThreads, keyspace: Keyspace) -> Sequence[Command]:
-    commands: list[Command] = []
-    for thread in request.threads:
-        keys = keyspace.of(thread)
-        commands += [
-            ("hmget", (keys[0], _FACTS), {}),
-            *(("strlen", (log,), {}) for log in keys[4:6]),
-            ("pttl", (keys[0],), {}),
-        ]
-    return commands
+    script, call, _ = BINDINGS[DescribeThread]
+    return [run("EVALSHA", script.sha, *call(DescribeThread(thread), keyspace)) for thread in request.threads]
 
 
 def _parse_facts(replies: Sequence[Any], request: DescribeThreads) -> list[ThreadFacts | None]:
-    found: list[ThreadFacts | None] = []
-    for facts, *logs, ttl in zip(*(replies[place::4] for place in range(4)), strict=True):
-        if facts[0] is None:
-            found.append(None)
-            continue
-        created, updated, checkpoints, namespaces, size = (int(fact or 0) for fact in facts[:5])
-        lifetime, order, origin = (None if fact is None else _string(fact) for fact in facts[5:])
-        found.append(
-            ThreadFacts(
-                created,
-                updated,
-                checkpoints,
-                namespaces,
-                size + sum(logs),
-                ttl if ttl >= 0 else None,
-                int(lifetime) if lifetime else None,
-                order or ZERO,
-                origin,
-            )
-        )
-    return found
+    parse = BINDINGS[DescribeThread].parse
+    return [parse(reply, request) for reply in replies]
 
 
 def _string(reply: bytes | str) -> str:

@@ -28,7 +28,7 @@ def check_fence(connection: sqlite3.Connection, thread: str, fence: Fence, now: 
 
 
 def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int) -> Leased:
-    """Take, renew or give back a lease: as in lease_thread.lua."""
+    """Take, renew, give back, break or look at a lease: as in lease_thread.lua."""
     thread = escape(request.thread)
     row = connection.execute(
         "SELECT token, deadline, attempt, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
@@ -43,6 +43,8 @@ def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int)
         deadline = now + request.ttl * 1000
     elif mine and request.action == "release":
         deadline = 0
+    elif is_held and request.action == "break":
+        deadline, attempt, mine = 0, request.attempt, True
     left = max(-(-(deadline - now) // 1000), 0)
     if mine:
         connection.execute("DELETE FROM zerograph_redis_leases WHERE deadline < ?", (now - KEPT,))

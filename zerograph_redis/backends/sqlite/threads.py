@@ -8,6 +8,7 @@ from typing import Any
 
 from zerograph_redis.core.requests import (
     DeleteThread,
+    DescribeThread,
     DescribeThreads,
     ForgetThread,
     ListThreads,
@@ -104,41 +105,60 @@ def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int)
     return [ThreadRank(updated, unescape(thread)) for updated, thread in rows]
 
 
+def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now: int) -> ThreadFacts | None:
+    """Count what a thread holds."""
+    thread = escape(request.thread)
+    row = connection.execute(
+        "SELECT created, updated, (deadline - ?2) / 1000, ttl, last_order, origin FROM zerograph_redis_threads "
+        "LEFT JOIN zerograph_redis_origins USING (thread) "
+        "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
+        (thread, now),
+    ).fetchone()
+    if row is None:
+        return None
+    checkpoints, namespaces, size = connection.execute(
+        "SELECT COUNT(*), COUNT(DISTINCT namespace), COALESCE(SUM(LENGTH(record)), 0) "
+        "FROM zerograph_redis_checkpoints WHERE thread = ?",
+        (thread,),
+    ).fetchone()
+    (beside,) = connection.execute(
+        "SELECT (SELECT COALESCE(SUM(LENGTH(record)), 0) FROM zerograph_redis_writes WHERE thread = ?1) "
+        "+ (SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
+        (thread,),
+    ).fetchone()
+    held, owner = connection.execute(
+        "SELECT COALESCE(MAX(deadline - ?2 + 999, 0) / 1000, 0), COALESCE(owner, '') FROM (SELECT 1) "
+        "LEFT JOIN zerograph_redis_leases ON thread = ?1",
+        (thread, now),
+    ).fetchone()
+    created, updated, left, lifetime, order, origin = row
+    return ThreadFacts(
+        created,
+        updated,
+        checkpoints,
+        namespaces,
+        size + beside,
+        left,
+        lifetime,
+        f"{order:016x}",
+        origin,
+        held,
+        unescape(owner),
+    )
+
+
 def describe_threads(connection: sqlite3.Connection, request: DescribeThreads, now: int) -> list[ThreadFacts | None]:
     """Count what each thread holds."""
-    found: list[ThreadFacts | None] = []
-    for thread in map(escape, request.threads):
-        row = connection.execute(
-            "SELECT created, updated, (deadline - ?2) / 1000, ttl, last_order, origin FROM zerograph_redis_threads "
-            "LEFT JOIN zerograph_redis_origins USING (thread) "
-            "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
-            (thread, now),
-        ).fetchone()
-        if row is None:
-            found.append(None)
-            continue
-        checkpoints, namespaces, size = connection.execute(
-            "SELECT COUNT(*), COUNT(DISTINCT namespace), COALESCE(SUM(LENGTH(record)), 0) "
-            "FROM zerograph_redis_checkpoints WHERE thread = ?",
-            (thread,),
-        ).fetchone()
-        (beside,) = connection.execute(
-            "SELECT (SELECT COALESCE(SUM(LENGTH(record)), 0) FROM zerograph_redis_writes WHERE thread = ?1) "
-            "+ (SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
-            (thread,),
-        ).fetchone()
-        created, updated, left, lifetime, order, origin = row
-        found.append(
-            ThreadFacts(
-                created, updated, checkpoints, namespaces, size + beside, left, lifetime, f"{order:016x}", origin
-            )
-        )
-    return found
+    return [describe_thread(connection, DescribeThread(thread), now) for thread in request.threads]
 
 
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
 
-READS: Mapping[type[Request[Any]], Answer] = {ListThreads: list_threads, DescribeThreads: describe_threads}
+READS: Mapping[type[Request[Any]], Answer] = {
+    ListThreads: list_threads,
+    DescribeThread: describe_thread,
+    DescribeThreads: describe_threads,
+}
 WRITES: Mapping[type[Request[Any]], Answer] = {
     DeleteThread: delete_thread,
     ForgetThread: forget_thread,

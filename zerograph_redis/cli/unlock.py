@@ -1,0 +1,47 @@
+"""``unlock``: who holds a thread, and away with the lease."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from zerograph_redis.core.leasing import break_lease, look_at_lease
+from zerograph_redis.core.requests import DescribeThread
+
+from .exits import no_such_thread
+from .output import console, note, print_json, shown
+from .parameters import Json, Thread, Yes
+from .session import Session
+from .text import duration
+
+if TYPE_CHECKING:
+    from zerograph_redis.threads import LeaseInfo
+
+__all__ = ("lease_as_json", "unlock")
+
+
+def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Json = False) -> None:
+    """Show who holds a thread; with --yes break the lease: the holder's next write is refused."""
+    session: Session = context.obj
+    lease = session.run(look_at_lease(thread))
+    if lease is None and session.run(iter(DescribeThread(thread))) is None:
+        raise no_such_thread(thread, session.place)
+    owner = session.run(break_lease(thread)) if yes else None
+    if json:
+        print_json({"thread_id": thread, "lease": lease_as_json(lease), "broken": owner is not None})
+    elif owner is not None:
+        console().print(shown(f"The lease of {owner!r} on thread {thread!r} is broken.", "bold"))
+    elif lease is None:
+        console().print(shown(f"Nobody holds thread {thread!r}."))
+    elif yes:
+        console().print(shown(f"{lease.owner!r} gave thread {thread!r} back just now."))
+    else:
+        left = duration(lease.seconds_left)
+        console().print(shown(f"Thread {thread!r} is held by {lease.owner!r} for another {left}, unless it renews."))
+        note("Nothing was done. --yes breaks the lease, and refuses what its holder writes from then on.")
+
+
+def lease_as_json(lease: LeaseInfo | None) -> dict[str, Any] | None:
+    """What JSON says of a lease."""
+    return None if lease is None else {"owner": lease.owner, "seconds_left": lease.seconds_left}
