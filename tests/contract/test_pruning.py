@@ -1,6 +1,9 @@
 """prune."""
 
+from datetime import timedelta
+
 import pytest
+from support.aging import make_older
 from support.data import at, everything, fill, ids, state, thread_ids, thread_info
 
 from zerograph_redis import ConfigError
@@ -129,3 +132,44 @@ def test_a_thread_that_is_none_is_refused(saver, wrong):
     for method, rest in (("prune", (1,)), ("delete_thread", ()), ("copy_thread", ("target",))):
         with pytest.raises(ConfigError):
             getattr(saver, method)(wrong, *rest)
+
+
+def test_max_age_prunes_only_what_is_older(store, saver):
+    fill(saver, 4)
+    fill(saver, 3, ns="a", start=10)
+    saver.put_writes(at(id="c1"), [("t", "a", 1)], "")
+    make_older(store, saver, 1000, only=["c0", "c1", "c10", "c11", "c12"])
+    assert saver.prune("thread", 1, max_age=2000) == 0
+    assert saver.prune("thread", 1, max_age=timedelta(seconds=500)) == 4
+    assert ids(saver.list(at())) == ["c3", "c2"]
+    assert ids(saver.list(at(ns="a"))) == ["c12"]
+    assert saver.get_pending_writes(at(id="c1")) == []
+    info = thread_info(saver)
+    assert (info.checkpoints, info.namespaces) == (3, 2)
+
+
+def test_max_age_never_takes_of_what_is_kept(store, saver):
+    fill(saver, 5)
+    make_older(store, saver, 1000)
+    assert saver.prune("thread", 3, max_age=500) == 2
+    assert ids(saver.list(at())) == ["c4", "c3", "c2"]
+    assert saver.prune("thread", 0, max_age=500) == 3
+    assert thread_ids(saver) == []
+
+
+def test_max_age_of_many_namespaces_and_checkpoints_is_exact(store, saver):
+    for number in range(10):
+        fill(saver, 60, ns=f"ns{number}")
+    saver.put_writes(at(ns="ns3", id="c3"), [(f"t{n}", "a", n) for n in range(250)], "")
+    make_older(store, saver, 1000, only=[f"c{number}" for number in range(45)])
+    assert saver.prune("thread", 2, max_age=500) == 450
+    assert thread_info(saver).checkpoints == 150
+    assert ids(saver.list(at(ns="ns3"), limit=None))[-1] == "c45"
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, "7d", True, float("nan")])
+def test_a_max_age_that_makes_no_sense_is_refused(saver, wrong):
+    fill(saver, 2)
+    with pytest.raises(ConfigError, match="max_age"):
+        saver.prune("thread", 0, max_age=wrong)
+    assert ids(saver.list(at())) == ["c1", "c0"]

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from zerograph_redis.core.drive import arun, run
+from zerograph_redis.core.requests import Operation
+
 METHODS = (
     "get_tuple", "get", "get_by_id", "put", "put_writes", "get_pending_writes", "prune", "delete_thread",
     "break_lease",
@@ -21,6 +24,10 @@ class SyncFace:
     def __init__(self, saver: Any, run: Callable[..., Any] | None = None) -> None:
         self.saver = saver
         self._run = run
+
+    def ask(self, operation: Operation[Any]) -> Any:
+        """Run an operation on what the saver keeps."""
+        return run(operation, self.saver._backend)
 
     def __getattr__(self, name: str) -> Any:
         assert name in METHODS, name
@@ -50,6 +57,10 @@ class AsyncFace:
         self.saver = saver
         self._runner = runner
         self._context = context
+
+    def ask(self, operation: Operation[Any]) -> Any:
+        """Run an operation on what the saver keeps."""
+        return self._runner.run(arun(operation, self.saver._backend), context=self._context)
 
     def __getattr__(self, name: str) -> Any:
         assert name in METHODS, name

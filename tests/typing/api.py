@@ -72,6 +72,7 @@ def blocking(saver: RedisSaver) -> None:
         assert_type(channel, str)
     tuples: Sequence[CheckpointTuple] = saver.list(config, limit=None, before=config, filter={"step": 1})
     assert_type(saver.prune("thread", keep=3), int)
+    assert_type(saver.prune("thread", 1, max_age=timedelta(days=7)), int)
     saver.delete_thread("thread")
     assert_type(saver.copy_thread("a", "b"), int)
     threads = saver.list_threads(limit=None)

@@ -24,7 +24,7 @@ from .requests import (
     PutWrites,
     StoredWrite,
 )
-from .settings import Address, Settings, read_config, read_id, read_token
+from .settings import Address, Settings, read_age, read_config, read_id, read_token
 from .states import ReadCheckpoint, States
 
 __all__ = ("CheckpointOperations",)
@@ -119,16 +119,17 @@ class CheckpointOperations:
         )
         return self._writes(address, address.checkpoint_id, stored)
 
-    def prune(self, thread: Any, keep: int, token: int | None) -> Operation[int]:
-        """Drop all but the newest checkpoints of every namespace, a slice at a time."""
+    def prune(self, thread: Any, keep: int, max_age: Any, token: int | None) -> Operation[int]:
+        """Drop all but the newest checkpoints of every namespace, or of these the old ones, a slice at a time."""
         thread = read_id("thread_id", thread)
         if type(keep) is not int or keep < 0:
             raise ConfigError(f"keep must be a whole number of at least 0, not {keep!r}")
+        age = read_age("max_age", max_age)
         call, number, removed = uuid4().hex, 0, 0
         cursor = None
         while True:
             pruned = yield from PruneThread(
-                thread, keep, f"{call}:{number}", cursor, fence(thread, read_token(token), self.settings)
+                thread, keep, age, f"{call}:{number}", cursor, fence(thread, read_token(token), self.settings)
             )
             removed += pruned.removed
             if pruned.cursor is None:

@@ -234,21 +234,29 @@ class Pruned:
 
 @dataclass(slots=True)
 class PruneThread(Request[Pruned]):
-    """Drop all but the newest *keep* of every namespace, a bounded number; *call* tells a retry from a new slice."""
+    """Drop all but the newest *keep* of every namespace, a bounded number; *call* tells a retry from a new slice.
+
+    With *max_age*, of these only what is older.
+    """
 
     thread: str
     keep: int
+    max_age: int | None
     call: str
     cursor: str | None
     fence: Fence
 
 
 @dataclass(slots=True)
-class DeleteThread(Request[None]):
-    """Remove all that belongs to a thread, but for a lease that is held."""
+class DeleteThread(Request[bool]):
+    """Remove all that belongs to a thread, but for a lease that is held. The reply says whether it is gone.
+
+    With *updated*, it stays if its last write was at another time than this.
+    """
 
     thread: str
     fence: Fence
+    updated: int | None = None
 
 
 @dataclass(slots=True)

@@ -16,7 +16,17 @@ from zerograph_redis.pieces.compression import Compression
 from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
 from zerograph_redis.serde.encrypted import Cipher
 
-__all__ = ("Address", "CommonOptions", "Options", "Settings", "lease_of", "read_config", "read_id", "read_token")
+__all__ = (
+    "Address",
+    "CommonOptions",
+    "Options",
+    "Settings",
+    "lease_of",
+    "read_age",
+    "read_config",
+    "read_id",
+    "read_token",
+)
 
 DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config that names none
 
@@ -95,12 +105,11 @@ class Settings:
             serializer = serializer.serializer
         if serializer is not None and not (hasattr(serializer, "pack") and hasattr(serializer, "unpack")):
             raise ValueError(f"serializer must have pack and unpack, as MsgpackSerializer has, not {serializer!r}")
-        age = _milliseconds("max_age", max_age)
         return cls(
             _milliseconds("ttl", ttl),
             refresh_on_read,
             keep_last,
-            None if age is None else age * 1000,
+            _microseconds("max_age", max_age),
             serializer or MsgpackSerializer(),
             encryption,
             None if compression is None else Compression(compression, compression_level),
@@ -196,6 +205,19 @@ def _expected(configurable: Mapping[str, Any]) -> Expected | None:
         return None
     value = configurable["expect_checkpoint_id"]
     return Expected(None if value is None else read_id("config['configurable']['expect_checkpoint_id']", value))
+
+
+def read_age(what: str, value: Any) -> int | None:
+    """Return the µs that seconds or a timedelta mean; ConfigError for what cannot be an age."""
+    try:
+        return _microseconds(what, value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _microseconds(what: str, value: Any) -> int | None:
+    milliseconds = _milliseconds(what, value)
+    return None if milliseconds is None else milliseconds * 1000
 
 
 def _milliseconds(what: str, value: Any) -> int | None:

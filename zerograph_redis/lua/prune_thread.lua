@@ -1,6 +1,6 @@
 -- Drop all but the newest checkpoints of every namespace, with their writes, a bounded number at a time.
 -- ARGV  1 thread   2 how many to keep   3 the name of this slice   4 where to begin: '-', or the cursor of the last reply
---       5 token of the lease, or ''
+--       5 token of the lease, or ''   6 how old the others must be to go, µs, or ''
 -- Reply {how many were dropped, cursor or nil}; the same again for a slice that was answered already
 
 local id, keep, slice, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -12,6 +12,7 @@ if answered then
   if name == slice then return { tonumber(dropped), following ~= '' and following } end
 end
 
+local before = ARGV[6] ~= '' and string.format('%016x', math.max(microseconds() - ARGV[6], 0))
 local dropped, budget = 0, 200
 while budget > 0 do
   local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
@@ -22,14 +23,20 @@ while budget > 0 do
   local namespace = parse_member(member)
   local first, last = range_of(namespace)
   local count = redis.call('ZLEXCOUNT', index, first, last)
-  if count > keep then
-    local oldest = redis.call('ZRANGEBYLEX', index, first, last, 'LIMIT', 0, math.min(count - keep, budget))
+  local done = count <= keep
+  if not done then
+    local most = math.min(count - keep, budget)
+    local upper = before and '(' .. namespace .. US .. before or last
+    local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, most)
+    local left = #oldest
     for _, each in ipairs(oldest) do
       budget = budget - drop(each, facts)
       dropped = dropped + 1
-      count = count - 1
+      left = left - 1
       if budget <= 0 then break end
     end
+    count = count - (#oldest - left)
+    done = count <= keep or (left == 0 and #oldest < most)
     if count > 0 then
       redis.call('HSET', thread, 'n:' .. namespace, count)
     else
@@ -37,7 +44,7 @@ while budget > 0 do
       facts.namespaces = facts.namespaces - 1
     end
   end
-  if count <= keep then cursor = '(' .. namespace .. ' ' end
+  if done then cursor = '(' .. namespace .. ' ' end
   budget = budget - 1
 end
 

@@ -161,18 +161,26 @@ class Saver(BaseCheckpointSaver):
         """
         return run(break_lease(thread_id), self._backend)
 
-    def prune(self, thread_id: str, keep: int, *, lease_token: int | None = None) -> int:
+    def prune(
+        self,
+        thread_id: str,
+        keep: int,
+        *,
+        max_age: float | timedelta | None = None,
+        lease_token: int | None = None,
+    ) -> int:
         """Drop all but the newest checkpoints of every namespace of a thread, with their pending writes.
 
         Args:
             thread_id: The thread. An unknown one is a no-op.
             keep: How many to keep per namespace, 0 or more.
+            max_age: Seconds, or a timedelta: of the others, only those stored longer ago than this go.
             lease_token: The token of the lease to do it under; in the lease's own block it is known.
 
         Returns:
             How many checkpoints were dropped, over all namespaces.
         """
-        return run(self._operations.prune(thread_id, keep, lease_token), self._backend)
+        return run(self._operations.prune(thread_id, keep, max_age, lease_token), self._backend)
 
     def delete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
         """Remove all that belongs to a thread, but for a lease that is held. An unknown one is a no-op.
@@ -286,9 +294,16 @@ class AsyncSaver(Saver):
         """Await `break_lease`."""
         return await arun(break_lease(thread_id), self._backend)
 
-    async def aprune(self, thread_id: str, keep: int, *, lease_token: int | None = None) -> int:
+    async def aprune(
+        self,
+        thread_id: str,
+        keep: int,
+        *,
+        max_age: float | timedelta | None = None,
+        lease_token: int | None = None,
+    ) -> int:
         """Await `prune`."""
-        return await arun(self._operations.prune(thread_id, keep, lease_token), self._backend)
+        return await arun(self._operations.prune(thread_id, keep, max_age, lease_token), self._backend)
 
     async def adelete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
         """Await `delete_thread`."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.requests import PutCheckpoint, PutWrites, Request
+from zerograph_redis.errors import CheckpointError
 from zerograph_redis.forks import settle
 
 from .bindings import BINDINGS
@@ -16,7 +19,7 @@ from .clients import cluster_retry
 from .commands import Command, by_source, run
 from .confirmation import Confirmation, asend_to_node, send_to_node
 from .eviction import QUESTION, warn_of_eviction
-from .faults import translate, unconfirmed
+from .faults import is_passing, translate, unconfirmed
 from .keys import Keyspace
 from .listing import LISTINGS
 
@@ -109,7 +112,9 @@ class RedisBackend:
             name, arguments, options = commands[0]
             try:
                 return [getattr(client, name)(*arguments, **options)]
-            except NoScriptError as error:
+            except ResponseError as error:
+                if is_passing(error):
+                    raise
                 return [error]
         with client.pipeline(transaction=False) as pipeline:
             for name, arguments, options in commands:
@@ -118,8 +123,11 @@ class RedisBackend:
             return replies
 
     def _exchange(self, request: Request[R]) -> Exchange[R]:
-        listing = LISTINGS.get(type(request))
         reply: R
+        if isinstance(request, Bundle):
+            reply = yield from self._side_by_side(request.requests)
+            return reply
+        listing = LISTINGS.get(type(request))
         if listing is not None:
             commands = listing.commands(request, self._keyspace)
             replies = yield Batch(commands)
@@ -145,6 +153,24 @@ class RedisBackend:
         ):
             raise unconfirmed(request, confirmed[0], confirmation.replicas, confirmation.timeout)
         return reply
+
+    def _side_by_side(self, requests: Sequence[Request[Any]]) -> Exchange[Any]:
+        found: list[Any] = [None] * len(requests)
+        exchanges = [self._exchange(request) for request in requests]
+        asked = {place: next(exchange) for place, exchange in enumerate(exchanges)}
+        while asked:
+            replies = iter((yield Batch([command for batch in asked.values() for command in batch.commands])))
+            answered, asked = asked, {}
+            for place, batch in answered.items():
+                try:
+                    asked[place] = exchanges[place].send(list(islice(replies, len(batch.commands))))
+                except StopIteration as end:
+                    found[place] = end.value
+                except CheckpointError as error:
+                    found[place] = error
+                except RedisError as error:
+                    found[place] = _caused(translate(error, requests[place]), error)
+        return found
 
 
 class AsyncRedisBackend(RedisBackend):
@@ -196,13 +222,20 @@ class AsyncRedisBackend(RedisBackend):
             name, arguments, options = commands[0]
             try:
                 return [await getattr(client, name)(*arguments, **options)]
-            except NoScriptError as error:
+            except ResponseError as error:
+                if is_passing(error):
+                    raise
                 return [error]
         async with client.pipeline(transaction=False) as pipeline:
             for name, arguments, options in commands:
                 getattr(pipeline, name)(*arguments, **options)
             replies: Sequence[Any] = await pipeline.execute(raise_on_error=False)
             return replies
+
+
+def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:
+    error.__cause__ = cause
+    return error
 
 
 def _sound(replies: Sequence[Any]) -> Sequence[Any]:

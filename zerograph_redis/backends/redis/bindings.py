@@ -5,8 +5,8 @@ What a script does, its KEYS and its ARGV stand at the head of its file in ``lua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zerograph_redis.core.requests import (
     ZERO,
@@ -41,28 +41,15 @@ from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape, unescape
 from zerograph_redis.pieces.log import Span
 
+from .calls import Binding, Call
+from .examining import EXAMINING
 from .keys import Keyspace
 from .ranking import FRESH, RankThread, UnrankThread
 from .scripts import Script
 
-__all__ = ("BINDINGS", "Binding", "Call")
+__all__ = ("BINDINGS",)
 
 STAGED_FOR = 600_000  # ms that a page of an unfinished copy waits for the next
-
-
-class Call(NamedTuple):
-    """One run of a script."""
-
-    keys: Sequence[bytes]
-    arguments: Sequence[bytes | str | int]
-
-
-class Binding(NamedTuple):
-    """A script, the call that a request makes, and the reading of its reply."""
-
-    script: Script
-    call: Callable[[Any, Keyspace], Call]
-    parse: Callable[[Any, Any], Any]
 
 
 def _id(name: str) -> bytes:
@@ -166,12 +153,19 @@ def _find_namespace(request: FindNamespace, keyspace: Keyspace) -> Call:
 def _prune_thread(request: PruneThread, keyspace: Keyspace) -> Call:
     return Call(
         keyspace.of(request.thread),
-        (_id(request.thread), request.keep, request.call, request.cursor or "-", _text(request.fence)),
+        (
+            _id(request.thread),
+            request.keep,
+            request.call,
+            request.cursor or "-",
+            _text(request.fence),
+            _text(request.max_age),
+        ),
     )
 
 
 def _delete_thread(request: DeleteThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (_id(request.thread), _text(request.fence)))
+    return Call(keyspace.of(request.thread), (_id(request.thread), _text(request.fence), _text(request.updated)))
 
 
 def _describe_thread(request: DescribeThread, keyspace: Keyspace) -> Call:
@@ -342,6 +336,7 @@ def _cursor(reply: bytes | None) -> str | None:
 
 
 BINDINGS: Mapping[type[Request[Any]], Binding] = {
+    **EXAMINING,
     PutCheckpoint: Binding(
         Script("put_checkpoint", "thread", "write", "drop"),
         _put_checkpoint,
@@ -375,7 +370,7 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
         _prune_thread,
         lambda reply, _: Pruned(reply[0], _cursor(reply[1])),
     ),
-    DeleteThread: Binding(Script("delete_thread", "thread", "write"), _delete_thread, _nothing),
+    DeleteThread: Binding(Script("delete_thread", "thread", "write"), _delete_thread, lambda reply, _: reply == 1),
     LeaseThread: Binding(
         Script("lease_thread", "thread", "write"),
         _lease_thread,

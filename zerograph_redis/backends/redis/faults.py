@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AskError, ClusterError, RedisError, ResponseError, TryAgainError
 
 from zerograph_redis.core.refusals import asked_for, conflict, held, lost
 from zerograph_redis.core.requests import Request
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
 from zerograph_redis.ids import unescape
 
-__all__ = ("translate", "unconfirmed")
+__all__ = ("is_passing", "translate", "unconfirmed")
+
+
+def is_passing(error: ResponseError) -> bool:
+    """Tell whether a cluster answers otherwise soon: a slot is moving, or a failover is under way."""
+    return isinstance(error, AskError | ClusterError | TryAgainError)
 
 
 def translate(error: RedisError | OSError, request: Request[Any]) -> CheckpointError:

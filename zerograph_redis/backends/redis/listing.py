@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from zerograph_redis.core.examination import ReadClock
 from zerograph_redis.core.requests import DescribeThread, DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
 from zerograph_redis.ids import escape, unescape
 
@@ -59,7 +60,13 @@ def _parse_score(replies: Sequence[Any], request: ThreadRankOf) -> int | None:
     return None if replies[0] is None else int(replies[0])
 
 
+def _parse_clock(replies: Sequence[Any], request: ReadClock) -> int:
+    seconds, microseconds = replies[0]
+    return int(seconds) * 1_000_000 + int(microseconds)
+
+
 LISTINGS: Mapping[type[Request[Any]], Listing] = {
+    ReadClock: Listing(lambda _, __: [("time", (), {})], _parse_clock),
     ThreadRankOf: Listing(
         lambda request, keyspace: [("zscore", (keyspace.list_of(request.thread), escape(request.thread).encode()), {})],
         _parse_score,

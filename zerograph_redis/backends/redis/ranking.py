@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
+from zerograph_redis.core.examination import MendThread
 from zerograph_redis.core.requests import (
     DescribeThreads,
     ForgetThread,
@@ -114,6 +115,8 @@ def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
         # No-op, unless the write took so long that its note may have been taken for a left-over.
         yield from _note(request.thread, notes)
         return reply
+    if isinstance(request, MendThread):
+        yield from RankThread(request.thread)
     if isinstance(request, ForgetThread):
         yield from UnrankThread(request.thread)
     if isinstance(request, ListThreads) and request.before is not None:

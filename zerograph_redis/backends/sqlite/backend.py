@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import (
     DeleteThread,
@@ -23,7 +24,7 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
 
-from . import checkpoints, threads
+from . import checkpoints, examining, threads
 from .connections import Connections
 from .copying import publish_thread, scan_thread, stage_thread
 from .leases import check_fence, lease_thread
@@ -34,10 +35,16 @@ R = TypeVar("R")
 
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
 
-READS: Mapping[type[Request[Any]], Answer] = {**checkpoints.READS, **threads.READS, ScanThread: scan_thread}
+READS: Mapping[type[Request[Any]], Answer] = {
+    **checkpoints.READS,
+    **threads.READS,
+    **examining.READS,
+    ScanThread: scan_thread,
+}
 WRITES: Mapping[type[Request[Any]], Answer] = {
     **checkpoints.WRITES,
     **threads.WRITES,
+    **examining.WRITES,
     StageThread: stage_thread,
     LeaseThread: lease_thread,
     PublishThread: publish_thread,
@@ -61,6 +68,9 @@ class SqliteBackend:
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
         reply: R
+        if isinstance(request, Bundle):
+            reply = [self._settled(each) for each in request.requests]  # type: ignore[assignment]
+            return reply
         try:
             answer = READS.get(type(request))
             if answer is None:
@@ -84,6 +94,12 @@ class SqliteBackend:
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* in a thread of the event loop's pool."""
         return await asyncio.to_thread(self.execute, request)
+
+    def _settled(self, request: Request[Any]) -> Any:
+        try:
+            return self.execute(request)
+        except CheckpointError as error:
+            return error
 
     def close(self) -> None:
         """Close the database."""

@@ -203,12 +203,13 @@ def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: 
 def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
     """Drop all but the newest of every namespace. No server waits here, so one slice does it all."""
     thread = escape(request.thread)
+    before = None if request.max_age is None else max(now - request.max_age, 0)
     if not is_alive(connection, thread, now):
         return Pruned(0, None)
     namespaces = connection.execute(
         "SELECT DISTINCT namespace FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
     ).fetchall()
-    removed = sum(_drop(connection, thread, namespace, request.keep, None, -1) for (namespace,) in namespaces)
+    removed = sum(_drop(connection, thread, namespace, request.keep, before, -1) for (namespace,) in namespaces)
     left = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM zerograph_redis_checkpoints WHERE thread = ?1) "
         "OR EXISTS (SELECT 1 FROM zerograph_redis_writes WHERE thread = ?1)",

@@ -21,7 +21,7 @@ from .checkpoints import read_writes
 from .logs import header_of, length_of
 from .threads import CONTENT, delete_rows, is_alive, touch
 
-__all__ = ("publish_thread", "scan_thread", "stage_thread")
+__all__ = ("publish_thread", "scan_thread", "stage_thread", "staged_name")
 
 ROWS = 50
 PAGE = 256 * 1024  # bytes of a log
@@ -94,7 +94,7 @@ _SCANS = {"writes": _writes, "checkpoints": _checkpoints, "logs": _log}
 
 def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int) -> None:
     """Store a page under a name that no reader asks for."""
-    thread = _staged(request.thread, request.token)
+    thread = staged_name(request.thread, request.token)
     connection.execute(
         "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) "
         "VALUES (?1, 0, ?2, ?2, ?3, ?2 + ?3) ON CONFLICT (thread) DO UPDATE SET deadline = excluded.deadline",
@@ -124,7 +124,7 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
 
 def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: int) -> bool | None:
     """Give staged rows the name of their thread, if it has none of its own."""
-    thread, staged = escape(request.thread), _staged(request.thread, request.token)
+    thread, staged = escape(request.thread), staged_name(request.thread, request.token)
     past = request.past
     origin = request.token if past is None else past.origin
     if is_alive(connection, thread, now):
@@ -180,5 +180,6 @@ def _restore(connection: sqlite3.Connection, thread: str, past: Past, now: int) 
         )
 
 
-def _staged(thread: str, token: str) -> str:
+def staged_name(thread: str, token: str) -> str:
+    """The name that the rows of a copy have until it is published."""
     return SEPARATOR + token + SEPARATOR + escape(thread)

@@ -83,9 +83,14 @@ def delete_rows(connection: sqlite3.Connection, thread: str) -> None:
         connection.execute(f"DELETE FROM {table} WHERE thread = ?", (thread,))  # noqa: S608 - our own table names
 
 
-def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: int) -> None:
-    """Remove a thread."""
-    delete_rows(connection, escape(request.thread))
+def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: int) -> bool:
+    """Remove a thread, unless it was written since *updated*."""
+    thread = escape(request.thread)
+    row = connection.execute("SELECT updated FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
+    if row is not None and request.updated not in {None, row[0]}:
+        return False
+    delete_rows(connection, thread)
+    return True
 
 
 def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: int) -> None:

@@ -1,0 +1,67 @@
+"""Threads that were written long ago: what a store says of the time is moved back behind a saver's back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from support.stores import Store
+from zerograph_redis.ids import escape
+
+US = b"\x1f"
+
+
+def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread", only: Collection[str] = ()) -> None:
+    """Let the checkpoints of a thread, or *only* those with these ids, have been stored earlier."""
+    move = int(seconds * 1_000_000)
+    name = escape(thread)
+    if store.kind in {"sqlite", "memory"}:
+        with _transaction(saver) as connection:
+            rows = connection.execute(
+                "SELECT number, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (name,)
+            ).fetchall()
+            for number, name_of, position, record in rows:
+                if not only or name_of in only:
+                    older = record[:1] + b"%016x" % (position - move) + record[17:]
+                    connection.execute(
+                        "UPDATE zerograph_redis_checkpoints SET position = ?, record = ? WHERE number = ?",
+                        (position - move, older, number),
+                    )
+        return
+    client, stem = store.client(), f"{store.prefix}:{{{name}}}:"
+    for member in client.zrange(stem + "index", 0, -1):
+        namespace, order, name_of = member.split(US)
+        if only and name_of.decode() not in only:
+            continue
+        older = b"%016x" % (int(order, 16) - move)
+        field = US.join((namespace, name_of))
+        record = client.hget(stem + "checkpoints", field)
+        client.hset(stem + "checkpoints", field, record[:1] + older + record[17:])
+        client.zrem(stem + "index", member)
+        client.zadd(stem + "index", {US.join((namespace, older, name_of)): 0})
+
+
+def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") -> None:
+    """Let the last write of a thread have been earlier."""
+    move = int(seconds * 1_000_000)
+    name = escape(thread)
+    if store.kind in {"sqlite", "memory"}:
+        with _transaction(saver) as connection:
+            connection.execute(
+                "UPDATE zerograph_redis_threads SET updated = updated - ? WHERE thread = ?", (move, name)
+            )
+        return
+    client, key = store.client(), f"{store.prefix}:{{{name}}}:thread"
+    updated = int(client.hget(key, "updated")) - move
+    client.hset(key, "updated", updated)
+    for listing in _backend(saver)._inner._keyspace.lists if store.kind == "cluster" else (f"{store.prefix}:threads",):
+        if client.zscore(listing, name) is not None:
+            client.zadd(listing, {name: updated})
+
+
+def _backend(saver: Any) -> Any:
+    return getattr(saver, "saver", saver)._backend
+
+
+def _transaction(saver: Any) -> Any:
+    return _backend(saver)._connections.transaction(write=True)

@@ -1,0 +1,123 @@
+"""The requests of an examination. Rows fit together by themselves here, so there is less to find than in Redis."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zerograph_redis.core.examination import (
+    Condition,
+    DiscardStaged,
+    Entry,
+    ExamineThread,
+    MendThread,
+    Outline,
+    OutlinePage,
+    OutlineThread,
+    ReadClock,
+    outline_of,
+)
+from zerograph_redis.core.requests import DescribeThreads, Request
+from zerograph_redis.ids import SEPARATOR, escape, unescape
+
+from .copying import staged_name
+from .threads import CONTENT, delete_rows, describe_threads, is_alive
+
+__all__ = ("READS", "WRITES")
+
+ROWS = 100
+
+
+def read_clock(connection: sqlite3.Connection, request: ReadClock, now: int) -> int:
+    """Tell the time that writes are given."""
+    return now
+
+
+def examine_thread(connection: sqlite3.Connection, request: ExamineThread, now: int) -> Condition:
+    """Find what a thread counts, and who holds it."""
+    thread = escape(request.thread)
+    facts = describe_threads(connection, DescribeThreads([request.thread]), now)[0]
+    owner, held = connection.execute(
+        "SELECT owner, (deadline - ?2 + 999) / 1000 FROM zerograph_redis_leases WHERE thread = ?1 AND deadline > ?2",
+        (thread, now),
+    ).fetchone() or ("", 0)
+    lease = (unescape(owner), held)
+    row = connection.execute("SELECT ttl FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
+    if facts is not None:
+        return Condition(True, "", Entry.RIGHT, 0, facts.updated, facts.checkpoints, facts.bytes, row[0], *lease)
+    if row is None and _has_content(connection, thread):
+        return Condition(True, "the row of its facts is gone", Entry.RIGHT, 0, 0, 0, 0, None, *lease)
+    return Condition(False, "", Entry.RIGHT if row is None else Entry.EXPIRED, 0, 0, 0, 0, None, *lease)
+
+
+_WRITES = (
+    "FROM zerograph_redis_writes AS writes WHERE writes.thread = checkpoints.thread "
+    "AND writes.namespace = checkpoints.namespace AND writes.id = checkpoints.id"
+)
+
+
+def outline_thread(connection: sqlite3.Connection, request: OutlineThread, now: int) -> OutlinePage:
+    """Read the sizes of checkpoints, by namespace and order."""
+    thread = escape(request.thread)
+    if not is_alive(connection, thread, now):
+        return OutlinePage([], {}, now, None)
+    namespace, _, position = (request.cursor or SEPARATOR).partition(SEPARATOR)
+    rows = connection.execute(
+        f"SELECT namespace, id, position, generation, record, (SELECT COUNT(*) {_WRITES}), "  # noqa: S608 - our own words
+        f"(SELECT COALESCE(SUM(LENGTH(record)), 0) {_WRITES}) FROM zerograph_redis_checkpoints AS checkpoints "
+        "WHERE thread = ?1 AND (namespace, position) > (?2, ?3) ORDER BY namespace, position LIMIT ?4",
+        (thread, namespace, int(position or -1), ROWS),
+    ).fetchall()
+    logs = connection.execute(
+        "SELECT generation, SUM(stop - start) FROM zerograph_redis_logs WHERE thread = ? GROUP BY generation", (thread,)
+    )
+    return OutlinePage(
+        [_outlined(*row) for row in rows],
+        {_log(generation): length for generation, length in logs},
+        now,
+        f"{rows[-1][0]}{SEPARATOR}{rows[-1][2]}" if len(rows) == ROWS else None,
+    )
+
+
+def mend_thread(connection: sqlite3.Connection, request: MendThread, now: int) -> bool:
+    """Tell whether a thread is there: its row is its entry in the list, and has its only deadline."""
+    return is_alive(connection, escape(request.thread), now)
+
+
+def discard_staged(connection: sqlite3.Connection, request: DiscardStaged, now: int) -> bool:
+    """Find the rows of an unfinished copy without the row that has its deadline."""
+    staged = staged_name(request.thread, request.token)
+    known = connection.execute("SELECT 1 FROM zerograph_redis_threads WHERE thread = ?", (staged,)).fetchone()
+    if known or not _has_content(connection, staged):
+        return False
+    if request.remove:
+        delete_rows(connection, staged)
+    return True
+
+
+def _outlined(namespace: str, name: str, position: int, generation: int, record: bytes, *writes: int) -> Outline:
+    header = record.partition(SEPARATOR.encode())[0]
+    return outline_of((namespace, name, position), len(record), header, _log(generation), *writes)
+
+
+def _log(generation: int) -> str:
+    return f"{generation:016x}"
+
+
+def _has_content(connection: sqlite3.Connection, thread: str) -> bool:
+    return any(
+        connection.execute(f"SELECT 1 FROM {table} WHERE thread = ? LIMIT 1", (thread,)).fetchone()  # noqa: S608 - our own
+        for table in CONTENT
+    )
+
+
+Answer = Callable[[sqlite3.Connection, Any, int], Any]
+
+READS: Mapping[type[Request[Any]], Answer] = {
+    ReadClock: read_clock,
+    ExamineThread: examine_thread,
+    OutlineThread: outline_thread,
+    MendThread: mend_thread,
+}
+WRITES: Mapping[type[Request[Any]], Answer] = {DiscardStaged: discard_staged}

@@ -1,0 +1,51 @@
+-- Look at the keys and counts of a thread: whether its parts fit together.
+-- ARGV  1 thread
+-- Reply {1 if it is there; what is missing, or ''; 'right', 'missing', 'wrong', 'stale', 'expired' or 'elsewhere', which
+--       is how the list of threads tells of it; how many of its keys have another deadline than it should have;
+--       updated, checkpoints, bytes, ttl; owner of its lease, and for how long it is held, ms}; '' for what it has not
+
+local id = ARGV[1]
+local now = microseconds()
+local failure = check_whole()
+local found = redis.call('HMGET', thread, 'created', 'updated', 'checkpoints', 'bytes', 'ttl', 'lease')
+local there = failure or found[1]
+local ttl = found[5] or ''
+
+local function differs(milliseconds, expected)
+  return milliseconds < 0 or math.abs(milliseconds - expected) > 1000
+end
+
+local size, astray = tonumber(found[4] or 0), 0
+local left = time_left()
+if there then
+  for key = 1, OWN_KEYS do
+    local own = redis.call('PTTL', KEYS[key])
+    -- -2 is for a key that is not there, -1 for one without a deadline.
+    if own ~= -2 and ((ttl == '' and own ~= -1) or (ttl ~= '' and differs(own, left))) then astray = astray + 1 end
+  end
+  for _, log in pairs(logs) do size = size + redis.call('STRLEN', log) end
+end
+
+local entry = 'elsewhere'
+if threads then
+  entry = 'right'
+  local listed, deadline = redis.call('ZSCORE', threads, id), redis.call('ZSCORE', deadlines, id)
+  if found[1] then
+    local right = ttl == '' and not deadline
+    if ttl ~= '' and deadline then right = not differs(deadline - math.floor(now / 1000), left) end
+    if not listed then
+      entry = 'missing'
+    elseif not right or tonumber(listed) ~= tonumber(found[2]) then
+      entry = 'wrong'
+    end
+  elseif listed or deadline then
+    entry = deadline and tonumber(deadline) <= now / 1000 and 'expired' or 'stale'
+  end
+end
+
+local _, held_until, _, owner = parse_lease(found[6])
+local held = math.max(math.ceil((held_until - now) / 1000), 0)
+return {
+  there and 1 or 0, failure and failure.err:match('^DAMAGED (.*)$') or '', entry, astray, found[2] or '', found[3] or '',
+  integer(size), ttl, held > 0 and owner or '', held,
+}

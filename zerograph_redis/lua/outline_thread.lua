@@ -1,0 +1,27 @@
+-- Read how large the checkpoints of a thread are, a page at a time, by namespace and order.
+-- ARGV  1 where to begin: '-', or the cursor of the last reply
+-- Reply {cursor or '', length of log:0, length of log:1, now in µs, rows}. A row is {member of the index, length of its
+--       record, the record up to its first US, how many writes it has, their bytes}; -1 and '' for a record that is gone
+
+local failure = check_whole()
+if failure then return failure end
+local cursor = ARGV[1]
+local rows = {}
+local MEMBERS, BYTES = 100, 1024 * 1024
+local members = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, MEMBERS)
+cursor = ''
+local read = 0
+for place, member in ipairs(members) do
+  local namespace, _, checkpoint_id = parse_member(member)
+  local field = namespace .. US .. checkpoint_id
+  local record = redis.call('HGET', checkpoints, field)
+  local manifest = redis.call('HGET', writes, field)
+  local count, size = (manifest or ''):match('^1:(%d+):(%d+)\31')
+  rows[place] = { member, record and #record or -1, record and record:match('^[^\31]*') or '', count or '0', size or '0' }
+  read = read + (record and #record or 0) + (manifest and #manifest or 0)
+  if read > BYTES or place == MEMBERS then
+    cursor = '(' .. member
+    break
+  end
+end
+return { cursor, redis.call('STRLEN', logs['0']), redis.call('STRLEN', logs['1']), integer(microseconds()), rows }
