@@ -240,6 +240,7 @@ WRONG = {
     "redis+sentinel://:hunter2@localhost:26379,other:x/service": "port",
     "redis+sentinel://:hunter2@localhost:26379/service/nodb": "database.*nodb",
     "redis+cluster://:hunter2@localhost:x": "port",
+    "redis+cluster://:hunter2@localhost/1": "database",
     "redis://:hunter2@localhost/0?no_such_option=1": "no_such_option",
     "redis://:hunter2@localhost/0?socket_timeout=soon": "socket_timeout",
     "sqlite://": "path",

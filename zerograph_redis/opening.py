@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping
@@ -38,22 +39,27 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
         BackendUnavailableError: The store does not answer, and there is no fallback.
     """
     url = named(url)
-    saver: Saver
     if _scheme(url) == "memory":
         return InMemorySaver(**_local(options, memory=True))
     if _scheme(url) == "sqlite":
         return SqliteSaver(path_of(url), **_local(options))
-    saver = RedisSaver.from_url(url, **options)
     if fallback is not None:
         _scheme(fallback)
     try:
-        saver.list_threads(limit=1)
+        return _answering(RedisSaver.from_url(url, **options))
     except BackendUnavailableError as error:
-        saver.close()
         if fallback is None:
             raise
         _warn(url, fallback, error)
         return open_saver(fallback, **options)
+
+
+def _answering(saver: RedisSaver) -> RedisSaver:
+    try:
+        saver.list_threads(limit=1)
+    except BackendUnavailableError:
+        saver.close()
+        raise
     return saver
 
 
@@ -64,17 +70,25 @@ async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **
         return InMemorySaver(**_local(options, memory=True))
     if _scheme(url) == "sqlite":
         return AsyncSqliteSaver(path_of(url), **_local(options))
-    saver = AsyncRedisSaver.from_url(url, **options)
     if fallback is not None:
         _scheme(fallback)
     try:
-        await saver.alist_threads(limit=1)
+        # A thread of its own, since a cluster is asked for its nodes, which blocks.
+        saver = await asyncio.to_thread(AsyncRedisSaver.from_url, url, **options)
+        return await _aanswering(saver)
     except BackendUnavailableError as error:
-        await saver.aclose()
         if fallback is None:
             raise
         _warn(url, fallback, error)
         return await aopen_saver(fallback, **options)
+
+
+async def _aanswering(saver: AsyncRedisSaver) -> AsyncRedisSaver:
+    try:
+        await saver.alist_threads(limit=1)
+    except BackendUnavailableError:
+        await saver.aclose()
+        raise
     return saver
 
 

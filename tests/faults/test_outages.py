@@ -12,10 +12,20 @@ import redis
 import redis.asyncio
 from support.calls import ACROSS, CALLS, check
 from support.data import at, fill, ids, state
+from support.polling import until
 from support.servers import NO_RETRY, free_port
 from support.stores import make_store
 
-from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, CheckpointError, RedisSaver
+from zerograph_redis import (
+    AsyncRedisSaver,
+    BackendUnavailableError,
+    CheckpointError,
+    InMemorySaver,
+    RedisSaver,
+    aopen_saver,
+    open_saver,
+)
+from zerograph_redis.backends.redis import clients
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -55,6 +65,73 @@ def test_a_server_that_does_not_answer_is_an_error_after_the_time_out():
             RedisSaver(client).get_tuple(at())
         check(caught.value, redis.TimeoutError)
         client.close()
+
+
+@pytest.fixture
+def cluster_of_one(new_server):
+    """A cluster that can go as a whole: one node, which has all slots and keeps what it is told."""
+    server = new_server("--cluster-enabled", "yes", "--appendonly", "yes", "--appendfsync", "always")
+    with server.client() as client:
+        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    return server
+
+
+def test_a_cluster_that_is_gone_as_a_whole_is_an_error(cluster_of_one, monkeypatch):
+    monkeypatch.setattr(clients, "_CLUSTER_RETRIES", 1)
+    url = f"redis+cluster://:hunter2@127.0.0.1:{cluster_of_one.port}"
+
+    async def awaited(saver):
+        for call in (saver.aget_tuple(at()), saver.aput(at(), state("new"), {}), saver.alist_threads()):
+            with pytest.raises(BackendUnavailableError):
+                await call
+        await saver.aclose()
+
+    with (
+        RedisSaver.from_url(url.replace(":hunter2@", "")) as saver,
+        RedisSaver.from_url(url.replace(":hunter2@", ""), wait_replicas=1) as waiting,
+    ):
+        fill(saver, 2)
+        with saver.lease("held"):
+            asynchronous = AsyncRedisSaver.from_url(url.replace(":hunter2@", ""))
+            cluster_of_one.stop()
+            for name, call in CALLS.items():
+                with pytest.raises(BackendUnavailableError) as caught:
+                    call(saver)
+                check(caught.value, redis.exceptions.RedisClusterException, names_thread=name not in ACROSS)
+        asyncio.run(awaited(asynchronous))
+        with pytest.raises(BackendUnavailableError):
+            waiting.put(at(), state("new"), {})
+    for make in (RedisSaver.from_url, AsyncRedisSaver.from_url, open_saver):
+        with pytest.raises(BackendUnavailableError, match=f"cluster at .*127.0.0.1:{cluster_of_one.port}") as caught:
+            make(url)
+        check(caught.value, redis.exceptions.RedisClusterException, names_thread=False)
+        assert "hunter2" not in str(caught.value)
+    with open_saver(url, fallback="memory://") as saver:
+        assert isinstance(saver, InMemorySaver)
+    assert isinstance(asyncio.run(aopen_saver(url, fallback="memory://")), InMemorySaver)
+
+
+def test_a_saver_waits_for_a_cluster_that_comes_back_soon(cluster_of_one):
+    url = f"redis+cluster://127.0.0.1:{cluster_of_one.port}"
+    with RedisSaver.from_url(url) as saver:
+        fill(saver, 1)
+        cluster_of_one.stop()
+        found = []
+        reader = threading.Thread(target=lambda: found.append(saver.get(at())))
+        opener = threading.Thread(target=lambda: found.append(RedisSaver.from_url(url)))
+        for each in (reader, opener):
+            each.start()
+        cluster_of_one.start()
+        for each in (reader, opener):
+            each.join(timeout=30)
+        assert len(found) == 2
+        for each in found:
+            if isinstance(each, RedisSaver):
+                assert each.get(at()) == state("c0", n=0)
+                each.close()
+            else:
+                assert each == state("c0", n=0)
 
 
 def test_from_url_has_time_outs():

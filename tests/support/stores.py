@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 
 from support.clusters import Cluster
 from support.faces import AsyncFace, SyncFace
+from support.readme import PASSWORD, rights_of
 from support.servers import RedisServer
 from zerograph_redis import (
     AsyncRedisSaver,
@@ -134,9 +136,14 @@ class RedisStore(Store):
     def _make(self, options: dict[str, Any]) -> Any:
         options = {"prefix": self.prefix, **options}
         self.prefixes.add(options["prefix"])
+        given = {"decode_responses": self.decoded, **self._credentials(options["prefix"])}
         if self.asynchronous:
-            return AsyncRedisSaver(self.async_client(decode_responses=self.decoded), **options)
-        return RedisSaver(self.client(decode_responses=self.decoded), **options)
+            return AsyncRedisSaver(self.async_client(**given), **options)
+        return RedisSaver(self.client(**given), **options)
+
+    def _credentials(self, prefix: str) -> dict[str, str]:
+        """How the clients of savers log in."""
+        return {}
 
     def _connect(self, options: dict[str, Any]) -> redis.Redis:
         raise NotImplementedError
@@ -199,6 +206,19 @@ class RealRedisStore(RedisStore):
         return redis.asyncio.Redis(host="127.0.0.1", port=self.server.port, **options)
 
 
+class RestrictedStore(RealRedisStore):
+    """A real Redis whose savers may do what the README says that they need, with the keys of their prefix alone."""
+
+    def _credentials(self, prefix: str) -> dict[str, str]:
+        self.client().execute_command(*rights_of(prefix, prefix))
+        return {"username": prefix, "password": PASSWORD}
+
+    def _close(self) -> None:
+        for each in self.prefixes:
+            self.client().acl_deluser(each)
+        super()._close()
+
+
 class ClusterStore(RedisStore):
     """A real cluster, which other processes of the tests use at the same time, under prefixes of their own."""
 
@@ -246,7 +266,7 @@ class ClusterStore(RedisStore):
 _OF_A_TEST = re.compile(rb"t[0-9a-f]{12}")
 _SHARD = re.compile(rb"[^{}]*:threads:\{\d+\}")
 
-BACKENDS = ("memory", "sqlite", "fakeredis", "fakeredis-decoded", "redis", "redis-decoded", "cluster")
+BACKENDS = ("memory", "sqlite", "fakeredis", "fakeredis-decoded", "redis", "redis-decoded-restricted", "cluster")
 FACES = ("sync", "async")
 STORES = (
     *(f"{backend}-{face}" for backend, face in itertools.product(BACKENDS, FACES)),
@@ -259,14 +279,15 @@ ENGINE_STORES = tuple(f"{backend}-{face}" for backend in ("memory", "sqlite", "f
 
 
 def make_store(name: str, request: Any) -> Store:
-    """Make the store of a parameter such as ``redis-decoded-async``."""
-    backend, *kind, face = name.split("-")
-    store = _make(backend, request, asynchronous=face == "async", decoded="decoded" in kind)
-    store.encrypts = "encrypted" in kind
+    """Make the store of a parameter such as ``redis-decoded-restricted-async``."""
+    backend, *ways, face = name.split("-")
+    store = _make(backend, ways, request, asynchronous=face == "async")
+    store.encrypts = "encrypted" in ways
     return store
 
 
-def _make(backend: str, request: Any, *, asynchronous: bool, decoded: bool) -> Store:
+def _make(backend: str, ways: Sequence[str], request: Any, *, asynchronous: bool) -> Store:
+    decoded = "decoded" in ways
     if backend == "memory":
         return MemoryStore(asynchronous=asynchronous)
     if backend == "sqlite":
@@ -277,4 +298,5 @@ def _make(backend: str, request: Any, *, asynchronous: bool, decoded: bool) -> S
     if backend == "cluster":
         return ClusterStore(asynchronous=asynchronous, cluster=request.getfixturevalue("cluster"))
     server = request.getfixturevalue("redis_server")
-    return RealRedisStore(asynchronous=asynchronous, decoded=decoded, server=server)
+    kind = RestrictedStore if "restricted" in ways else RealRedisStore
+    return kind(asynchronous=asynchronous, decoded=decoded, server=server)

@@ -66,7 +66,7 @@ class RedisSaver(Saver):
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """Make a saver with a client of its own, which `close` closes. No connection is made yet.
+        """Make a saver with a client of its own, which `close` closes. No connection is made yet, but to a cluster.
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://``, ``redis+cluster://``, or
@@ -75,6 +75,7 @@ class RedisSaver(Saver):
 
         Raises:
             ConfigError: The url is wrong (also a ValueError).
+            BackendUnavailableError: A cluster did not tell which nodes it has.
         """
         saver = cls(connect(url), **options)
         saver._owned = True

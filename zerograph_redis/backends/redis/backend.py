@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.requests import PutCheckpoint, PutWrites, Request
@@ -15,7 +15,7 @@ from zerograph_redis.errors import CheckpointError
 from zerograph_redis.forks import settle
 
 from .bindings import BINDINGS
-from .clients import cluster_retry
+from .clients import DRIVER_ERRORS, cluster_retry
 from .commands import Command, by_source, run
 from .confirmation import Confirmation, asend_to_node, send_to_node
 from .eviction import QUESTION, warn_of_eviction
@@ -84,7 +84,7 @@ class RedisBackend:
                 batch = exchange.send(self._repeat(batch) if self._clustered else self._send(batch))
         except StopIteration as end:
             reply: R = end.value
-        except (RedisError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate(error, request) from error
         if not self._looked_at_server:
             self._looked_at_server = True
@@ -93,7 +93,7 @@ class RedisBackend:
 
     def _look_at_server(self) -> None:
         # Not everyone may ask, and nothing depends on the answer.
-        with suppress(RedisError, OSError):
+        with suppress(*DRIVER_ERRORS):
             warn_of_eviction(self._client().execute_command(*QUESTION, **self._everywhere))
 
     @property
@@ -168,7 +168,7 @@ class RedisBackend:
                     found[place] = end.value
                 except CheckpointError as error:
                     found[place] = error
-                except RedisError as error:
+                except DRIVER_ERRORS as error:
                     found[place] = _caused(translate(error, requests[place]), error)
         return found
 
@@ -198,11 +198,11 @@ class AsyncRedisBackend(RedisBackend):
                 batch = exchange.send(await (self._arepeat(batch) if self._clustered else self._asend(batch)))
         except StopIteration as end:
             reply: R = end.value
-        except (RedisError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate(error, request) from error
         if not self._looked_at_server:
             self._looked_at_server = True
-            with suppress(RedisError, OSError):
+            with suppress(*DRIVER_ERRORS):
                 warn_of_eviction(await self._async_client().execute_command(*QUESTION, **self._everywhere))
         return reply
 

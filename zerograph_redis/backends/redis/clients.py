@@ -14,14 +14,16 @@ from redis import exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from zerograph_redis.errors import ConfigError
+from zerograph_redis.errors import BackendUnavailableError, ConfigError
 
 from .sentinel import AsyncFollowingConnection, FollowingConnection
 
 __all__ = (
+    "DRIVER_ERRORS",
     "SCHEMES",
     "AsyncClients",
     "aclose",
@@ -36,15 +38,17 @@ __all__ = (
 RETRIES = 10
 _BACKOFF = {"base": 0.01, "cap": 1.0}  # seconds; all tries together take about three
 _CLUSTER_RETRIES = 16
-_CLUSTER_BACKOFF = {"base": 0.05, "cap": 1.0}  # seconds; about six together, for a failover takes some
+_CLUSTER_BACKOFF = {"base": 0.05, "cap": 1.0}  # seconds; about twelve together, for a failover takes some
 _CLUSTER_ERRORS: Any = (
     exceptions.ClusterError,  # also for a slot that moves: a script's keys are on both nodes then
     exceptions.ClusterDownError,
     exceptions.ConnectionError,
-    exceptions.SlotNotCoveredError,
+    exceptions.RedisClusterException,  # no node answers, or none has the slot
     exceptions.TimeoutError,
     exceptions.TryAgainError,
 )
+DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+"""All that redis-py raises of a server: those about a cluster as a whole are no `RedisError`."""
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
 SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel")
 
@@ -54,6 +58,7 @@ def connect(url: str, *, asynchronous: bool = False) -> Any:
 
     Raises:
         ConfigError: The url is wrong; the message says which part, and never holds the password.
+        BackendUnavailableError: A cluster did not tell which nodes it has, which a blocking client asks for at once.
     """
     kinds = redis.asyncio if asynchronous else redis
     retry = (AsyncRetry if asynchronous else Retry)(ExponentialWithJitterBackoff(**_BACKOFF), RETRIES)
@@ -65,15 +70,29 @@ def connect(url: str, *, asynchronous: bool = False) -> Any:
     parts = split_url(url)
     try:
         if parts.scheme.endswith("+cluster"):
-            # A cluster client has its own way to repeat what a node did not answer.
-            return kinds.RedisCluster.from_url(url.replace("+cluster", "", 1), **_TIMEOUTS, retry=retry)
+            return _through_cluster(kinds, url.replace("+cluster", "", 1), retry)
         if parts.scheme == "redis+sentinel":
             return _through_sentinel(parts, options, asynchronous=asynchronous)
         client = kinds.Redis.from_url(url, **options)
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # refuses unknown options
     except (ValueError, TypeError) as error:
         raise ConfigError(f"the url {redacted(parts)} is wrong: {error}") from None
+    except DRIVER_ERRORS as error:
+        raise BackendUnavailableError(
+            f"the cluster at {redacted(parts)} did not tell its nodes: {type(error).__name__}: {error}"
+        ) from error
     return client
+
+
+def _through_cluster(kinds: Any, url: str, retry: Any) -> Any:
+    if parse_url(url).get("db"):  # type: ignore[no-untyped-call]
+        raise ValueError("a cluster has no database but 0")
+
+    def made() -> Any:
+        # The client has its own way to repeat what a node did not answer, once it knows the nodes.
+        return kinds.RedisCluster.from_url(url, **_TIMEOUTS, retry=retry)
+
+    return cluster_retry().call_with_retry(made, lambda _: None)
 
 
 def cluster_retry(*, asynchronous: bool = False) -> Any:

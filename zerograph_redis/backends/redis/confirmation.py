@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from redis import exceptions
 from redis.asyncio.cluster import PipelineCommand
 
+from .clients import DRIVER_ERRORS
 from .commands import Command
 
 __all__ = ("Confirmation", "asend_to_node", "send_to_node")
@@ -22,6 +23,7 @@ _ASKING: Command = ("execute_command", ("ASKING",), {})
 _PASSING = (
     exceptions.ClusterError,
     exceptions.ConnectionError,
+    exceptions.RedisClusterException,
     exceptions.TimeoutError,
     exceptions.TryAgainError,
 )
@@ -48,7 +50,7 @@ def send_to_node(client: Any, key: bytes, commands: Sequence[Command]) -> list[A
             replies = _send(client, asked, [_ASKING, *commands])[1:]
         return _checked(replies)
     except _PASSING:
-        with suppress(exceptions.RedisError, OSError):
+        with suppress(*DRIVER_ERRORS):
             client.nodes_manager.initialize()
         raise
 
@@ -63,7 +65,7 @@ async def asend_to_node(client: Any, key: bytes, commands: Sequence[Command]) ->
             replies = (await _asend(asked, [_ASKING, *commands]))[1:]
         return _checked(replies)
     except _PASSING:
-        with suppress(exceptions.RedisError, OSError):
+        with suppress(*DRIVER_ERRORS):
             await client.nodes_manager.initialize()
         raise
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import AskError, ClusterError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    ClusterError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from zerograph_redis.core.refusals import asked_for, conflict, held, lost
 from zerograph_redis.core.requests import Request
@@ -19,7 +29,7 @@ def is_passing(error: ResponseError) -> bool:
     return isinstance(error, AskError | ClusterError | TryAgainError)
 
 
-def translate(error: RedisError | OSError, request: Request[Any]) -> CheckpointError:
+def translate(error: Exception, request: Request[Any]) -> CheckpointError:
     """Return the error to raise from *error*: the server's word, what was asked, and of which thread."""
     thread = getattr(request, "thread", None) or next(iter(getattr(request, "threads", ())), None)
     asked = asked_for(request)
@@ -46,7 +56,36 @@ def translate(error: RedisError | OSError, request: Request[Any]) -> CheckpointE
         return CorruptCheckpointError(
             f"{asked}: a key of the thread holds another type of value, so something else writes under this prefix: {text}"
         )
-    return BackendUnavailableError(f"{asked}: Redis did not do it: {type(error).__name__}: {text}")
+    code = _code_of(error)
+    mend = _MENDS.get(code, "")
+    if code in _REFUSING_WRITES and getattr(request, "refresh", False):
+        mend += ", or read with refresh_on_read=False: a read that begins a thread's ttl anew is a write too"
+    return BackendUnavailableError(
+        f"{asked}: Redis did not do it: {type(error).__name__}: {text}{mend and f'. {code}: {mend}'}"
+    )
+
+
+_CODES: Mapping[type[RedisError], str] = {
+    NoPermissionError: "NOPERM",
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+}
+"""The server's codes that redis-py takes out of the messages."""
+
+_REFUSING_WRITES = frozenset({"MISCONF", "NOREPLICAS", "READONLY"})
+_MENDS = {
+    "MISCONF": "the server cannot save what it holds: look at its log and its disk",
+    "NOPERM": "the user lacks a right, or its keys begin otherwise: the README names the rights that a saver needs",
+    "NOREPLICAS": "fewer replicas are in step than min-replicas-to-write asks for: bring one back",
+    "OOM": "the server has all the memory that it may take: prune or delete threads, or raise its maxmemory",
+    "READONLY": "this is a replica: write to its primary, as redis+sentinel:// does by itself",
+}
+
+
+def _code_of(error: Exception) -> str:
+    if "user executing the script can't" in str(error):
+        return "NOPERM"  # servers give it no code of its own
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), str(error).partition(" ")[0])
 
 
 def unconfirmed(request: Request[Any], confirmed: int, wanted: int, timeout: int) -> ReplicationError:
