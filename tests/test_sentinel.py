@@ -15,7 +15,7 @@ from support.faces import AsyncFace, SyncFace
 from support.polling import until
 from support.servers import RedisServer, free_port
 
-from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver
+from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
 
 
 class Site:
@@ -108,6 +108,17 @@ def test_a_put_whose_primary_is_demoted_while_it_waits_for_replicas_goes_to_the_
         put.result(timeout=30)
     with RedisSaver.from_url(site.other.url) as there:
         assert there.get(at()) == state("c")
+
+
+def test_a_put_that_too_few_replicas_confirmed_is_done_again_at_the_new_primary(site, opening):
+    saver = opening(site.url, wait_replicas=1, wait_timeout=50)
+    assert saver.get(at()) is None
+    site.leave_behind()
+    with pytest.raises(ReplicationError):
+        saver.put(at(), state("c"), {})
+    config = saver.put(at(), state("c"), {})
+    with RedisSaver.from_url(site.other.url) as there:
+        assert there.get(config) == state("c")
 
 
 def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site, opening):

@@ -11,11 +11,11 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.requests import PutCheckpoint, PutWrites, Request
-from zerograph_redis.errors import CheckpointError
+from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
 
 from .bindings import BINDINGS
-from .clients import DRIVER_ERRORS, cluster_retry
+from .clients import DRIVER_ERRORS, adoubt, cluster_retry, doubt
 from .commands import Command, by_source, run
 from .confirmation import Confirmation, asend_to_node, send_to_node
 from .eviction import QUESTION, warn_of_eviction
@@ -84,6 +84,10 @@ class RedisBackend:
                 batch = exchange.send(self._repeat(batch) if self._clustered else self._send(batch))
         except StopIteration as end:
             reply: R = end.value
+        except ReplicationError:
+            # A primary that misses its replicas may be one that a failover left behind.
+            doubt(self._client())
+            raise
         except DRIVER_ERRORS as error:
             raise translate(error, request) from error
         if not self._looked_at_server:
@@ -198,6 +202,9 @@ class AsyncRedisBackend(RedisBackend):
                 batch = exchange.send(await (self._arepeat(batch) if self._clustered else self._asend(batch)))
         except StopIteration as end:
             reply: R = end.value
+        except ReplicationError:
+            await adoubt(self._async_client())
+            raise
         except DRIVER_ERRORS as error:
             raise translate(error, request) from error
         if not self._looked_at_server:

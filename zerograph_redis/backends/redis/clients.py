@@ -27,9 +27,11 @@ __all__ = (
     "SCHEMES",
     "AsyncClients",
     "aclose",
+    "adoubt",
     "close",
     "cluster_retry",
     "connect",
+    "doubt",
     "is_cluster",
     "redacted",
     "sync_twin",
@@ -180,6 +182,18 @@ async def aclose(client: Any) -> None:
     await client.aclose()
     for each in _sentinels(client):
         await each.aclose()
+
+
+def doubt(client: Any) -> None:
+    """Close the idle connections of a client that asks Sentinels for its primary, so that it asks them again."""
+    if _sentinels(client):
+        client.connection_pool.disconnect(inuse_connections=False)
+
+
+async def adoubt(client: Any) -> None:
+    """Close the idle connections of an asyncio client that asks Sentinels for its primary."""
+    if _sentinels(client):
+        await client.connection_pool.disconnect(inuse_connections=False)
 
 
 def _sentinels(client: Any) -> list[Any]:
