@@ -335,3 +335,22 @@ def test_too_few_replicas_are_an_error_on_a_cluster_too(cluster, prefix):
             until(lambda worker=worker: worker.unconfirmed or worker.failure)
         assert worker.acknowledged == {"a": []}
         assert worker.unconfirmed
+
+
+def test_a_put_whose_wait_for_replicas_is_cut_short_is_done_again(new_cluster):
+    """As by a failover: what a primary that becomes a replica says, a test can have it say."""
+    cluster = new_cluster(replicas=0)
+    with closing(RedisSaver.from_url(cluster.url)) as saver:
+        saver.put(at("a"), state("c"), {})  # which leaves its script there
+    with cluster.client() as client:
+        primary = client.get_node_from_key(Keyspace("zerograph", clustered=True).of("a")[0].decode()).port
+    for options in (SYNC, ASYNC):
+        with (
+            cluster.node(primary) as node,
+            working(cluster.url, [["a"]], wait_replicas=1, wait_timeout=2000, **options) as (worker,),
+        ):
+            waiting = until(lambda node=node: [each for each in node.client_list() if each["cmd"] == "wait"])
+            node.client_unblock(waiting[0]["id"], error=True)
+            until(lambda worker=worker: worker.unconfirmed or worker.failure or worker.errors)
+        assert worker.errors == []
+        assert worker.unconfirmed

@@ -15,6 +15,7 @@ from redis.asyncio.cluster import PipelineCommand
 
 from .clients import DRIVER_ERRORS
 from .commands import Command
+from .faults import is_left_behind
 
 __all__ = ("Confirmation", "asend_to_node", "send_to_node")
 
@@ -92,7 +93,7 @@ def _asked(client: Any, replies: Sequence[Any]) -> Any:
 
 def _checked(replies: list[Any]) -> list[Any]:
     for reply in replies:
-        if isinstance(reply, exceptions.AskError):  # also MovedError
+        if isinstance(reply, exceptions.AskError) or is_left_behind(reply):  # the first is also MovedError
             raise exceptions.TryAgainError(str(reply))
         if isinstance(reply, _PASSING):
             raise reply

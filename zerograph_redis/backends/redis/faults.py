@@ -8,6 +8,7 @@ from typing import Any
 from redis.exceptions import (
     AskError,
     ClusterError,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -21,7 +22,23 @@ from zerograph_redis.core.requests import Request
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
 from zerograph_redis.ids import unescape
 
-__all__ = ("is_passing", "translate", "unconfirmed")
+__all__ = ("is_left_behind", "is_passing", "translate", "unconfirmed")
+
+_LEFT_BEHIND = (
+    "WAIT cannot be used with replica",  # it was demoted before the WAIT came
+    "UNBLOCKED",  # while the WAIT waited
+    "NOREPLICAS",  # its replicas may follow another primary already
+)
+
+
+def is_left_behind(error: object) -> bool:
+    """Tell whether *error* is what a server says that a failover may have left behind, but for READONLY and MOVED.
+
+    The request may go again to whichever is the primary then, as every request may run twice.
+    """
+    return isinstance(error, MasterDownError) or (
+        isinstance(error, ResponseError) and str(error).startswith(_LEFT_BEHIND)
+    )
 
 
 def is_passing(error: ResponseError) -> bool:

@@ -11,26 +11,17 @@ from typing import Any
 
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncSentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, ResponseError
+from redis.exceptions import ResponseError
 from redis.sentinel import SentinelManagedConnection
+
+from .faults import is_left_behind
 
 __all__ = ("AsyncFollowingConnection", "FollowingConnection")
 
-_LEFT_BEHIND = (
-    "WAIT cannot be used with replica",  # it was demoted before the WAIT came
-    "UNBLOCKED force unblock",  # while the WAIT waited
-    "NOREPLICAS",  # its replicas may follow another primary already
-)
 
-
-def _left_behind(error: ResponseError) -> RedisConnectionError | None:
-    """Return the error to raise if *error* is what a server says that a failover may have left behind.
-
-    It is one that the client repeats: every request may run twice, and the Sentinels may name another server by then.
-    """
-    if isinstance(error, MasterDownError) or str(error).startswith(_LEFT_BEHIND):
-        return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
-    return None
+def _gone(error: ResponseError) -> RedisConnectionError:
+    """Return the error to raise from *error*: one that the client repeats, on a connection made anew."""
+    return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
 
 
 class FollowingConnection(SentinelManagedConnection):
@@ -47,10 +38,10 @@ class FollowingConnection(SentinelManagedConnection):
         try:
             return super().read_response(*given, **options)
         except ResponseError as error:
-            if (left := _left_behind(error)) is None:
+            if not is_left_behind(error):
                 raise
             self.disconnect()  # type: ignore[no-untyped-call]
-            raise left from error
+            raise _gone(error) from error
 
 
 class AsyncFollowingConnection(AsyncSentinelManagedConnection):
@@ -67,7 +58,7 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
         try:
             return await super().read_response(*given, **options)
         except ResponseError as error:
-            if (left := _left_behind(error)) is None:
+            if not is_left_behind(error):
                 raise
             await self.disconnect()
-            raise left from error
+            raise _gone(error) from error
