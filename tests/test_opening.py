@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
 
 import pytest
 from support.data import at, ids, state
@@ -112,23 +111,6 @@ def test_redis_with_a_database_and_a_password(opening, new_server):
 def test_unix(opening, new_server, tmp_path):
     new_server("--unixsocket", str(tmp_path / "s"))
     assert works(opening(f"unix://{tmp_path / 's'}"))
-
-
-def test_rediss(opening, tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    try:
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-            check=True, capture_output=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("openssl is not on PATH, or does not make certificates")
-    port = free_port()
-    options = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key),
-               "--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no")  # fmt: skip
-    with RedisServer(tmp_path / "tls", *options):
-        assert works(opening(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"))
 
 
 def test_redis_cluster(opening, new_server):
