@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -96,3 +97,18 @@ def real_store(redis_server: RedisServer) -> Iterator[RealRedisStore]:
 def saver(store: Store) -> Any:
     """A saver without options."""
     return store.open()
+
+
+@pytest.fixture
+def log() -> Iterator[list[logging.LogRecord]]:
+    """The records of the package, of all levels, as they come."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = logging.getLogger("zerograph_redis")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield records
+    logger.setLevel(level)
+    logger.removeHandler(handler)

@@ -7,6 +7,7 @@ soon as it reaches the server.
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -126,3 +127,17 @@ def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(sit
     site.tell(site.primary, "CONFIG", "SET", "min-replicas-to-write", 1)
     with pytest.raises(BackendUnavailableError, match=r"thread 'thread'.*NOREPLICAS Not enough good replicas"):
         saver.put(at(), state("c"), {})
+
+
+def test_the_log_tells_once_that_the_primary_is_another(site, opening, log):
+    saver = opening(site.url)
+    saver.put(at(), state("c0"), {})
+    assert log == []
+    site.leave_behind(demotion(site))
+    for number in range(3):
+        saver.put(at(), state(f"c{number}"), {})
+    moved, repeated = sorted(log, key=lambda record: record.name)
+    assert moved.name == "zerograph_redis.backends.redis.sentinel"
+    assert moved.levelno == logging.WARNING
+    assert f"now 127.0.0.1:{site.other.port}, no longer 127.0.0.1:{site.primary.port}" in moved.getMessage()
+    assert repeated.thread_id == "thread"

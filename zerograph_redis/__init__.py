@@ -1,5 +1,7 @@
 """Checkpoints of ZeroGraph in Redis, so that any worker continues any thread where another one left it."""
 
+import logging
+
 from .core.settings import CommonOptions, Options
 from .errors import (
     BackendUnavailableError,
@@ -50,3 +52,6 @@ __all__ = (
 )
 
 __version__ = "0.1.0"
+
+# Quiet, unless the application says where records go. Each has the attribute `thread_id`, None where it concerns no thread.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

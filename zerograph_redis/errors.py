@@ -50,6 +50,8 @@ class SerializationError(CheckpointError, TypeError):
 class CorruptCheckpointError(CheckpointError):
     """Stored bytes are missing, damaged, or of a format that this version does not know."""
 
+    told = False  # whether the log has it already
+
 
 class BackendUnavailableError(CheckpointError):
     """The store did not answer, or refused the operation; never raised for a thread that merely is empty."""

@@ -8,19 +8,19 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self
 
-from .core.drive import AsyncBackend, Backend, arun, run
+from .core.drive import AsyncRunner, Runner
 from .core.leasing import HELD_HERE, end_lease, new_attempt, renew_lease, take_lease
 from .core.settings import Settings
-from .errors import BackendUnavailableError, LeaseHeldError, LeaseLostError
+from .errors import BackendUnavailableError, LeaseLostError
 
 __all__ = ("AsyncLease", "Lease")
 
-_log = logging.getLogger("zerograph_redis")
+_log = logging.getLogger(__name__)
 
 
 class Lease:
@@ -30,13 +30,13 @@ class Lease:
     """
 
     def __init__(
-        self, backend: Backend, settings: Settings, thread_id: str, ttl: int, *, wait: float | None, owner: str | None
+        self, run: Runner, settings: Settings, thread_id: str, ttl: int, *, wait: float | None, owner: str | None
     ) -> None:
         """Name what is to be held; use `RedisSaver.lease`, which explains the arguments. *ttl* is in ms here."""
-        self._backend = backend
+        self._run = run
         self._settings = settings
         self._ttl = ttl
-        self._wait = wait
+        self._wait = wait or 0.0
         self._token: int | None = None
         self._lost = False
         self._ended = threading.Event()
@@ -66,17 +66,8 @@ class Lease:
         Raises:
             LeaseHeldError: Another worker holds the thread.
         """
-        attempt = new_attempt()
-        for pause in self._pauses():
-            try:
-                taken = run(take_lease(self.thread_id, attempt, self.owner, self._ttl), self._backend)
-            except LeaseHeldError:
-                if pause is None:
-                    raise
-                time.sleep(pause)
-            else:
-                self._begin(taken.token)
-                break
+        taken = self._run(take_lease(self.thread_id, new_attempt(), self.owner, self._ttl, self._wait))
+        self._begin(taken.token)
         return self
 
     def __exit__(
@@ -88,29 +79,22 @@ class Lease:
         self._renewing.join()
         self._forget()
         with self._best_effort():
-            run(end_lease(self.thread_id, token), self._backend)
-
-    def _pauses(self) -> Iterator[float | None]:
-        """How long to wait before each next attempt; None when there is no next."""
-        end = time.monotonic() + (self._wait or 0.0)
-        pause = 0.02
-        while True:
-            left = end - time.monotonic()
-            yield min(pause, left) if left > 0 else None
-            pause = min(pause * 1.5, 0.5)
+            self._run(end_lease(self.thread_id, token))
 
     def _begin(self, token: int) -> None:
         self._token = token
         self._ended.clear()
         HELD_HERE.set(HELD_HERE.get() | {(self._settings, self.thread_id): token})
         # A thread of its own also under asyncio: the engine's blocking calls hold up the event loop.
-        self._renewing = threading.Thread(target=self._renew, args=(token,), daemon=True, name="zerograph-redis-lease")
+        self._renewing = threading.Thread(
+            target=copy_context().run, args=(self._renew, token), daemon=True, name="zerograph-redis-lease"
+        )
         self._renewing.start()
 
     def _renew(self, token: int) -> None:
         while not self._ended.wait(self._ttl / 3000):
             try:
-                run(renew_lease(self.thread_id, token, self._ttl), self._backend)
+                self._run(renew_lease(self.thread_id, token, self._ttl))
             except LeaseLostError:
                 self._lost = True
                 _log.warning("the lease was lost", extra={"thread_id": self.thread_id})
@@ -136,21 +120,25 @@ class Lease:
 class AsyncLease(Lease):
     """A `Lease` for ``async with``."""
 
-    _backend: AsyncBackend
+    def __init__(
+        self,
+        run: Runner,
+        arun: AsyncRunner,
+        settings: Settings,
+        thread_id: str,
+        ttl: int,
+        *,
+        wait: float | None,
+        owner: str | None,
+    ) -> None:
+        """Name what is to be held; use `AsyncRedisSaver.alease`."""
+        super().__init__(run, settings, thread_id, ttl, wait=wait, owner=owner)
+        self._arun = arun
 
     async def __aenter__(self) -> Self:
         """Take the lease, waiting for it as long as was asked for."""
-        attempt = new_attempt()
-        for pause in self._pauses():
-            try:
-                taken = await arun(take_lease(self.thread_id, attempt, self.owner, self._ttl), self._backend)
-            except LeaseHeldError:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                self._begin(taken.token)
-                break
+        taken = await self._arun(take_lease(self.thread_id, new_attempt(), self.owner, self._ttl, self._wait))
+        self._begin(taken.token)
         return self
 
     async def __aexit__(
@@ -162,4 +150,4 @@ class AsyncLease(Lease):
         await asyncio.to_thread(self._renewing.join)
         self._forget()
         with self._best_effort():
-            await arun(end_lease(self.thread_id, token), self._backend)
+            await self._arun(end_lease(self.thread_id, token))

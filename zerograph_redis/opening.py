@@ -16,7 +16,7 @@ from .savers.base import AsyncSaver, Saver
 
 __all__ = ("aopen_saver", "named", "open_saver", "path_of")
 
-_log = logging.getLogger("zerograph_redis")
+_log = logging.getLogger(__name__)
 
 VARIABLES = ("ZEROGRAPH_CHECKPOINT_URL", "REDIS_URL")
 DEFAULT = "sqlite:///checkpoints.db"
@@ -136,4 +136,5 @@ def _warn(url: str, fallback: str, error: BackendUnavailableError) -> None:
         redacted(urlsplit(url)),
         redacted(urlsplit(fallback)),
         error.__cause__,
+        extra={"thread_id": None},
     )

@@ -242,3 +242,11 @@ def test_an_encode_function_may_use_the_serializer_again():
     )
     value = [Opaque((1, Opaque([2])))]
     assert serializer.unpack(serializer.pack(value)) == value
+
+
+def test_what_cannot_be_read_is_not_quoted_in_the_error_that_logs_tell():
+    damaged = msgpack.packb(msgpack.ExtType(codes.IPV4_ADDRESS, msgpack.packb("SECRET")))
+    with pytest.raises(CorruptCheckpointError) as caught:
+        SERIALIZER.unpack(damaged)
+    assert "SECRET" not in str(caught.value)
+    assert "SECRET" in str(caught.value.__cause__)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
 from typing import Any, Protocol, TypeVar
 
-from .requests import Operation, Request
+from zerograph_redis.errors import CorruptCheckpointError
 
-__all__ = ("AsyncBackend", "Backend", "arun", "run")
+from .requests import Operation, Pause, Request
+
+__all__ = ("AsyncBackend", "AsyncRunner", "Backend", "Runner", "arun", "run")
+
+_log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -27,26 +35,67 @@ class AsyncBackend(Backend, Protocol):
         ...
 
 
+class Runner(Protocol):
+    """`run`, on a backend that is known."""
+
+    def __call__(self, operation: Operation[R], /) -> R:
+        """Drive *operation* to its end, blocking."""
+        ...
+
+
+class AsyncRunner(Protocol):
+    """`arun`, on a backend that is known."""
+
+    def __call__(self, operation: Operation[R], /) -> Awaitable[R]:
+        """Drive *operation* to its end, awaiting."""
+        ...
+
+
 def run(operation: Operation[R], backend: Backend) -> R:
     """Drive *operation* to its end, blocking on each request."""
     reply: Any = None
-    while True:
-        try:
-            request = operation.send(reply)
-        except StopIteration as end:
-            result: R = end.value
-            return result
-        # Outside the try: a StopIteration in there must not end the operation.
-        reply = backend.execute(request)
+    request: Request[Any] | None = None
+    try:
+        while True:
+            try:
+                request = operation.send(reply)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            # Outside the inner try: a StopIteration in there must not end the operation.
+            if isinstance(request, Pause):
+                time.sleep(request.seconds)
+                reply = None
+            else:
+                reply = backend.execute(request)
+    except CorruptCheckpointError as error:
+        _tell_damage(error, request)
+        raise
 
 
 async def arun(operation: Operation[R], backend: AsyncBackend) -> R:
     """Drive *operation* to its end, awaiting each request."""
     reply: Any = None
-    while True:
-        try:
-            request = operation.send(reply)
-        except StopIteration as end:
-            result: R = end.value
-            return result
-        reply = await backend.aexecute(request)
+    request: Request[Any] | None = None
+    try:
+        while True:
+            try:
+                request = operation.send(reply)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if isinstance(request, Pause):
+                await asyncio.sleep(request.seconds)
+                reply = None
+            else:
+                reply = await backend.aexecute(request)
+    except CorruptCheckpointError as error:
+        _tell_damage(error, request)
+        raise
+
+
+def _tell_damage(error: CorruptCheckpointError, request: Request[Any] | None) -> None:
+    # On a cluster an operation's requests are operations themselves, and the error passes here twice.
+    if not error.told:
+        error.told = True
+        _log.error("%s", error, extra={"thread_id": getattr(request, "thread", None)})

@@ -7,6 +7,7 @@ a token that is not the current one, and one without while anyone holds the thre
 from __future__ import annotations
 
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from zerograph_redis.errors import LeaseError
 from zerograph_redis.threads import LeaseInfo
 
 from .refusals import held, lost
-from .requests import Fence, Leased, LeaseThread, Operation
+from .requests import Fence, Leased, LeaseThread, Operation, Pause
 from .settings import Settings, read_id
 
 __all__ = (
@@ -27,6 +28,8 @@ __all__ = (
     "renew_lease",
     "take_lease",
 )
+
+_SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a lease that another worker holds
 
 HELD_HERE: ContextVar[dict[tuple[Settings, str], int]] = ContextVar("zerograph_redis_leases", default={})  # noqa: B039 - never changed
 """The tokens of the leases whose blocks this context is in, by saver and thread: for writes whose config was made anew."""
@@ -43,12 +46,19 @@ def fence(thread: str, token: int | None, settings: Settings) -> Fence:
     return token
 
 
-def take_lease(thread: str, attempt: str, owner: str, ttl: int) -> Operation[Leased]:
-    """Take the lease of a thread; LeaseHeldError if another worker holds it."""
-    found = yield from LeaseThread(thread, "take", None, attempt, owner, ttl)
-    if found.attempt != attempt:
-        raise held(thread, found.owner, found.left / 1000)
-    return found
+def take_lease(thread: str, attempt: str, owner: str, ttl: int, wait: float = 0.0) -> Operation[Leased]:
+    """Take the lease of a thread; LeaseHeldError if another worker holds it, and goes on holding it for *wait* seconds."""
+    end = monotonic() + wait
+    pause = _SHORTEST
+    while True:
+        found = yield from LeaseThread(thread, "take", None, attempt, owner, ttl)
+        if found.attempt == attempt:
+            return found
+        left = end - monotonic()
+        if left <= 0:
+            raise held(thread, found.owner, found.left / 1000)
+        yield from Pause(min(pause, left))
+        pause = min(pause * 1.5, _LONGEST)
 
 
 def renew_lease(thread: str, token: int, ttl: int) -> Operation[None]:

@@ -35,6 +35,7 @@ __all__ = (
     "Operation",
     "Page",
     "Past",
+    "Pause",
     "Placed",
     "PruneThread",
     "Pruned",
@@ -70,6 +71,13 @@ class Request(Generic[T]):
 
 Operation = Generator[Request[Any], Any, R]
 """An operation that ends with an ``R``."""
+
+
+@dataclass(slots=True)
+class Pause(Request[None]):
+    """Go on after some seconds. Answered by whatever runs the operation: no backend sees it."""
+
+    seconds: float
 
 
 @dataclass(slots=True)

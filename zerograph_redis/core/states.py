@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from .requests import Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed
 from .settings import Address, Settings
 
 __all__ = ("ReadCheckpoint", "States")
+
+_log = logging.getLogger(__name__)
 
 KNOWN_BYTES = 64 * 1024 * 1024  # what a saver remembers of the logs of its threads
 
@@ -59,6 +62,12 @@ class States:
                 address.expected,
             )
             latest = None
+            if placed is None:
+                _log.info(
+                    "checkpoint %r is sent again whole: the store lost what it was built on, or begins a new log",
+                    checkpoint_id,
+                    extra={"thread_id": address.thread},
+                )
         self._note(address, checkpoint_id, logs, drafted, placed)
 
     def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
@@ -72,6 +81,7 @@ class States:
             if not request.known:
                 raise
         # What was known may be of a log that the server lost in a failover, or another OS thread let go of it.
+        _log.info("what was known of the log does not fit and is read anew", extra={"thread_id": address.thread})
         self._known.forget(address.thread)
         logs = self._known.of(address.thread)
         request.known = ()

@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
+from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.settings import Settings, lease_of
 from zerograph_redis.core.threads import ThreadOperations
 from zerograph_redis.leases import AsyncLease, Lease
@@ -20,6 +21,7 @@ from zerograph_redis.threads import ThreadInfo
 __all__ = ("AsyncSaver", "Saver")
 
 Config = dict[str, Any]
+R = TypeVar("R")
 
 
 class Saver(BaseCheckpointSaver):
@@ -58,6 +60,9 @@ class Saver(BaseCheckpointSaver):
         """Close the saver."""
         self.close()
 
+    def _run(self, operation: Operation[R]) -> R:
+        return run(operation, self._backend)
+
     @abstractmethod
     def close(self) -> None:
         """Close what the saver opened, and only that. The saver cannot be used afterwards."""
@@ -68,11 +73,11 @@ class Saver(BaseCheckpointSaver):
         Returns:
             The tuple, or None if there is no such checkpoint. On Redis, one round trip.
         """
-        return run(self._operations.get_tuple(config), self._backend)
+        return self._run(self._operations.get_tuple(config))
 
     def get(self, config: Config) -> Checkpoint | None:
         """Read the checkpoint of `get_tuple` alone."""
-        return run(self._operations.get(config), self._backend)
+        return self._run(self._operations.get(config))
 
     def get_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
         """Read a checkpoint by its id, in whichever namespace it is.
@@ -81,7 +86,7 @@ class Saver(BaseCheckpointSaver):
             checkpoint_id: The id. If several namespaces have it, the first by name.
             thread_id: The thread; None looks through all threads, newest first, which is slow: a round trip for each.
         """
-        return run(self._operations.get_by_id(checkpoint_id, thread_id), self._backend)
+        return self._run(self._operations.get_by_id(checkpoint_id, thread_id))
 
     def put(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Store a checkpoint, atomically. Its parent is the checkpoint that *config* names.
@@ -95,7 +100,7 @@ class Saver(BaseCheckpointSaver):
         Raises:
             SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
         """
-        return run(self._operations.put(config, checkpoint, metadata), self._backend)
+        return self._run(self._operations.put(config, checkpoint, metadata))
 
     def put_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Store the pending writes of a task beside the checkpoint that *config* names, atomically.
@@ -111,7 +116,7 @@ class Saver(BaseCheckpointSaver):
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
-        run(self._operations.put_writes(config, writes, task_id), self._backend)
+        self._run(self._operations.put_writes(config, writes, task_id))
 
     def get_pending_writes(self, config: Config) -> list[PendingWrite]:
         """Read the pending writes of a checkpoint, ``(task id, channel, value)`` each, in the order stored.
@@ -119,7 +124,7 @@ class Saver(BaseCheckpointSaver):
         Returns:
             An empty list also for a config that names no checkpoint.
         """
-        return run(self._operations.get_pending_writes(config), self._backend)
+        return self._run(self._operations.get_pending_writes(config))
 
     def lease(
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
@@ -145,7 +150,7 @@ class Saver(BaseCheckpointSaver):
             LeaseHeldError: On entering: another worker holds the thread, and went on holding it for *wait*.
             LeaseLostError: From the writes in the block.
         """
-        return Lease(self._backend, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+        return Lease(self._run, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
 
     def break_lease(self, thread_id: str) -> str | None:
         """Take the lease of a thread from the worker that holds it, so that others may write.
@@ -159,7 +164,7 @@ class Saver(BaseCheckpointSaver):
         Returns:
             The owner whose lease was broken, None if nobody held the thread.
         """
-        return run(break_lease(thread_id), self._backend)
+        return self._run(break_lease(thread_id))
 
     def prune(
         self,
@@ -180,7 +185,7 @@ class Saver(BaseCheckpointSaver):
         Returns:
             How many checkpoints were dropped, over all namespaces.
         """
-        return run(self._operations.prune(thread_id, keep, max_age, lease_token), self._backend)
+        return self._run(self._operations.prune(thread_id, keep, max_age, lease_token))
 
     def delete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
         """Remove all that belongs to a thread, but for a lease that is held. An unknown one is a no-op.
@@ -189,7 +194,7 @@ class Saver(BaseCheckpointSaver):
             thread_id: The thread.
             lease_token: The token of the lease to do it under; in the lease's own block it is known.
         """
-        run(self._operations.delete_thread(thread_id, lease_token), self._backend)
+        self._run(self._operations.delete_thread(thread_id, lease_token))
 
     def copy_thread(self, source: str, target: str) -> int:
         """Copy a thread: all namespaces, order, parents, metadata and pending writes.
@@ -206,7 +211,7 @@ class Saver(BaseCheckpointSaver):
         Raises:
             ConfigError: *target* is not empty.
         """
-        return run(self._operations.copy_thread(source, target), self._backend)
+        return self._run(self._operations.copy_thread(source, target))
 
     def list_threads(self, limit: int | None = 100, before: ThreadInfo | str | None = None) -> list[ThreadInfo]:
         """Describe threads, newest activity first.
@@ -216,7 +221,7 @@ class Saver(BaseCheckpointSaver):
             before: Only those behind this thread (a `ThreadInfo` that was returned before, or the id of a thread: an
                 unknown one gives an empty list). To read page by page, pass the last of a page.
         """
-        return run(self._operations.list_threads(limit, before), self._backend)
+        return self._run(self._operations.list_threads(limit, before))
 
     # Last, since its name hides the builtin for the annotations that follow it.
     def list(
@@ -238,7 +243,7 @@ class Saver(BaseCheckpointSaver):
         Returns:
             The tuples. On Redis, one round trip for every 200 (with a filter, for every 100 looked at).
         """
-        return run(self._operations.list(config, limit, before, filter), self._backend)
+        return self._run(self._operations.list(config, limit, before, filter))
 
 
 class AsyncSaver(Saver):
@@ -256,43 +261,48 @@ class AsyncSaver(Saver):
         """Close the saver."""
         await self.aclose()
 
+    async def _arun(self, operation: Operation[R]) -> R:
+        return await arun(operation, self._backend)
+
     @abstractmethod
     async def aclose(self) -> None:
         """Await `close`."""
 
     async def aget_tuple(self, config: Config) -> CheckpointTuple | None:
         """Await `get_tuple`."""
-        return await arun(self._operations.get_tuple(config), self._backend)
+        return await self._arun(self._operations.get_tuple(config))
 
     async def aget(self, config: Config) -> Checkpoint | None:
         """Await `get`."""
-        return await arun(self._operations.get(config), self._backend)
+        return await self._arun(self._operations.get(config))
 
     async def aget_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
         """Await `get_by_id`."""
-        return await arun(self._operations.get_by_id(checkpoint_id, thread_id), self._backend)
+        return await self._arun(self._operations.get_by_id(checkpoint_id, thread_id))
 
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
-        return await arun(self._operations.put(config, checkpoint, metadata), self._backend)
+        return await self._arun(self._operations.put(config, checkpoint, metadata))
 
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
-        await arun(self._operations.put_writes(config, writes, task_id), self._backend)
+        await self._arun(self._operations.put_writes(config, writes, task_id))
 
     async def aget_pending_writes(self, config: Config) -> Sequence[PendingWrite]:
         """Await `get_pending_writes`."""
-        return await arun(self._operations.get_pending_writes(config), self._backend)
+        return await self._arun(self._operations.get_pending_writes(config))
 
     def alease(
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
     ) -> AsyncLease:
         """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
-        return AsyncLease(self._backend, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+        return AsyncLease(
+            self._run, self._arun, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner
+        )
 
     async def abreak_lease(self, thread_id: str) -> str | None:
         """Await `break_lease`."""
-        return await arun(break_lease(thread_id), self._backend)
+        return await self._arun(break_lease(thread_id))
 
     async def aprune(
         self,
@@ -303,21 +313,21 @@ class AsyncSaver(Saver):
         lease_token: int | None = None,
     ) -> int:
         """Await `prune`."""
-        return await arun(self._operations.prune(thread_id, keep, max_age, lease_token), self._backend)
+        return await self._arun(self._operations.prune(thread_id, keep, max_age, lease_token))
 
     async def adelete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
         """Await `delete_thread`."""
-        await arun(self._operations.delete_thread(thread_id, lease_token), self._backend)
+        await self._arun(self._operations.delete_thread(thread_id, lease_token))
 
     async def acopy_thread(self, source: str, target: str) -> int:
         """Await `copy_thread`."""
-        return await arun(self._operations.copy_thread(source, target), self._backend)
+        return await self._arun(self._operations.copy_thread(source, target))
 
     async def alist_threads(
         self, limit: int | None = 100, before: ThreadInfo | str | None = None
     ) -> Sequence[ThreadInfo]:
         """Await `list_threads`."""
-        return await arun(self._operations.list_threads(limit, before), self._backend)
+        return await self._arun(self._operations.list_threads(limit, before))
 
     async def alist(
         self,
@@ -328,4 +338,4 @@ class AsyncSaver(Saver):
         filter: Mapping[str, Any] | None = None,
     ) -> Sequence[CheckpointTuple]:
         """Await `list`."""
-        return await arun(self._operations.list(config, limit, before, filter), self._backend)
+        return await self._arun(self._operations.list(config, limit, before, filter))

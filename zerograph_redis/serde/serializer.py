@@ -99,7 +99,8 @@ class MsgpackSerializer:
         except (SerializationError, CorruptCheckpointError):
             raise
         except Exception as error:
-            msg = f"the stored bytes are damaged or of an unknown format: {error or type(error).__name__}"
+            # Without the error's own words, which may have a value in them: logs tell of damage, and never of content.
+            msg = f"the stored bytes are damaged or of an unknown format: {type(error).__name__}"
             raise CorruptCheckpointError(msg) from error
 
     def _add(self, name: str, cls: type, kind: Kind) -> None:

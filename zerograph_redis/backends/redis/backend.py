@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from zerograph_redis.core.attempts import UNDER_WAY, Attempt
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.requests import PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
@@ -78,6 +79,7 @@ class RedisBackend:
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
         exchange = self._exchange(request)
+        UNDER_WAY.set(Attempt(request))
         try:
             batch = next(exchange)
             while True:
@@ -90,6 +92,9 @@ class RedisBackend:
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request) from error
+        finally:
+            # Not by a reset: a task that is thrown away is closed in another context.
+            UNDER_WAY.set(None)
         if not self._looked_at_server:
             self._looked_at_server = True
             self._look_at_server()
@@ -196,6 +201,7 @@ class AsyncRedisBackend(RedisBackend):
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
         exchange = self._exchange(request)
+        UNDER_WAY.set(Attempt(request))
         try:
             batch = next(exchange)
             while True:
@@ -207,6 +213,8 @@ class AsyncRedisBackend(RedisBackend):
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request) from error
+        finally:
+            UNDER_WAY.set(None)  # as above
         if not self._looked_at_server:
             self._looked_at_server = True
             with suppress(*DRIVER_ERRORS):

@@ -12,15 +12,14 @@ import redis
 import redis.asyncio
 from redis import exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.asyncio.sentinel import Sentinel as AsyncSentinel
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
 
-from .sentinel import AsyncFollowingConnection, FollowingConnection
+from .retries import NotingBackoff
+from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
 
 __all__ = (
     "DRIVER_ERRORS",
@@ -63,7 +62,7 @@ def connect(url: str, *, asynchronous: bool = False) -> Any:
         BackendUnavailableError: A cluster did not tell which nodes it has, which a blocking client asks for at once.
     """
     kinds = redis.asyncio if asynchronous else redis
-    retry = (AsyncRetry if asynchronous else Retry)(ExponentialWithJitterBackoff(**_BACKOFF), RETRIES)
+    retry = (AsyncRetry if asynchronous else Retry)(NotingBackoff(**_BACKOFF), RETRIES)
     options: dict[str, Any] = {
         **_TIMEOUTS,
         "retry": retry,
@@ -100,7 +99,7 @@ def _through_cluster(kinds: Any, url: str, retry: Any) -> Any:
 def cluster_retry(*, asynchronous: bool = False) -> Any:
     """Return what repeats a command of a cluster client, which by itself gives up long before a failover is over."""
     kind: Any = AsyncRetry if asynchronous else Retry
-    return kind(ExponentialWithJitterBackoff(**_CLUSTER_BACKOFF), _CLUSTER_RETRIES, _CLUSTER_ERRORS)
+    return kind(NotingBackoff(**_CLUSTER_BACKOFF), _CLUSTER_RETRIES, _CLUSTER_ERRORS)
 
 
 def split_url(url: Any) -> SplitResult:
@@ -153,9 +152,9 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
     kind, connection, retry = (
-        (AsyncSentinel, AsyncFollowingConnection, AsyncRetry)
+        (AsyncToldSentinels, AsyncFollowingConnection, AsyncRetry)
         if asynchronous
-        else (Sentinel, FollowingConnection, Retry)
+        else (ToldSentinels, FollowingConnection, Retry)
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}

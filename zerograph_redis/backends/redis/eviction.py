@@ -24,5 +24,6 @@ def warn_of_eviction(answer: Any) -> None:
                 "the server's maxmemory-policy is %s: when its memory is full it removes keys, and with them parts of a "
                 "thread, which then cannot be read. Set it to noeviction, and use ttl, keep_last or max_age",
                 policy,
+                extra={"thread_id": None},
             )
             return

@@ -7,16 +7,20 @@ know only READONLY.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncSentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
-from redis.sentinel import SentinelManagedConnection
+from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from .faults import is_left_behind
 
-__all__ = ("AsyncFollowingConnection", "FollowingConnection")
+__all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels")
+
+_log = logging.getLogger(__name__)
 
 
 def _gone(error: ResponseError) -> RedisConnectionError:
@@ -62,3 +66,40 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
                 raise
             await self.disconnect()
             raise _gone(error) from error
+
+
+class _LastPrimary:
+    """Tells the log when the Sentinels name another primary than before."""
+
+    _primary: tuple[Any, Any] | None = None
+
+    def _note(self, service: str, primary: tuple[Any, Any]) -> None:
+        before, self._primary = self._primary, primary
+        if before is not None and before != primary:
+            _log.warning(
+                "the primary of service %r is now %s:%s, no longer %s:%s",
+                service,
+                *primary,
+                *before,
+                extra={"thread_id": None},
+            )
+
+
+class ToldSentinels(_LastPrimary, Sentinel):
+    """The Sentinels of a blocking client."""
+
+    def discover_master(self, service_name: str) -> tuple[Any, Any]:
+        """Ask them for the primary's host and port."""
+        primary: tuple[Any, Any] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        self._note(service_name, primary)
+        return primary
+
+
+class AsyncToldSentinels(_LastPrimary, AsyncSentinel):
+    """The Sentinels of an asyncio client."""
+
+    async def discover_master(self, service_name: str) -> tuple[Any, Any]:
+        """Ask them for the primary's host and port."""
+        primary: tuple[Any, Any] = await super().discover_master(service_name)
+        self._note(service_name, primary)
+        return primary

@@ -1,0 +1,68 @@
+"""What the log tells of states, and that it is quiet by default."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+from support.data import at, state
+from support.servers import free_port
+
+from zerograph_redis import CorruptCheckpointError
+
+MESSAGES = [f"message {number} " + "x" * 100 for number in range(20)]
+
+
+def test_what_goes_well_is_not_told(shared_store, log):
+    saver = shared_store.open()
+    config = saver.put(at(), state("c0", messages=MESSAGES), {})
+    saver.put_writes(config, [("t", "a", 1)], "")
+    with saver.lease("thread") as lease:
+        saver.put(lease.config(checkpoint_id="c0"), state("c1", messages=MESSAGES * 2), {})
+    assert len(saver.list(at())) == 2
+    saver.prune("thread", 1)
+    saver.copy_thread("thread", "copy")
+    saver.list_threads()
+    saver.delete_thread("thread")
+    assert log == []
+
+
+def test_a_state_that_is_sent_again_whole_is_told_with_its_thread(shared_store, log):
+    saver, other = shared_store.open(), shared_store.open()
+    saver.put(at(), state("c0", messages=MESSAGES), {})
+    other.delete_thread("thread")
+    saver.put(at(), state("c1", messages=[*MESSAGES, "more"]), {})
+    (record,) = log
+    assert record.levelno == logging.INFO
+    assert record.name == "zerograph_redis.core.states"
+    assert "'c1' is sent again whole" in record.getMessage()
+    assert record.thread_id == "thread"
+    assert other.get(at()) == state("c1", messages=[*MESSAGES, "more"])
+
+
+@pytest.mark.parametrize("call", ["get_tuple", "list"])
+def test_a_damaged_checkpoint_is_told_once_with_its_thread(redis_store, log, call):
+    saver = redis_store.open()
+    saver.put(at(), state("c0", messages=MESSAGES), {})
+    (key,) = [each for each in redis_store.all_keys() if each.endswith(b":log:0")]
+    redis_store.client().setrange(key, 100, b"!")
+    with pytest.raises(CorruptCheckpointError) as caught:
+        getattr(redis_store.open(), call)(at())
+    (record,) = log
+    assert record.levelno == logging.ERROR
+    assert record.name == "zerograph_redis.core.drive"
+    assert record.getMessage() == str(caught.value)
+    assert record.thread_id == "thread"
+
+
+def test_an_application_that_sets_up_no_logging_sees_nothing():
+    source = (
+        "from zerograph_redis import open_saver\n"
+        f"url = 'redis://127.0.0.1:{free_port()}/0?socket_connect_timeout=0.2'\n"
+        "print(type(open_saver(url, fallback='memory://')).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "InMemorySaver\n"
+    assert done.stderr == ""
