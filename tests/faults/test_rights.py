@@ -1,4 +1,4 @@
-"""Users of Redis with few rights: those that the README names are enough, all are needed, and go no further."""
+"""Users of Redis with few rights: those that the documentation names are enough, all are needed, and go no further."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from support.calls import ACROSS, CALLS, check
 from support.data import at, everything, fill, ids, state, thread_ids
 from support.faces import AsyncFace, SyncFace
-from support.readme import PASSWORD, README, rights, rights_of
+from support.rights import PASSWORD, SAID, rights, rights_of
 from support.servers import NO_RETRY, RedisServer
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
@@ -116,7 +116,7 @@ def test_the_user_may_run_nothing_else_and_nothing_that_harms_others(admin):
 
 
 def test_on_a_cluster_the_user_needs_just_what_the_readme_adds(cluster, monkeypatch):
-    assert " and ".join(f"`+{right}`" for right in ON_A_CLUSTER) in README
+    assert " and ".join(f"`+{right}`" for right in ON_A_CLUSTER) in SAID
     # Left-overs are looked for with every note, not with some.
     monkeypatch.setattr(ranking, "_SWEEP", 1)
     user = f"t{uuid4().hex[:12]}"

@@ -18,7 +18,7 @@ from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 
 from support.clusters import Cluster
 from support.faces import AsyncFace, SyncFace
-from support.readme import PASSWORD, rights_of
+from support.rights import PASSWORD, rights_of
 from support.servers import RedisServer
 from zerograph_redis import (
     AsyncRedisSaver,
@@ -207,7 +207,7 @@ class RealRedisStore(RedisStore):
 
 
 class RestrictedStore(RealRedisStore):
-    """A real Redis whose savers may do what the README says that they need, with the keys of their prefix alone."""
+    """A real Redis whose savers may do what the documentation says that they need, with the keys of their prefix alone."""
 
     def _credentials(self, prefix: str) -> dict[str, str]:
         self.client().execute_command(*rights_of(prefix, prefix))

@@ -1,0 +1,132 @@
+"""What the addresses of the documentation stand for in a test: servers of its own, started when a page names them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from support.clusters import Cluster
+from support.polling import until
+from support.servers import RedisServer, free_port
+
+__all__ = ("Places",)
+
+REDIS, OTHER, TLS, CLUSTER, SENTINELS = 6379, 6380, 6390, 7001, (26379, 26380, 26381)
+CERTIFICATES = "/etc/redis/tls"
+SERVICE = "graphs"
+PREFIX = "zerograph"  # the default one, which pages use
+
+
+class Places:
+    """Real ports in the place of those that a page has, and back."""
+
+    def __init__(self, text: str, directory: Path, find_cluster: Callable[[], Cluster]) -> None:
+        """Start what *text* names; `close` ends it."""
+        self._directory = directory
+        self._stack = ExitStack()
+        self._ports: dict[int, int] = {}
+        self.server = self._serve("redis")
+        self._ports[REDIS] = self.server.port
+        if self._named(text, OTHER):
+            self._ports[OTHER] = self._serve("other").port
+        if self._named(text, TLS):
+            self._ports[TLS] = free_port()
+            self._serve("tls", "--tls-port", str(self._ports[TLS]), *self._tls_options())
+        if self._named(text, CLUSTER):
+            cluster = find_cluster()
+            self._ports[CLUSTER] = cluster.nodes[0][1]
+            self._stack.callback(_clear, cluster)
+        if self._named(text, SENTINELS[0]):
+            self._ports |= dict(zip(SENTINELS, self._watched(), strict=True))
+
+    @property
+    def port(self) -> int:
+        """The port of the server that clients find when they are told nothing."""
+        return self._ports[REDIS]
+
+    def here(self, text: str) -> str:
+        """Put real addresses into what a page says."""
+        for shown, real in self._ports.items():
+            text = re.sub(rf"localhost:{shown}\b", f"127.0.0.1:{real}", text)
+            text = re.sub(rf"(-p |port ){shown}\b", rf"\g<1>{real}", text)
+        return text.replace(CERTIFICATES, str(self._directory / "certificates"))
+
+    def shown(self, text: str) -> str:
+        """Put the addresses of the page into what a command wrote."""
+        for shown, real in self._ports.items():
+            text = re.sub(rf"127\.0\.0\.1:{real}\b", f"localhost:{shown}", text)
+            text = re.sub(rf"(?<![\d.:]){real}(?![\d.])", str(shown), text)
+        return text.replace(str(self._directory / "certificates"), CERTIFICATES)
+
+    def try_settings(self, config: str) -> None:
+        """Start a server with the lines of a configuration, and stop it again."""
+        options = ("--sentinel",) if re.search(r"^sentinel ", config, re.MULTILINE) else ()
+        if CERTIFICATES in config:
+            self._tls_options()
+        config = re.sub(r"^((?:tls-)?port) \d+$", lambda found: f"{found[1]} {free_port()}", config, flags=re.MULTILINE)
+        with RedisServer(self._directory / uuid4().hex, *options, config=self.here(config)):
+            pass
+
+    def close(self) -> None:
+        self._stack.close()
+
+    @staticmethod
+    def _named(text: str, port: int) -> bool:
+        return re.search(rf"(localhost:|-p ){port}\b", text) is not None
+
+    def _serve(self, name: str, *options: str, **settings: str) -> RedisServer:
+        return self._stack.enter_context(RedisServer(self._directory / name, *options, **settings))
+
+    def _tls_options(self) -> Iterator[str]:
+        """Make a certificate, and name it to a server."""
+        home = self._directory / "certificates"
+        key, certificate, authority = home / "redis.key", home / "redis.pem", home / "ca.pem"
+        if not home.exists():
+            home.mkdir()
+            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                       "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]  # fmt: skip
+            try:
+                subprocess.run(command, check=True, capture_output=True)
+            except (OSError, subprocess.CalledProcessError):
+                pytest.skip("openssl is not on PATH, or does not make certificates")
+            authority.write_bytes(certificate.read_bytes())
+        return iter(
+            ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(authority),
+             "--tls-auth-clients", "no")
+        )  # fmt: skip
+
+    def _watched(self) -> list[int]:
+        """A primary with two replicas, and three Sentinels that agree on it."""
+        primary = self._serve("primary", "--repl-diskless-sync-delay", "0")
+        for number in range(2):
+            self._serve(
+                f"replica-{number}", "--repl-diskless-sync-delay", "0", "--replicaof", f"127.0.0.1 {primary.port}"
+            )
+        with primary.client() as client:
+            until(lambda: client.execute_command("WAIT", 2, 100) == 2)
+        config = (
+            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 2\n"
+            f"sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n"
+        )
+        sentinels = [self._serve(f"sentinel-{number}", "--sentinel", config=config) for number in range(len(SENTINELS))]
+        until(lambda: all(self._knows(each) for each in sentinels), seconds=30)
+        return [each.port for each in sentinels]
+
+    @staticmethod
+    def _knows(sentinel: RedisServer) -> bool:
+        with sentinel.client() as client:
+            state = client.sentinel_masters()[SERVICE]
+        return state["num-slaves"] == 2 and state["num-other-sentinels"] == len(SENTINELS) - 1
+
+
+def _clear(cluster: Cluster) -> None:
+    client = cluster.shared_client
+    keys = list(client.scan_iter(match=f"{PREFIX}:*", count=5000))
+    if keys:
+        client.unlink(*keys)
