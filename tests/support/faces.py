@@ -27,7 +27,8 @@ class SyncFace:
 
     def ask(self, operation: Operation[Any]) -> Any:
         """Run an operation on what the saver keeps."""
-        return run(operation, self.saver._backend)
+        given = (operation, self.saver._backend)
+        return run(*given) if self._run is None else self._run(run, *given)
 
     def __getattr__(self, name: str) -> Any:
         assert name in METHODS, name

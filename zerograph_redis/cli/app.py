@@ -9,7 +9,9 @@ from typer.core import TyperGroup
 
 from zerograph_redis import __version__
 
+from .delete import delete
 from .exits import EXIT_CODES, ended
+from .prune import prune
 from .session import Session
 from .threads import threads
 from .unlock import unlock
@@ -73,5 +75,5 @@ def options(
     context.call_on_close(session.close)
 
 
-for command in (threads, unlock):
+for command in (threads, unlock, prune, delete):
     app.command()(command)

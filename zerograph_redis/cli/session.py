@@ -14,6 +14,7 @@ from zerograph_redis.errors import BackendUnavailableError, ConfigError
 if TYPE_CHECKING:
     from zerograph_redis.core.requests import Operation
     from zerograph_redis.core.settings import Settings
+    from zerograph_redis.core.threads import ThreadOperations
     from zerograph_redis.savers.base import Saver
     from zerograph_redis.serde import Serializer
 
@@ -30,9 +31,14 @@ class Store:
         self.saver = saver
 
     @property
+    def operations(self) -> ThreadOperations:
+        """The operations that the saver's methods run."""
+        return self.saver._operations  # noqa: SLF001 - the command line is a façade too
+
+    @property
     def settings(self) -> Settings:
         """What the saver was told; operations take it."""
-        return self.saver._operations.settings  # noqa: SLF001 - the command line is a façade too
+        return self.operations.settings
 
     def run(self, operation: Operation[R]) -> R:
         """Run an operation on the store."""
