@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import OrderedDict, deque
 from datetime import UTC
 
@@ -95,3 +98,15 @@ def test_any_nested_value_comes_back_exactly(data):
     serializer = MsgpackSerializer([Point, Pair, Registered("opaque", Opaque, lambda v: v.value, Opaque)])
     value = data.draw(TREES)
     assert same(serializer.unpack(serializer.pack(value)), value)
+
+
+def test_equal_sets_are_the_same_bytes_in_every_process():
+    members = "{'a', 'b', 'c', 'dd', 'ee', 1, 2.5, (1, 'x'), frozenset({'p', 'q', 'r', 7})}"
+    code = f"from zerograph_redis import MsgpackSerializer as M; print(M().pack([{members}, set('abcdefgh')]).hex())"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(seen) == 1

@@ -25,6 +25,8 @@ _KEPT_BYTES: Final = 1 << 20  # a packer keeps the largest buffer that it needed
 NATIVE: Final[frozenset[type]] = frozenset(
     {bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp, getattr(builtins, "frozendict", bytearray)}
 )
+_UNORDERED: Final[frozenset[type]] = frozenset({set, frozenset})
+_SORTABLE: Final[frozenset[type]] = frozenset({str, bytes, int})
 _PLAIN: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, bytes, type(None)})
 
 
@@ -171,4 +173,11 @@ class PackerStack:
             msg = f"{kind.__qualname__} is not registered"
             raise RefusedError(msg)
         code, encode = entry
-        return msgpack.ExtType(code, self.pack(encode(value)))
+        return msgpack.ExtType(code, self.pack(self._in_order(value) if kind in _UNORDERED else encode(value)))
+
+    def _in_order(self, members: Any) -> list[Any]:
+        """Return the members of a set in an order of their own: that of the set is another in every process."""
+        kinds = set(map(type, members))
+        if len(kinds) == 1 and kinds <= _SORTABLE:
+            return sorted(members)
+        return sorted(members, key=self.pack)
