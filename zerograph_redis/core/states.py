@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
-from zerograph_redis.pieces import Cut, Draft, KnownLogs, Latest, ThreadLogs, assemble, cut, draft
+from zerograph_redis.pieces import Cut, Draft, KnownLogs, Latest, Logs, ThreadLogs, assemble, cut, draft
 from zerograph_redis.pieces.segments import Segment, joined
+from zerograph_redis.serde import Serializer
 
 from .leasing import fence
 from .records import CheckpointRecord, digest_of, lost, pack_checkpoint, spell_appended, unpack_checkpoint, version_of
 from .requests import Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
 from .settings import Address, Settings
 
-__all__ = ("ReadCheckpoint", "States")
+__all__ = ("ReadCheckpoint", "States", "cut_state", "latest_of", "read_state", "whole")
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ class States:
 
     def put(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> Operation[None]:
         """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
-        pieces = self._cut(state)
+        pieces = cut_state(state, self._settings.serializer)
         cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
-        digest = digest_of(_joined(pieces), cipher)
+        digest = digest_of(whole(pieces), cipher)
         logs = self._known.of(address.thread)
         latest = logs.latest(address.namespace)
         placed = None
@@ -100,62 +101,63 @@ class States:
                     f"cannot be read: its order is not that of its index, so its bytes were changed."
                 )
             parts = record.placed()
-            packed = self._assemble(address, stored.checkpoint_id, record, parts, logs)
-            found.append((stored, record, packed))
+            pieces = read_state(address, stored.checkpoint_id, record, parts, logs, self._settings)
+            found.append((stored, record, b"".join(pieces)))
             if len(fetched.checkpoints) == 1:
                 latest = Latest(stored.checkpoint_id, record.order, record.generation, record.appended, dict(parts), {})
                 logs.note(address.namespace, latest)
         self._known.weigh(address.thread)
         return found
 
-    def _assemble(
-        self,
-        address: Address,
-        checkpoint_id: str,
-        record: CheckpointRecord,
-        parts: Sequence[tuple[int, list[Segment]]],
-        logs: ThreadLogs,
-    ) -> bytes:
-        name = (
-            f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"
-        )
-        try:
-            coding = self._settings.coding(address.thread)
-            pieces = assemble(record.literals, [segments for _, segments in parts], logs, record.generation, coding)
-        except CheckpointError as error:
-            raise type(error)(f"{name} cannot be read: {error}") from error
-        except ValueError as error:
-            raise CorruptCheckpointError(f"{name} cannot be read: {error}") from error
-        if pieces is None:
-            raise lost(name)
-        packed = b"".join(pieces)
-        if digest_of((packed,), self._settings.cipher(address.thread)) != record.digest:
-            raise CorruptCheckpointError(
-                f"{name} cannot be read: its checksum does not match, so its bytes were changed."
-            )
-        return packed
-
-    def _cut(self, state: Mapping[str, Any]) -> Cut:
-        try:
-            return cut(state, self._settings.serializer.pack)
-        except SerializationError:
-            # Packed as a whole it fails again, with a message that says where in the state.
-            self._settings.serializer.pack(state)
-            raise
-
     def _note(self, address: Address, checkpoint_id: str, logs: ThreadLogs, drafted: Draft, placed: Placed) -> None:
-        appended = spell_appended(placed.base, len(drafted.appended))
         if drafted.appended:
             logs.add(placed.generation, placed.base, drafted.appended)
-        parts = {
-            place: joined([segment.placed(placed.base) for segment in segments]) for place, segments in drafted.parts
-        }
-        latest = Latest(checkpoint_id, placed.order, placed.generation, appended, parts, drafted.prints)
-        logs.note(address.namespace, latest)
+        logs.note(address.namespace, latest_of(checkpoint_id, drafted, placed))
         self._known.weigh(address.thread)
 
 
-def _joined(pieces: Cut) -> list[bytes | memoryview]:
+def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:
+    """Pack a state and cut it; SerializationError if it cannot be stored."""
+    try:
+        return cut(state, serializer.pack)
+    except SerializationError:
+        # Packed as a whole it fails again, with a message that says where in the state.
+        serializer.pack(state)
+        raise
+
+
+def latest_of(checkpoint_id: str, drafted: Draft, placed: Placed) -> Latest:
+    """What to compare the next state with, once this one is stored."""
+    appended = spell_appended(placed.base, len(drafted.appended))
+    parts = {place: joined([segment.placed(placed.base) for segment in segments]) for place, segments in drafted.parts}
+    return Latest(checkpoint_id, placed.order, placed.generation, appended, parts, drafted.prints)
+
+
+def read_state(
+    address: Address,
+    checkpoint_id: str,
+    record: CheckpointRecord,
+    parts: Sequence[tuple[int, Sequence[Segment]]],
+    logs: Logs,
+    settings: Settings,
+) -> list[bytes]:
+    """Put a state together, in pieces; CorruptCheckpointError if they are not what was stored."""
+    name = f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"
+    coding = settings.coding(address.thread)
+    try:
+        pieces = assemble(record.literals, [segments for _, segments in parts], logs, record.generation, coding)
+    except CheckpointError as error:
+        raise type(error)(f"{name} cannot be read: {error}") from error
+    except ValueError as error:
+        raise CorruptCheckpointError(f"{name} cannot be read: {error}") from error
+    if pieces is None:
+        raise lost(name)
+    if digest_of(pieces, settings.cipher(address.thread)) != record.digest:
+        raise CorruptCheckpointError(f"{name} cannot be read: its checksum does not match, so its bytes were changed.")
+    return pieces
+
+
+def whole(pieces: Cut) -> list[bytes | memoryview]:
     """The bytes of a packed state, in pieces."""
     found: list[bytes | memoryview] = [pieces.literals[0]]
     for part, literal in zip(pieces.parts, pieces.literals[1:], strict=True):

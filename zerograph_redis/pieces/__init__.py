@@ -19,7 +19,7 @@ A log that is mostly rubbish is left: the store asks for a state whole, and begi
 from .coding import Clear, Coding, Sealed
 from .cut import Cut, Part, cut
 from .draft import Draft, assemble, draft
-from .log import KnownLogs, Latest, ThreadLogs
+from .log import KnownLogs, Latest, Logs, ThreadLogs
 from .segments import Segment
 
 __all__ = (
@@ -29,6 +29,7 @@ __all__ = (
     "Draft",
     "KnownLogs",
     "Latest",
+    "Logs",
     "Part",
     "Sealed",
     "Segment",

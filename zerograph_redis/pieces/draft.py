@@ -12,7 +12,7 @@ from xxhash import xxh3_128
 from .coding import Coding
 from .cut import Cut, Part
 from .diff import Run, compare
-from .log import Latest, Print, ThreadLogs
+from .log import Latest, Logs, Print
 from .segments import Segment, joined, sliced
 
 __all__ = ("Draft", "assemble", "draft")
@@ -39,7 +39,7 @@ class Draft(NamedTuple):
         return [segment for _, segments in self.parts for segment in segments]
 
 
-def draft(pieces: Cut, logs: ThreadLogs, latest: Latest | None, coding: Coding) -> Draft:
+def draft(pieces: Cut, logs: Logs, latest: Latest | None, coding: Coding) -> Draft:
     """Compare *pieces* with the state of *latest*, as far as *logs* know it; without one, all is new."""
     appended = bytearray()
     parts = []
@@ -56,7 +56,7 @@ def draft(pieces: Cut, logs: ThreadLogs, latest: Latest | None, coding: Coding) 
 
 
 def assemble(
-    literals: Sequence[bytes], parts: Sequence[Sequence[Segment]], logs: ThreadLogs, generation: str, coding: Coding
+    literals: Sequence[bytes], parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, coding: Coding
 ) -> list[bytes] | None:
     """Return the bytes of a state, in pieces; None if *logs* lack some. ValueError for a damaged piece."""
     found = [literals[0]]
@@ -70,7 +70,7 @@ def assemble(
     return found
 
 
-def _reuse(part: Part, logs: ThreadLogs, latest: Latest, appended: bytearray, coding: Coding) -> list[Segment] | None:
+def _reuse(part: Part, logs: Logs, latest: Latest, appended: bytearray, coding: Coding) -> list[Segment] | None:
     """Say a part in the segments of its earlier self and new ones; None if it is better said anew."""
     known = latest.parts.get(part.place)
     if not known:
@@ -94,7 +94,7 @@ def _reuse(part: Part, logs: ThreadLogs, latest: Latest, appended: bytearray, co
     return segments
 
 
-def _grown(part: Part, logs: ThreadLogs, latest: Latest, known: Sequence[Segment]) -> Sequence[Run]:
+def _grown(part: Part, logs: Logs, latest: Latest, known: Sequence[Segment]) -> Sequence[Run]:
     """Say a part that is the same or grown, the common case, without a copy of either; nothing for any other."""
     payload = part.payload
     if part.place in latest.prints:
@@ -117,9 +117,7 @@ def _print(payload: memoryview) -> Print:
     return len(payload), xxh3_128(payload, _SEED).digest()
 
 
-def _runs(
-    payload: memoryview, logs: ThreadLogs, generation: str, known: Sequence[Segment], coding: Coding
-) -> Sequence[Run]:
+def _runs(payload: memoryview, logs: Logs, generation: str, known: Sequence[Segment], coding: Coding) -> Sequence[Run]:
     old = assemble([b"", b""], [known], logs, generation, coding)
     return [payload] if old is None else compare(b"".join(old), bytes(payload))
 

@@ -7,13 +7,13 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from zerograph_redis.forks import settle
 
 from .segments import Segment
 
-__all__ = ("KnownLog", "KnownLogs", "Latest", "Print", "Span", "ThreadLogs")
+__all__ = ("KnownLog", "KnownLogs", "Latest", "Logs", "Print", "Span", "ThreadLogs")
 
 Span = tuple[str, int, int]
 """Generation, from, to."""
@@ -40,6 +40,16 @@ class Latest(NamedTuple):
     parts: Mapping[int, Sequence[Segment]]
     prints: Mapping[int, Print]
     """Of parts in pieces that are compressed or encrypted, if they are known: tell a grown part without decoding it."""
+
+
+class Logs(Protocol):
+    """Whoever has bytes of the logs of a thread."""
+
+    def read(self, generation: str, start: int, length: int) -> bytes | None:
+        """Return bytes of a generation, or None if not all are there."""
+
+    def matches(self, generation: str, start: int, data: memoryview) -> bool:
+        """Tell whether *data* lies at *start* of a generation."""
 
 
 class KnownLog:
