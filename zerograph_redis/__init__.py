@@ -5,6 +5,7 @@ import logging
 from .core.settings import CommonOptions, Options
 from .errors import (
     BackendUnavailableError,
+    BusyThreadError,
     CheckpointError,
     ConfigError,
     ConflictError,
@@ -26,6 +27,7 @@ __all__ = (
     "AsyncRedisSaver",
     "AsyncSqliteSaver",
     "BackendUnavailableError",
+    "BusyThreadError",
     "CheckpointError",
     "CommonOptions",
     "ConfigError",

@@ -7,6 +7,7 @@
     ├── SerializationError       also TypeError: a value cannot be stored, or its type is not registered here
     ├── CorruptCheckpointError   stored bytes are missing, damaged, or of an unknown format
     ├── BackendUnavailableError  the store did not answer, or would not take the write
+    │   └── BusyThreadError      a thread changed faster than it could be read whole
     ├── ReplicationError         stored, but fewer replicas than asked for confirmed it
     ├── ConflictError            a conditional put found another newest checkpoint; nothing was stored
     └── LeaseError
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 __all__ = (
     "BackendUnavailableError",
+    "BusyThreadError",
     "CheckpointError",
     "ConfigError",
     "ConflictError",
@@ -55,6 +57,10 @@ class CorruptCheckpointError(CheckpointError):
 
 class BackendUnavailableError(CheckpointError):
     """The store did not answer, or refused the operation; never raised for a thread that merely is empty."""
+
+
+class BusyThreadError(BackendUnavailableError):
+    """A thread was to be read whole, and changed each time while it was read. Nothing was stored."""
 
 
 class ReplicationError(CheckpointError):

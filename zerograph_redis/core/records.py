@@ -37,11 +37,13 @@ __all__ = (
     "CheckpointRecord",
     "Header",
     "digest_of",
+    "is_sealed",
     "lost",
     "pack_checkpoint",
     "pack_header",
     "pack_write",
     "read_header",
+    "read_segments",
     "reseal_checkpoint",
     "reseal_write",
     "spell_appended",
@@ -157,6 +159,22 @@ def read_header(name: str, stored: bytes) -> Header:
 
 
 _HEADER = re.compile(rb".([0-9a-f]{16})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})", re.DOTALL)
+
+
+def read_segments(name: str, stored: bytes) -> tuple[Header, list[Segment], bytes]:
+    """Read the header of a record and where its pieces lie in the log; also returns what stands behind the header."""
+    header = read_header(name, stored)
+    behind = stored[HEADER_SIZE:]
+    try:
+        segments = parse(behind.partition(_US)[0].decode("ascii"))
+    except ValueError as error:
+        raise _changed(name) from error
+    return header, [segment.placed(header.base) for segment in segments], behind
+
+
+def is_sealed(stored: bytes) -> bool:
+    """Tell whether the record of a checkpoint or of a write is encrypted."""
+    return stored[:1] == _SEALED
 
 
 def spell_appended(base: int, length: int) -> str:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from zerograph.checkpoint import CheckpointTuple
 
-from zerograph_redis.errors import BackendUnavailableError, ConfigError
+from zerograph_redis.errors import BusyThreadError, ConfigError
 from zerograph_redis.threads import LeaseInfo, ThreadInfo
 
 from .leasing import fence
@@ -111,7 +111,7 @@ class ThreadOperations(CheckpointOperations):
                 raise _occupied(target)
             if published:
                 return len(scan.checkpoints)
-        raise BackendUnavailableError(f"thread {source!r} cannot be copied now: it changes faster than it is read")
+        raise BusyThreadError(f"thread {source!r} cannot be copied now: it changes faster than it is read")
 
     def _resealing(self, source: str, target: str) -> Resealing | None:
         sealed, anew = self.settings.cipher(source), self.settings.cipher(target)

@@ -1,0 +1,242 @@
+"""The database files of ZeroGraph's own `SqliteSaver`, as a place that threads come from."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from zerograph.checkpoint import sqlite as engine
+
+from zerograph_redis.core.records import (
+    CheckpointRecord,
+    digest_of,
+    pack_checkpoint,
+    pack_header,
+    pack_write,
+    version_of,
+)
+from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint, StoredWrite
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.core.states import cut_state, latest_of, whole
+from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
+from zerograph_redis.ids import WITHIN, escape
+from zerograph_redis.pieces import Latest, draft
+
+from .image import Image, Life
+
+__all__ = ("EngineFile", "has_engine_tables")
+
+BUSY_TIMEOUT = 60.0  # seconds
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MOMENT = 4_000_000_000_000_000  # µs, in the year 2096: a later one would leave no room for the orders after it
+
+
+class EngineFile:
+    """Reads the threads of a file that a ZeroGraph may be using: read only, in one short transaction for each thread.
+
+    Values come out as ZeroGraph's own saver gives them, in its own order.
+    """
+
+    def __init__(self, path: str | Path, settings: Settings) -> None:
+        """Open the file; threads are laid out as *settings* say.
+
+        Raises:
+            BackendUnavailableError: There is no such file, or it cannot be opened.
+            ConfigError: It has no tables of ZeroGraph's saver.
+        """
+        self.path = str(path)
+        self._settings = settings
+        if not Path(path).is_file():
+            raise BackendUnavailableError(f"there is no SQLite database {path}")
+        with self._translated():
+            self._connection = sqlite3.connect(
+                f"file:{quote(self.path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+            )
+            self._connection.row_factory = sqlite3.Row
+        with self._translated():
+            if not has_engine_tables(self._connection):
+                self.close()
+                raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
+        self._saver = _ReadOnlySaver(self._connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def threads(self, prefix: str) -> list[str]:
+        """Name the threads whose ids begin with *prefix*.
+
+        Raises:
+            ConfigError: One has an id that no other store could take, and *prefix* does not leave it out.
+        """
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT thread_id FROM checkpoints UNION SELECT thread_id FROM pending_writes ORDER BY thread_id"
+            ).fetchall()
+        names = [name for (name,) in rows]
+        odd = next((name for name in names if not isinstance(name, str)), None)
+        if odd is not None and not prefix:
+            raise ConfigError(f"{self.path} has a thread whose id is no text, {odd!r}: name those that are to be moved")
+        return [name for name in names if isinstance(name, str) and name.startswith(prefix)]
+
+    def read(self, thread: str) -> Image | None:
+        """Read a thread; None if there is none.
+
+        Raises:
+            CorruptCheckpointError: ZeroGraph itself could not read it.
+            SerializationError: A value cannot be stored.
+        """
+        building = _Building(thread, self._settings)
+        try:
+            with self._translated(), self._transaction():
+                self._build(thread, building)
+        except BaseException:
+            building.image.close()
+            raise
+        return building.end()
+
+    def _build(self, thread: str, building: _Building) -> None:
+        rows = self._connection.execute(
+            "SELECT checkpoint_ns, checkpoint_id, created_at FROM checkpoints WHERE thread_id = ? "
+            "ORDER BY created_at, rowid",
+            (thread,),
+        ).fetchall()
+        for namespace, checkpoint_id, created in rows:
+            with self._named(thread, namespace, checkpoint_id):
+                found = self._saver.get_tuple(_config(thread, namespace, checkpoint_id))
+                building.add_checkpoint(namespace, checkpoint_id, found, _microseconds(created))
+        places = self._connection.execute(
+            "SELECT DISTINCT checkpoint_ns, checkpoint_id FROM pending_writes WHERE thread_id = ? ORDER BY 1, 2",
+            (thread,),
+        ).fetchall()
+        for namespace, checkpoint_id in places:
+            with self._named(thread, namespace, checkpoint_id):
+                writes = self._saver.get_pending_writes(_config(thread, namespace, checkpoint_id))
+                building.add_writes(namespace, checkpoint_id, writes)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _named(self, thread: str, namespace: Any, checkpoint_id: Any) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, CheckpointError):
+            raise
+        except Exception as error:  # whatever its decoding makes of what is there
+            raise CorruptCheckpointError(
+                f"checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r} cannot be read from "
+                f"{self.path}: {type(error).__name__}: {error}"
+            ) from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            text = f"the SQLite database {self.path} cannot be read: {error}"
+            kind = CorruptCheckpointError if type(error) is sqlite3.DatabaseError else BackendUnavailableError
+            raise kind(text) from error
+
+
+class _ReadOnlySaver(engine.SqliteSaver):
+    """ZeroGraph's saver on a connection of ours: its own would make tables, and write."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def _get_conn(self) -> sqlite3.Connection:
+        return self._connection
+
+
+class _Building:
+    """Lays a thread out as puts would have, one checkpoint after the other."""
+
+    def __init__(self, thread: str, settings: Settings) -> None:
+        self.image = Image(thread, Life(0, 0, None, None))
+        self._settings = settings
+        self._cipher, self._coding = settings.cipher(thread), settings.coding(thread)
+        self._latest: dict[str, Latest] = {}
+        self._first = self._order = self._generation = self._end = 0
+
+    def add_checkpoint(self, namespace: str, checkpoint_id: str, found: Any, moment: int) -> None:
+        """Add what follows all that was added before."""
+        if not isinstance(found.checkpoint, Mapping) or not isinstance(found.metadata, Mapping | None):
+            raise TypeError("a checkpoint and its metadata are dicts")
+        parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
+        metadata = self._settings.serializer.pack(found.metadata or {}, root="metadata")
+        pieces = cut_state(found.checkpoint, self._settings.serializer)
+        drafted = draft(pieces, self.image, self._latest.get(namespace), self._coding)
+        record = CheckpointRecord(
+            parent or None, metadata, pieces.literals, drafted.parts, digest_of(whole(pieces), self._cipher)
+        )
+        self._order = max(moment, self._order + 1)
+        self._first = self._first or self._order
+        generation, base = 0, 0
+        if drafted.parts:
+            self._generation = self._generation or self._order
+            generation, base = self._generation, self._end
+        header = pack_header(version_of(self._cipher), self._order, generation, base, len(drafted.appended))
+        behind = pack_checkpoint(namespace, checkpoint_id, record, self._cipher)
+        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + behind, []))
+        placed = Placed(f"{self._order:016x}", f"{generation:016x}", base)
+        if drafted.appended:
+            self.image.add_range(LogRange(placed.generation, base, drafted.appended))
+            self._end += len(drafted.appended)
+        self._latest[namespace] = latest_of(checkpoint_id, drafted, placed)
+
+    def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
+        """Add the pending writes of a checkpoint."""
+        stored = []
+        for number, (task, channel, value) in enumerate(writes):
+            identity = escape(task) + WITHIN + escape(channel)
+            packed = self._settings.serializer.pack(value, root=f"writes[{number}]")
+            stored.append(StoredWrite(identity, pack_write(namespace, checkpoint_id, identity, packed, self._cipher)))
+        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, None, stored))
+
+    def end(self) -> Image | None:
+        """Return what was added; None if there was nothing."""
+        image = self.image
+        if not image.checkpoints and not image.written:
+            image.close()
+            return None
+        image.current = f"{self._generation:016x}" if self._generation else ZERO
+        now = time.time_ns() // 1000
+        image.life = Life(self._first or now, self._order or now, None, None)
+        return image
+
+
+def has_engine_tables(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database has the tables of ZeroGraph's own saver."""
+    names = connection.execute(
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('checkpoints', 'pending_writes')"
+    ).fetchone()
+    return bool(names[0] == 2)
+
+
+def _config(thread: str, namespace: str, checkpoint_id: str) -> dict[str, Any]:
+    for what, name in (("thread", thread), ("checkpoint", checkpoint_id)):
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"the id of a {what} must be a text that is not empty, not {name!r}")
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}}
+
+
+def _microseconds(moment: Any) -> int:
+    """Read when a checkpoint was made; 0 if it is not to be read."""
+    try:
+        found = datetime.fromisoformat(moment)
+        aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return min(max((aware - _EPOCH) // timedelta(microseconds=1), 0), _LATEST_MOMENT)
+    except (TypeError, ValueError, OverflowError):
+        return 0
