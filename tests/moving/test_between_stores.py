@@ -1,0 +1,239 @@
+"""Threads from any store to any other."""
+
+from contextvars import Context
+
+import pytest
+from support.data import at, fill, ids, state, thread_info
+from support.moves import end_of, fill_all, grow, migrate, snapshot
+from support.stores import make_store
+
+from zerograph_redis import EncryptedSerializer
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.moving.outcomes import Outcome
+
+PAIRS = [
+    ("memory-sync", "redis-sync"),
+    ("sqlite-sync", "redis-sync"),
+    ("redis-sync", "sqlite-sync"),
+    ("sqlite-sync", "sqlite-sync"),
+    ("redis-sync", "fakeredis-sync"),
+    ("redis-decoded-restricted-sync", "cluster-sync"),
+    ("cluster-sync", "sqlite-sync"),
+]
+
+
+@pytest.fixture(params=PAIRS, ids=" to ".join)
+def stores(request):
+    made = [make_store(kind, request) for kind in request.param]
+    yield made
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def source(stores):
+    return stores[0].open()
+
+
+@pytest.fixture
+def target(stores):
+    return stores[1].open()
+
+
+def test_everything_of_every_thread_is_moved(source, target):
+    threads = fill_all(source)
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.MOVED: len(threads)}
+    assert not report.problems
+    assert report.equal
+    assert (report.target.threads, report.target.writes) == (len(threads), 9 + 1 + 7)
+    for thread in threads:
+        assert snapshot(target, thread) == snapshot(source, thread)
+
+
+def test_a_second_run_finds_all_of_it_there(source, target):
+    threads = fill_all(source)
+    first = migrate(source, target)
+    before = [snapshot(target, thread) for thread in threads]
+    second = migrate(source, target)
+    assert second.outcomes == {Outcome.SAME: len(threads)}
+    assert (second.source, second.target) == (first.source, first.target)
+    assert [snapshot(target, thread) for thread in threads] == before
+
+
+def test_only_threads_that_begin_as_asked_for_are_moved(source, target):
+    for thread in ("a1", "a2", "b1", "A1"):
+        fill(source, 1, thread)
+    assert migrate(source, target, "a").target.threads == 2
+    assert sorted(each.thread_id for each in target.list_threads()) == ["a1", "a2"]
+
+
+def test_workers_go_on_with_a_moved_thread(source, target):
+    grow(source, "chat")
+    migrate(source, target)
+    grow(target, "chat", start=5, steps=3)
+    target.put_writes(at("chat", id="c7"), [("t", "c", 1)], "")
+    assert ids(target.list(at("chat"))) == [f"c{number}" for number in reversed(range(8))]
+    assert target.get(at("chat", id="c2")) == source.get(at("chat", id="c2"))
+    target.prune("chat", 2)
+    assert ids(target.list(at("chat"))) == ["c7", "c6"]
+    assert len(target.get(at("chat"))["channel_values"]["messages"]) == 15
+
+
+def test_what_was_continued_at_the_destination_is_told_and_left_alone(source, target):
+    grow(source, "chat")
+    grow(source, "other")
+    migrate(source, target)
+    grow(target, "chat", start=5, steps=2)
+    before = snapshot(target, "chat")
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.CONTINUED: 1, Outcome.SAME: 1}
+    assert report.equal
+    assert (report.target.checkpoints, report.beyond) == (10, 0)
+    assert snapshot(target, "chat") == before
+
+
+def test_what_was_continued_so_far_that_little_of_it_is_left_is_still_known(stores, source):
+    grow(source, "chat")
+    target = stores[1].open(**({} if stores[1].kind == "memory" else {"keep_last": 2}))
+    migrate(source, target)
+    grow(target, "chat", start=5, steps=4)
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.CONTINUED: 1}
+    assert (report.equal, report.beyond) == (True, 1)
+    assert ids(target.list(at("chat"))) == ["c8", "c7"]
+
+
+def test_a_write_that_was_added_at_the_destination_continues_a_thread(source, target):
+    fill(source, 2)
+    migrate(source, target)
+    target.put_writes(at(id="c1"), [("t", "c", 1)], "")
+    assert migrate(source, target).outcomes == {Outcome.CONTINUED: 1}
+
+
+def test_what_went_on_at_the_source_since_it_was_moved_is_told_and_left_alone(source, target):
+    fill(source, 2)
+    migrate(source, target)
+    fill(source, 1, start=2)
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.BEHIND: 1}
+    assert "delete it at the destination" in report.problems[0].said
+    assert ids(target.list(at())) == ["c1", "c0"]
+    target.delete_thread("thread")
+    assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
+    assert ids(target.list(at())) == ["c2", "c1", "c0"]
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "write"])
+def test_another_thread_of_the_same_id_is_a_conflict_and_left_alone(source, target, kind):
+    fill(source, 2)
+    if kind == "checkpoint":
+        target.put(at(), state("c1", n="mine"), {})
+    else:
+        target.put_writes(at(id="c1"), [("t", "c", "mine")], "")
+    before = snapshot(target, "thread")
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.CONFLICT: 1}
+    assert [each.thread for each in report.problems] == ["thread"]
+    assert snapshot(target, "thread") == before
+
+
+def test_both_going_on_is_a_conflict(source, target):
+    fill(source, 2)
+    migrate(source, target)
+    fill(source, 1, start=2)
+    target.put(at(id="c1"), state("mine"), {})
+    assert migrate(source, target).outcomes == {Outcome.CONFLICT: 1}
+
+
+def test_a_thread_that_a_worker_holds_at_the_destination_is_left_alone(source, target):
+    fill(source, 2)
+    with target.lease("thread"):
+        report = Context().run(migrate, source, target)
+    assert report.outcomes == {Outcome.HELD: 1}
+    assert target.list(at()) == []
+    assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
+
+
+def test_a_lease_at_the_source_does_not_keep_a_thread_from_being_moved(source, target):
+    fill(source, 2)
+    with source.lease("thread"):
+        assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
+    with target.lease("thread"):
+        target.put(at(), state("mine"), {})
+
+
+def test_what_is_left_of_a_ttl_moves_with_the_thread(stores, source, target):
+    source.put(at(ttl=10_000), state("c0"), {})
+    source.put(at("for ever"), state("c0"), {})
+    migrate(source, target)
+    assert 9_000 < thread_info(target).ttl <= 10_000
+    assert thread_info(target, "for ever").ttl is None
+
+
+def test_a_read_gives_a_moved_thread_the_whole_of_its_ttl_again(source, target):
+    source.put(at(ttl=10_000), state("c0"), {})
+    place = end_of(source)
+    with place.read("thread") as image:
+        image.life = image.life._replace(left=5_000)
+        end_of(target).place(image, "origin")
+    assert thread_info(target).ttl <= 5
+    target.get_tuple(at())
+    assert 9_000 < thread_info(target).ttl <= 10_000
+
+
+def test_a_thread_of_many_logs_is_moved(stores, source, target):
+    # Each namespace keeps a log that was left for a new one, since most of it was rubbish.
+    for number in range(5):
+        for step in range(6):
+            text = f"{number}.{step} " * 1500
+            source.put(at("thread", f"n{number}"), state(f"c{step}", text=text, more=[text] * 2), {})
+        source.prune("thread", 1)
+    spaces = [f"n{number}" for number in range(5)]
+    if stores[0].kind == "sqlite":
+        with end_of(source).read("thread") as image:
+            assert len(image.generations) > 2
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.equal
+    for space in spaces:
+        assert target.list(at("thread", space)) == source.list(at("thread", space))
+        target.put(at("thread", space), state("next", text="y" * 9000), {})
+        assert ids(target.list(at("thread", space))) == ["next", "c5"]
+
+
+def test_compressed_states_are_moved(stores, target):
+    source = stores[0].open(compression="zstd")
+    grow(source, "chat", steps=8)
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.MOVED: 1}
+    assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
+
+
+@pytest.mark.parametrize("with_keys", [True, False])
+def test_encrypted_threads_are_moved_with_their_keys_and_without(stores, with_keys):
+    serializer = EncryptedSerializer({"k": b"1" * 32})
+    source, target = (store.open(serializer=serializer) for store in stores)
+    config = grow(source, "chat", steps=8)
+    source.put_writes(config, [("t", "c", "secret")], "")
+    ends = [end_of(saver) for saver in (source, target)]
+    if not with_keys:
+        for end in ends:
+            end.settings = Settings.check()
+    report = migrate(*ends)
+    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.equal
+    assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
+    assert migrate(*ends).outcomes == {Outcome.SAME: 1}
+
+
+def test_a_large_thread_is_moved_exactly(source, target):
+    for namespace in ("", "a", "b"):
+        fill(source, 150, ns=namespace)
+    source.put_writes(at(ns="b", id="c1"), [(f"t{number}", "c", number) for number in range(1100)], "")
+    source.put(at(), state("big", blob=bytes(range(256)) * 10_000, text="z" * 600_000), {})
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.target.checkpoints == 451
+    for namespace in ("", "a", "b"):
+        assert target.list(at("thread", namespace), limit=None) == source.list(at("thread", namespace), limit=None)
