@@ -17,6 +17,8 @@ from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
+from zerograph_redis.backends.redis import clients
+from zerograph_redis.backends.redis.clients import RETRIES
 
 
 class Site:
@@ -122,22 +124,26 @@ def test_a_put_that_too_few_replicas_confirmed_is_done_again_at_the_new_primary(
         assert there.get(config) == state("c")
 
 
-def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site, opening):
+def test_a_put_waits_longer_for_a_failover_than_for_a_server_that_restarts(site, opening, caplog):
+    caplog.set_level(logging.DEBUG, "zerograph_redis")
     saver = opening(site.url)
+    assert saver.get(at()) is None
+    site.tell(site.sentinel, "SENTINEL", "REMOVE", "service")
+    site.primary.stop()
+    with ThreadPoolExecutor(1) as pool:
+        put = pool.submit(saver.put, at(), state("c"), {})
+        until(lambda: caplog.text.count("is tried again") > RETRIES + 1, seconds=30)
+        site.name(site.other)
+        put.result(timeout=60)
+    with RedisSaver.from_url(site.other.url) as there:
+        assert there.get(at()) == state("c")
+
+
+def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site, monkeypatch):
+    monkeypatch.setattr(clients, "_FAILOVER_RETRIES", 1)
     site.tell(site.primary, "CONFIG", "SET", "min-replicas-to-write", 1)
-    with pytest.raises(BackendUnavailableError, match=r"thread 'thread'.*NOREPLICAS Not enough good replicas"):
+    with (
+        RedisSaver.from_url(site.url) as saver,
+        pytest.raises(BackendUnavailableError, match=r"thread 'thread'.*NOREPLICAS Not enough good replicas"),
+    ):
         saver.put(at(), state("c"), {})
-
-
-def test_the_log_tells_once_that_the_primary_is_another(site, opening, log):
-    saver = opening(site.url)
-    saver.put(at(), state("c0"), {})
-    assert log == []
-    site.leave_behind(demotion(site))
-    for number in range(3):
-        saver.put(at(), state(f"c{number}"), {})
-    moved, repeated = sorted(log, key=lambda record: record.name)
-    assert moved.name == "zerograph_redis.backends.redis.sentinel"
-    assert moved.levelno == logging.WARNING
-    assert f"now 127.0.0.1:{site.other.port}, no longer 127.0.0.1:{site.primary.port}" in moved.getMessage()
-    assert repeated.thread_id == "thread"

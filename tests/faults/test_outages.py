@@ -78,7 +78,7 @@ def cluster_of_one(new_server):
 
 
 def test_a_cluster_that_is_gone_as_a_whole_is_an_error(cluster_of_one, monkeypatch):
-    monkeypatch.setattr(clients, "_CLUSTER_RETRIES", 1)
+    monkeypatch.setattr(clients, "_FAILOVER_RETRIES", 1)
     url = f"redis+cluster://:hunter2@127.0.0.1:{cluster_of_one.port}"
 
     async def awaited(saver):

@@ -175,7 +175,7 @@ def test_the_blocking_client_that_an_async_saver_derives_checks_the_same(site, a
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_cluster_behind_tls(site, monkeypatch, kind):
-    monkeypatch.setattr(clients, "_CLUSTER_RETRIES", 0)
+    monkeypatch.setattr(clients, "_FAILOVER_RETRIES", 0)
     server = site.server("right", "--cluster-enabled", "yes", "--tls-cluster", "yes", authenticates="optional")
     with server, server.client() as client:
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)

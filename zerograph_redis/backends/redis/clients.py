@@ -38,8 +38,8 @@ __all__ = (
 
 RETRIES = 10
 _BACKOFF = {"base": 0.01, "cap": 1.0}  # seconds; all tries together take about three
-_CLUSTER_RETRIES = 16
-_CLUSTER_BACKOFF = {"base": 0.05, "cap": 1.0}  # seconds; about twelve together, for a failover takes some
+_FAILOVER_RETRIES = 16
+_FAILOVER_BACKOFF = {"base": 0.05, "cap": 1.0}  # seconds; about twelve together, for a failover takes some
 _CLUSTER_ERRORS: Any = (
     exceptions.ClusterError,  # also for a slot that moves: a script's keys are on both nodes then
     exceptions.ClusterDownError,
@@ -99,7 +99,7 @@ def _through_cluster(kinds: Any, url: str, retry: Any) -> Any:
 def cluster_retry(*, asynchronous: bool = False) -> Any:
     """Return what repeats a command of a cluster client, which by itself gives up long before a failover is over."""
     kind: Any = AsyncRetry if asynchronous else Retry
-    return kind(NotingBackoff(**_CLUSTER_BACKOFF), _CLUSTER_RETRIES, _CLUSTER_ERRORS)
+    return kind(NotingBackoff(**_FAILOVER_BACKOFF), _FAILOVER_RETRIES, _CLUSTER_ERRORS)
 
 
 def split_url(url: Any) -> SplitResult:
@@ -158,6 +158,7 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
+    options = {**options, "retry": retry(NotingBackoff(**_FAILOVER_BACKOFF), _FAILOVER_RETRIES)}
     sentinel: Any = kind([_host_and_port(each, 26379) for each in hosts.split(",")], sentinel_kwargs=once)
     return sentinel.master_for(
         service,
