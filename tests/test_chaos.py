@@ -17,21 +17,27 @@ def scenarios(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     from scenarios import failover, faults, leases
 
-    yield {"take_turns": leases.take_turns, "kill": failover.kill_primaries, "drop": faults.drop_connections}
+    yield {
+        "failover": failover,
+        "fail_over": failover.fail_over,
+        "take_turns": leases.take_turns,
+        "drop": faults.drop_connections,
+    }
     for name in [name for name in sys.modules if name.partition(".")[0] == "scenarios"]:
         del sys.modules[name]
 
 
 def test_with_leases_workers_that_stall_and_die_leave_one_chain_on_every_thread(scenarios, tmp_path):
-    outcome = scenarios["take_turns"](tmp_path, 12, leased=True, workers=2, threads=20)
+    outcome = scenarios["take_turns"](tmp_path, 6, leased=True, workers=2, threads=5)
+    # Also that some came back too late, and were refused.
     assert outcome.broken == []
     assert outcome.forks == outcome.lost == 0
-    assert outcome.injected > 0
-    assert outcome.found >= outcome.acknowledged > 100
+    assert outcome.injected > 1
+    assert outcome.found == outcome.acknowledged > 0
 
 
 def test_without_leases_such_workers_fork_threads(scenarios, tmp_path):
-    outcome = scenarios["take_turns"](tmp_path, 8, leased=False, workers=2, threads=5)
+    outcome = scenarios["take_turns"](tmp_path, 2, leased=False, workers=2, threads=2)
     assert outcome.broken == []
     assert outcome.forks > 0
     assert outcome.lost == 0
@@ -39,17 +45,25 @@ def test_without_leases_such_workers_fork_threads(scenarios, tmp_path):
 
 @pytest.mark.parametrize("replicas", [0, 2])
 def test_workers_go_on_by_themselves_after_their_primary_was_killed(scenarios, tmp_path, replicas):
-    outcome = scenarios["kill"](tmp_path, 0, {"wait_replicas": replicas}, workers=2, kills=1)
+    setting = scenarios["failover"].Setting("kill", replicas)
+    outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)
     assert outcome.broken == []
     assert outcome.injected == 1
-    assert outcome.acknowledged > 100
+    assert outcome.acknowledged > 0
     # Without replicas that confirm it, a failover may lose what the primary alone had.
     assert outcome.lost == 0 or replicas == 0
 
 
+def test_what_all_replicas_confirmed_outlives_a_primary_that_stands_still(scenarios, tmp_path):
+    setting = scenarios["failover"].Setting("stall", 2)
+    outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)
+    assert outcome.broken == []
+    assert outcome.lost == 0 < outcome.acknowledged
+
+
 def test_connections_that_are_dropped_under_load_lose_nothing_and_repeat_nothing(scenarios, tmp_path):
-    outcome = scenarios["drop"](tmp_path, 6, workers=2)
+    outcome = scenarios["drop"](tmp_path, 3, workers=2)
     assert outcome.broken == []
     assert outcome.lost == outcome.forks == 0
-    assert outcome.injected > 10
-    assert outcome.found == outcome.acknowledged > 100
+    assert outcome.injected >= 20
+    assert outcome.found == outcome.acknowledged > 0

@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import zerograph_redis
 
+from .patience import PATIENCE
+
 __all__ = ("Crew",)
 
 _HERE = Path(__file__).parent
@@ -66,32 +68,29 @@ class Crew:
         """Have a worker that stands still go on."""
         self.workers[place].send_signal(signal.SIGCONT)
 
-    def working(self, seconds: float = 30) -> bool:
-        """Wait until every first worker has logged something; tell whether they all did in time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if all(
-                (log := self._directory / f"{n}-{n + 1}.log").exists() and log.stat().st_size for n in self._places()
-            ):
-                return True
+    def stores(self, seconds: float = PATIENCE) -> bool:
+        """Wait until every worker has stored something from now on; tell whether they all did in time."""
+        begin, end = time.time(), time.monotonic() + seconds
+        while not (done := all(self._stored_since(name, begin) for name in self._names.values())):
+            if time.monotonic() > end or any(worker.poll() for worker in self.workers):
+                break
             time.sleep(0.02)
-        return False
+        return done
 
-    def stored_since(self, moment: float) -> bool:
-        """Tell whether the last that every worker said is of something stored after *moment*."""
-        for name in self._names.values():
-            with (self._directory / f"{name}.log").open("rb") as log:
-                log.seek(max(log.seek(0, os.SEEK_END) - 500, 0))
-                *_, last, _ = [b"[]", *log.read().split(b"\n")]
-            kind, *_, said = json.loads(last) if last.startswith(b"[") and last != b"[]" else ("nothing", 0.0)
-            if kind not in {"stored", "written"} or said < moment:
-                return False
-        return True
+    def _stored_since(self, name: str, moment: float) -> bool:
+        """Tell whether the last that a worker said is of something stored after *moment*."""
+        path = self._directory / f"{name}.log"
+        if not path.exists():
+            return False
+        with path.open("rb") as log:
+            log.seek(max(log.seek(0, os.SEEK_END) - 500, 0))
+            *_, last, _ = [b"", b"", *log.read().split(b"\n")]
+        if not last.startswith(b"["):
+            return False
+        kind, *_, said = json.loads(last)
+        return kind in {"stored", "written"} and said > moment
 
-    def _places(self) -> range:
-        return range(len(self.workers))
-
-    def dismiss(self, seconds: float = 30) -> list[str]:
+    def dismiss(self, seconds: float = PATIENCE) -> list[str]:
         """Ask all workers to end; what those say that could not."""
         self._end.touch()
         for place, worker in enumerate(self.workers):

@@ -21,6 +21,17 @@ from zerograph_redis import (
 
 STEPS = 10  # of a run
 THINKING = 0.004  # seconds that a step takes, between reading a thread and writing it
+LENGTH = 50  # checkpoints of a thread that one worker writes
+
+
+def text(number: int) -> list[str]:
+    """Return the state of a numbered checkpoint: its own message, behind those of the thread's earlier ones."""
+    return [f"message {each} " + "x" * 60 for each in range(number - number % LENGTH, number + 1)]
+
+
+def writes(number: int) -> list[tuple[str, str, Any]]:
+    """Return the pending writes of a numbered checkpoint."""
+    return [("task", "one", number), ("task", "two", text(number)[-1])]
 
 
 class Worker:
@@ -71,29 +82,28 @@ class Worker:
 
     def write(self) -> None:
         """Write numbered checkpoints with their writes to threads of one's own, whatever the server says."""
-        number, thread, config, text = 0, "", {}, []
+        number, thread, config = 0, "", {}
         while self.goes_on():
-            if number % 50 == 0:
-                thread, text = f"{self.name}-{number // 50}", []
+            if number % LENGTH == 0:
+                thread = f"{self.name}-{number // LENGTH}"
                 config = {"configurable": {"thread_id": thread}}
-            text = [*text, f"message {number} " + "x" * 60]
-            stored = self._stored(config, thread, number, text)
+            stored = self._stored(config, thread, number)
             if stored is None:
                 return
             config = stored
             number += 1
 
-    def _stored(self, config: dict[str, Any], thread: str, number: int, text: list[str]) -> dict[str, Any] | None:
+    def _stored(self, config: dict[str, Any], thread: str, number: int) -> dict[str, Any] | None:
         """Store a checkpoint and its writes, again until both are acknowledged: what was done twice is there once."""
         name = f"{number:08}"
-        state = {"id": name, "channel_values": {"text": text}}
+        state = {"id": name, "channel_values": {"text": text(number)}}
         stored = None
         while self.goes_on():
             try:
                 if stored is None:
                     stored = self.saver.put(config, state, {"number": number})
                     self.say("stored", thread, name, number)
-                self.saver.put_writes(stored, [("task", "one", number), ("task", "two", text[-1])], "")
+                self.saver.put_writes(stored, writes(number), "")
                 self.say("written", thread, name, number)
             except ReplicationError:
                 self.say("unconfirmed", thread, name, number)
