@@ -13,6 +13,7 @@ from .delete import delete
 from .exits import EXIT_CODES, ended
 from .prune import prune
 from .session import Session
+from .stats import stats
 from .threads import threads
 from .unlock import unlock
 
@@ -75,5 +76,5 @@ def options(
     context.call_on_close(session.close)
 
 
-for command in (threads, unlock, prune, delete):
+for command in (threads, unlock, stats, prune, delete):
     app.command()(command)

@@ -57,7 +57,7 @@ class Session:
     def __init__(self, url: str | None, *, prefix: str = "zerograph", types: str | None = None) -> None:
         """Take the global options; nothing is opened or imported yet."""
         self._url = url
-        self._prefix = prefix
+        self.prefix = prefix
         self._types = types
         self._opened: list[Store] = []
 
@@ -72,6 +72,18 @@ class Session:
     def place(self) -> str:
         """The url of the store, fit to be shown: without user, password and options."""
         return shown_url(self.url)
+
+    @property
+    def is_redis(self) -> bool:
+        """Whether the store is a Redis, where alone the prefix plays a part."""
+        return not self.url.startswith(("sqlite:", "memory:"))
+
+    @property
+    def path(self) -> str:
+        """The path of a SQLite store."""
+        from zerograph_redis.opening import path_of
+
+        return path_of(self.url)
 
     @cached_property
     def serializer(self) -> Serializer | None:
@@ -110,7 +122,7 @@ class Session:
             if path != ":memory:" and not Path(path).is_file():
                 raise BackendUnavailableError(f"there is no SQLite database {path}: name a store with --url")
         options: dict[str, Any] = {"max_per_thread": None} if url.startswith("memory://") else {}
-        saver = open_saver(url, prefix=self._prefix, refresh_on_read=False, serializer=self.serializer, **options)
+        saver = open_saver(url, prefix=self.prefix, refresh_on_read=False, serializer=self.serializer, **options)
         store = Store(saver)
         self._opened.append(store)
         return store
