@@ -26,29 +26,38 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def opened(request, rig) -> Iterator[Callable[..., Any]]:
-    """Open a saver through the proxy, with retries or without."""
+def opening(request) -> Iterator[Callable[..., Any]]:
+    """Open savers by an url, with retries or without, to be used through either face."""
     closing: list[Callable[[], object]] = []
     with asyncio.Runner() as runner:
 
-        def opening(prefix: str, *, retries: bool) -> Any:
-            url = f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout=0.3"
+        def call(url: str, *, retries: bool = False, **options: Any) -> Any:
             client = redis.Redis.from_url(url, retry=NO_RETRY)
             closing.append(client.close)
             if request.param == "sync":
-                saver = RedisSaver.from_url(url, prefix=prefix) if retries else RedisSaver(client, prefix=prefix)
+                saver = RedisSaver.from_url(url, **options) if retries else RedisSaver(client, **options)
                 closing.append(saver.close)
                 return SyncFace(saver)
             if retries:
-                saver = AsyncRedisSaver.from_url(url, prefix=prefix)
+                saver = AsyncRedisSaver.from_url(url, **options)
             else:
-                given = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0))
-                closing.append(lambda: runner.run(given.aclose()))
-                saver = AsyncRedisSaver(given, sync_client=client, prefix=prefix)
+                awaited = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0))
+                closing.append(lambda: runner.run(awaited.aclose()))
+                saver = AsyncRedisSaver(awaited, sync_client=client, **options)
             closing.append(lambda: runner.run(saver.aclose()))
             return AsyncFace(saver, runner)
 
-        yield opening
-        rig.proxy.calm()
+        yield call
         for each in reversed(closing):
             each()
+
+
+@pytest.fixture
+def opened(opening, rig) -> Iterator[Callable[..., Any]]:
+    """Open savers through the proxy."""
+
+    def call(prefix: str, *, retries: bool) -> Any:
+        return opening(f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout=0.3", retries=retries, prefix=prefix)
+
+    yield call
+    rig.proxy.calm()

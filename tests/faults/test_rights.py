@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import closing, suppress
 from importlib.resources import files
@@ -11,16 +10,12 @@ from uuid import uuid4
 
 import pytest
 import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
 from support.calls import ACROSS, CALLS, check
 from support.data import at, everything, fill, ids, state, thread_ids
-from support.faces import AsyncFace, SyncFace
 from support.rights import PASSWORD, SAID, rights, rights_of
 from support.servers import NO_RETRY, RedisServer
 
-from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
+from zerograph_redis import BackendUnavailableError, RedisSaver, ReplicationError
 from zerograph_redis.backends.redis import ranking
 
 GIVEN = tuple(word[1:] for word in rights() if re.fullmatch(r"\+\w+", word))
@@ -145,27 +140,16 @@ def test_on_a_cluster_the_user_needs_just_what_the_readme_adds(cluster, monkeypa
             node.close()
 
 
-@pytest.fixture(params=["sync", "async"])
-def two_users(request, server, admin):
+@pytest.fixture
+def two_users(opening, server, admin):
     """Open savers as either of two users, each with a prefix of its own name."""
     for user in ("alice", "bob"):
         admin.execute_command(*rights_of(user, user))
-    opened = []
-    with asyncio.Runner() as runner:
 
-        def opening(user, prefix=None):
-            login = {"username": user, "password": PASSWORD}
-            client = redis.Redis.from_url(server.url, retry=NO_RETRY, **login)
-            opened.append(client.close)
-            if request.param == "sync":
-                return SyncFace(RedisSaver(client, prefix=prefix or user))
-            awaited = redis.asyncio.Redis.from_url(server.url, retry=AsyncRetry(NoBackoff(), 0), **login)
-            opened.append(lambda: runner.run(awaited.aclose()))
-            return AsyncFace(AsyncRedisSaver(awaited, sync_client=client, prefix=prefix or user), runner)
+    def call(user, prefix=None):
+        return opening(server.url.replace("://", f"://{user}:{PASSWORD}@"), prefix=prefix or user)
 
-        yield opening
-        for close in opened:
-            close()
+    return call
 
 
 def furnish(saver):
