@@ -54,19 +54,15 @@ class Reader:
 
     def console(self, block: Block) -> None:
         script = "".join(
-            f"{self.places.here(each.command)}\nstatus=$?; printf '{MARK}%d{MARK}' $status; (exit $status)\n"
+            f"{self.places.here(each.command)}\n"
+            f"status=$?; printf '{MARK}%d{MARK}' $status; printf '{MARK}' >&2; (exit $status)\n"
             for each in block.steps
         )
-        done = subprocess.run(
-            ["bash", "-c", script],
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-        )
+        done = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True, timeout=120)
         results = self.places.shown(done.stdout).split(MARK)
-        written, codes = results[0:-1:2], results[1::2]
+        errors = self.places.shown(done.stderr).split(MARK)
+        codes = results[1::2]
+        written = [out + error for out, error in zip(results[0:-1:2], errors, strict=False)]
         commands = [each.command for each in block.steps]
         for number, step in enumerate(block.steps):
             expected, found = step.output, written[number]
@@ -151,6 +147,7 @@ def reader(request, page: Page, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(work), str(ROOT))))
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{places.port}/0")
     monkeypatch.delenv("ZEROGRAPH_CHECKPOINT_URL", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("FAKETTY", "1")  # redis-cli then writes what it writes on a terminal
     monkeypatch.delenv("NO_COLOR", raising=False)

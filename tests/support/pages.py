@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -93,10 +92,6 @@ class Page:
             for before, token in pairwise([tokens[0], *tokens])
             if token.type in {"fence", "code_block"}
         ]
-
-    def of(self, kind: str) -> Iterator[Block]:
-        """The blocks of a kind."""
-        return (each for each in self.blocks if each.kind == kind)
 
     def __str__(self) -> str:
         return self.name

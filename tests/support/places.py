@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
+import trustme
 
 from support.clusters import Cluster
 from support.polling import until
@@ -68,7 +67,7 @@ class Places:
         """Start a server with the lines of a configuration, and stop it again."""
         options = ("--sentinel",) if re.search(r"^sentinel ", config, re.MULTILINE) else ()
         if CERTIFICATES in config:
-            self._tls_options()
+            list(self._tls_options())  # what makes the files
         config = re.sub(r"^((?:tls-)?port) \d+$", lambda found: f"{found[1]} {free_port()}", config, flags=re.MULTILINE)
         with RedisServer(self._directory / uuid4().hex, *options, config=self.here(config)):
             pass
@@ -84,22 +83,17 @@ class Places:
         return self._stack.enter_context(RedisServer(self._directory / name, *options, **settings))
 
     def _tls_options(self) -> Iterator[str]:
-        """Make a certificate, and name it to a server."""
+        """Make an authority and a certificate, and name them to a server."""
         home = self._directory / "certificates"
-        key, certificate, authority = home / "redis.key", home / "redis.pem", home / "ca.pem"
         if not home.exists():
             home.mkdir()
-            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                       "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]  # fmt: skip
-            try:
-                subprocess.run(command, check=True, capture_output=True)
-            except (OSError, subprocess.CalledProcessError):
-                pytest.skip("openssl is not on PATH, or does not make certificates")
-            authority.write_bytes(certificate.read_bytes())
-        return iter(
-            ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(authority),
-             "--tls-auth-clients", "no")
-        )  # fmt: skip
+            authority = trustme.CA()
+            authority.cert_pem.write_to_path(str(home / "ca.pem"))
+            made = authority.issue_cert("127.0.0.1", "localhost")
+            made.private_key_pem.write_to_path(str(home / "redis.key"))
+            made.cert_chain_pems[0].write_to_path(str(home / "redis.pem"))
+        yield from ("--tls-cert-file", str(home / "redis.pem"), "--tls-key-file", str(home / "redis.key"))
+        yield from ("--tls-ca-cert-file", str(home / "ca.pem"), "--tls-auth-clients", "no")
 
     def _watched(self) -> list[int]:
         """A primary with two replicas, and three Sentinels that agree on it."""
