@@ -20,6 +20,7 @@ from .leases import AsyncLease, Lease
 from .opening import aopen_saver, open_saver
 from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
 from .serde import EncryptedSerializer, MsgpackSerializer, Registered, Serializer
+from .telemetry import Telemetry
 from .threads import LeaseInfo, ThreadInfo
 
 __all__ = (
@@ -48,6 +49,7 @@ __all__ = (
     "SerializationError",
     "Serializer",
     "SqliteSaver",
+    "Telemetry",
     "ThreadInfo",
     "aopen_saver",
     "open_saver",

@@ -56,8 +56,8 @@ def opening(request) -> Iterator[Callable[..., Any]]:
 def opened(opening, rig) -> Iterator[Callable[..., Any]]:
     """Open savers through the proxy."""
 
-    def call(prefix: str, *, retries: bool) -> Any:
-        return opening(f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout=0.3", retries=retries, prefix=prefix)
+    def call(prefix: str, **options: Any) -> Any:
+        return opening(f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout=0.3", prefix=prefix, **options)
 
     yield call
     rig.proxy.calm()

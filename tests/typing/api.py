@@ -9,6 +9,8 @@ from typing import Any, assert_type
 
 import redis
 import redis.asyncio
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
 from zerograph_redis import (
@@ -27,6 +29,7 @@ from zerograph_redis import (
     SerializationError,
     Serializer,
     SqliteSaver,
+    Telemetry,
     ThreadInfo,
     aopen_saver,
     open_saver,
@@ -48,6 +51,8 @@ def opening() -> None:
     assert_type(AsyncRedisSaver.from_url("redis://localhost"), AsyncRedisSaver)
     SqliteSaver("checkpoints.db", ttl=1.5)
     AsyncSqliteSaver(":memory:")
+    RedisSaver(redis.Redis(), telemetry=Telemetry())
+    AsyncSqliteSaver("x.db", telemetry=Telemetry(NoOpTracerProvider(), meter_provider=NoOpMeterProvider()))
     InMemorySaver(max_per_thread=100)
     InMemorySaver(None)
     engine: BaseCheckpointSaver = open_saver("sqlite:///x.db", fallback="memory://", ttl=5)

@@ -37,6 +37,7 @@ __all__ = (
     "CheckpointRecord",
     "Header",
     "digest_of",
+    "has_parts",
     "is_sealed",
     "lost",
     "pack_checkpoint",
@@ -159,6 +160,11 @@ def read_header(name: str, stored: bytes) -> Header:
 
 
 _HEADER = re.compile(rb".([0-9a-f]{16})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})", re.DOTALL)
+
+
+def has_parts(stored: bytes) -> bool:
+    """Tell whether the state of a stored record has parts in the log."""
+    return not stored.startswith(_US, HEADER_SIZE)
 
 
 def read_segments(name: str, stored: bytes) -> tuple[Header, list[Segment], bytes]:

@@ -15,6 +15,7 @@ from zerograph_redis.pieces import Clear, Coding, Sealed
 from zerograph_redis.pieces.compression import Compression
 from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
 from zerograph_redis.serde.encrypted import Cipher
+from zerograph_redis.telemetry import Telemetry
 
 __all__ = (
     "Address",
@@ -50,6 +51,8 @@ class CommonOptions(TypedDict, total=False):
     """1 (fast) to 22 (small). Default: 3."""
     require_lease: bool
     """Whether a write without a lease is refused. Default: False."""
+    telemetry: Telemetry | None
+    """Who gets a span of each operation, and metrics; needs the extra ``otel``. Default: None, nobody."""
 
 
 class Options(CommonOptions, total=False):
@@ -71,6 +74,7 @@ class Settings:
     encryption: EncryptedSerializer | None
     compression: Compression | None
     require_lease: bool
+    telemetry: Telemetry | None
 
     def cipher(self, thread: str) -> Cipher | None:
         """What encrypts for *thread*, if anything does."""
@@ -93,6 +97,7 @@ class Settings:
         compression: Literal["zstd"] | None = None,
         compression_level: int = 3,
         require_lease: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> Settings:
         """Check `Options`; ValueError for one that makes no sense, TypeError for one that does not exist."""
         for name, value in (("refresh_on_read", refresh_on_read), ("require_lease", require_lease)):
@@ -105,6 +110,8 @@ class Settings:
             serializer = serializer.serializer
         if serializer is not None and not (hasattr(serializer, "pack") and hasattr(serializer, "unpack")):
             raise ValueError(f"serializer must have pack and unpack, as MsgpackSerializer has, not {serializer!r}")
+        if not isinstance(telemetry, Telemetry | None):
+            raise ValueError(f"telemetry must be a Telemetry or None, not {telemetry!r}")
         return cls(
             _milliseconds("ttl", ttl),
             refresh_on_read,
@@ -114,6 +121,7 @@ class Settings:
             encryption,
             None if compression is None else Compression(compression, compression_level),
             require_lease,
+            telemetry,
         )
 
 

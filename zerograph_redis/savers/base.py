@@ -37,10 +37,11 @@ class Saver(BaseCheckpointSaver):
     None or an empty list always means that there is nothing.
     """
 
-    def __init__(self, backend: Backend, settings: Settings) -> None:
-        """Answer from *backend*; the constructors that users call are those of the subclasses."""
+    def __init__(self, backend: Backend, settings: Settings, store: Mapping[str, str | int]) -> None:
+        """Answer from *backend*, which leads to *store*; the constructors that users call are those of the subclasses."""
         self._backend = backend
         self._operations = ThreadOperations(settings)
+        self._observer = None if settings.telemetry is None else settings.telemetry.observer(store)
 
     def __copy__(self) -> Self:
         """A saver is a handle on a store: its copy is itself."""
@@ -61,7 +62,10 @@ class Saver(BaseCheckpointSaver):
         self.close()
 
     def _run(self, operation: Operation[R]) -> R:
-        return run(operation, self._backend)
+        if self._observer is None:
+            return run(operation, self._backend)
+        with self._observer.observe(operation) as observed:
+            return run(observed, self._backend)
 
     @abstractmethod
     def close(self) -> None:
@@ -262,7 +266,10 @@ class AsyncSaver(Saver):
         await self.aclose()
 
     async def _arun(self, operation: Operation[R]) -> R:
-        return await arun(operation, self._backend)
+        if self._observer is None:
+            return await arun(operation, self._backend)
+        with self._observer.observe(operation) as observed:
+            return await arun(observed, self._backend)
 
     @abstractmethod
     async def aclose(self) -> None:

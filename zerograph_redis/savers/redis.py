@@ -15,7 +15,7 @@ from zerograph_redis.backends.redis import (
     RankingBackend,
     RedisBackend,
 )
-from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, is_cluster, sync_twin
+from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, is_cluster, store_of, sync_twin
 from zerograph_redis.core.drive import AsyncBackend, Backend
 from zerograph_redis.core.settings import Options, Settings
 from zerograph_redis.errors import ConfigError
@@ -49,7 +49,7 @@ class RedisSaver(Saver):
                 `ReplicationError`.
             wait_timeout: Milliseconds to wait for them; keep it below the client's socket time-out.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``require_lease``: see `Options`.
+                ``compression_level``, ``require_lease``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
@@ -62,7 +62,8 @@ class RedisSaver(Saver):
         )
         self._client = client
         self._owned = False
-        super().__init__(RankingBackend(backend) if clustered else backend, Settings.check(**options))
+        settings = Settings.check(**options)
+        super().__init__(RankingBackend(backend) if clustered else backend, settings, store_of(client))
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:

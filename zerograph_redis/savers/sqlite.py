@@ -9,10 +9,13 @@ from typing_extensions import Unpack
 
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.core.settings import CommonOptions, Options, Settings
+from zerograph_redis.telemetry import names
 
 from .base import AsyncSaver, Saver
 
 __all__ = ("AsyncSqliteSaver", "InMemorySaver", "SqliteSaver")
+
+_STORE = {names.SYSTEM: "sqlite"}
 
 
 class SqliteSaver(Saver):
@@ -29,14 +32,14 @@ class SqliteSaver(Saver):
         Args:
             conn_string: A path, or ``:memory:``.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``require_lease``: see `Options`.
+                ``compression_level``, ``require_lease``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
             BackendUnavailableError: The database could not be opened.
         """
         settings = Settings.check(**options)
-        super().__init__(SqliteBackend(conn_string), settings)
+        super().__init__(SqliteBackend(conn_string), settings, _STORE)
 
     def close(self) -> None:
         """Close the database. The saver cannot be used afterwards."""
@@ -69,7 +72,7 @@ class InMemorySaver(AsyncSaver):
             ValueError: An option makes no sense.
         """
         settings = Settings.check(keep_last=max_per_thread, **options)
-        super().__init__(SqliteBackend(":memory:"), settings)
+        super().__init__(SqliteBackend(":memory:"), settings, _STORE)
 
     def close(self) -> None:
         """Forget everything."""

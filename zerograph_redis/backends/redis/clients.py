@@ -17,6 +17,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
+from zerograph_redis.telemetry import names
 
 from .retries import NotingBackoff
 from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
@@ -33,6 +34,7 @@ __all__ = (
     "doubt",
     "is_cluster",
     "redacted",
+    "store_of",
     "sync_twin",
 )
 
@@ -130,6 +132,19 @@ def redacted(parts: SplitResult) -> str:
 def is_cluster(client: Any) -> bool:
     """Tell whether *client* is one of redis-py's cluster clients."""
     return isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster)
+
+
+def store_of(client: Any) -> dict[str, str | int]:
+    """Say in telemetry's words where *client* leads, as far as that is fixed: a Sentinel's primary and nodes come and go."""
+    options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    found: dict[str, str | int] = {names.SYSTEM: "redis"}
+    if "path" in options:
+        found[names.ADDRESS] = str(options["path"])
+    elif "host" in options:
+        found |= {names.ADDRESS: str(options["host"]), names.PORT: int(options.get("port", 6379))}
+    if options:
+        found[names.DATABASE] = str(options.get("db") or 0)
+    return found
 
 
 def _host_and_port(text: str, default: int) -> tuple[str, int]:
