@@ -92,7 +92,7 @@ _CODES: Mapping[type[RedisError], str] = {
 _REFUSING_WRITES = frozenset({"MISCONF", "NOREPLICAS", "READONLY"})
 _MENDS = {
     "MISCONF": "the server cannot save what it holds: look at its log and its disk",
-    "NOPERM": "the user lacks a right, or its keys begin otherwise: the README names the rights that a saver needs",
+    "NOPERM": "the user lacks a right, or its keys begin otherwise: the documentation names the rights that a saver needs",
     "NOREPLICAS": "fewer replicas are in step than min-replicas-to-write asks for: bring one back",
     "OOM": "the server has all the memory that it may take: prune or delete threads, or raise its maxmemory",
     "READONLY": "this is a replica: write to its primary, as redis+sentinel:// does by itself",
