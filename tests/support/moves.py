@@ -7,7 +7,7 @@ from typing import Any
 from support.data import at, everything, state, thread_info
 from zerograph_redis.moving.archive import Archive, ArchiveWriter
 from zerograph_redis.moving.ends import StoreEnd
-from zerograph_redis.moving.exports import export_threads
+from zerograph_redis.moving.exports import Export
 from zerograph_redis.moving.moves import check_archive, import_threads, migrate_threads
 
 NAMESPACES = ("", "sub|1", "a:{b}\x1f")
@@ -33,13 +33,15 @@ def export(saver: Any, path: Any, note: Any = ignore, threads: Any = None) -> An
     """Write all threads of a saver into a file."""
     place = end_of(saver)
     with ArchiveWriter(path, "everything") as writer:
-        return export_threads(place, place.settings, writer, place.threads("") if threads is None else threads, note)
+        going = Export(place, place.settings, writer)
+        going.write(place.threads("") if threads is None else threads, note)
+        return going.finish(ignore)
 
 
 def load(path: Any, saver: Any, note: Any = ignore) -> Any:
     """Store all threads of a file."""
     with Archive(path) as archive:
-        check_archive(archive, end_of(saver), lambda _: True)
+        check_archive(archive, end_of(saver).settings, ignore)
         return import_threads(archive, end_of(saver), lambda _: True, note)
 
 

@@ -9,8 +9,12 @@ from typer.core import TyperGroup
 
 from zerograph_redis import __version__
 
+from .copying import copy
 from .delete import delete
 from .exits import EXIT_CODES, ended
+from .exporting import export
+from .importing import import_
+from .migrating import migrate
 from .prune import prune
 from .session import Session
 from .stats import stats
@@ -76,5 +80,6 @@ def options(
     context.call_on_close(session.close)
 
 
-for command in (threads, unlock, stats, prune, delete):
+for command in (threads, unlock, stats, prune, delete, copy, export, migrate):
     app.command()(command)
+app.command("import")(import_)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zerograph_redis.savers.base import Saver
     from zerograph_redis.serde import Serializer
 
-__all__ = ("Session", "Store")
+__all__ = ("Session", "Store", "shown_url")
 
 R = TypeVar("R")
 
@@ -104,12 +104,13 @@ class Session:
         """Run an operation on the store."""
         return self.store.run(operation)
 
-    def open(self, url: str, *, create: bool = False) -> Store:
+    def open(self, url: str, *, create: bool = False, prefix: str | None = None) -> Store:
         """Open a store, to be closed with the session. Looking at it prolongs nothing, and nothing is let go of.
 
         Args:
             url: As for `open_saver`.
             create: Whether a SQLite file that is not there is made; else that is an error.
+            prefix: What every key there begins with; unless given, the session's.
 
         Raises:
             ConfigError: The url is wrong.
@@ -122,7 +123,8 @@ class Session:
             if path != ":memory:" and not Path(path).is_file():
                 raise BackendUnavailableError(f"there is no SQLite database {path}: name a store with --url")
         options: dict[str, Any] = {"max_per_thread": None} if url.startswith("memory://") else {}
-        saver = open_saver(url, prefix=self.prefix, refresh_on_read=False, serializer=self.serializer, **options)
+        prefix = self.prefix if prefix is None else prefix
+        saver = open_saver(url, prefix=prefix, refresh_on_read=False, serializer=self.serializer, **options)
         store = Store(saver)
         self._opened.append(store)
         return store

@@ -1,7 +1,7 @@
--- Read a page of what a thread holds: all writes first, then the checkpoints, then the log.
+-- Read a page of what a thread holds: all writes first, then the checkpoints, then the logs.
 -- ARGV  1 'writes', 'checkpoints', 'log:0' or 'log:1'   2 cursor of the last page, '0' for the first
--- Reply {cursor, '0' behind the last page; the generations of the log and how many records are gone, by which
---       pages belong together; rows}. A row is
+-- Reply {what the rows are; what is to be read next, '' for nothing, and its cursor; the generations of the log and how
+--       many records are gone, by which pages belong together; rows}. A row is
 --       {ns US id, manifest, {record of each write}} or {ns US id, record} or {start, bytes of the log}
 
 local failure = check_whole()
@@ -9,22 +9,40 @@ if failure then return failure end
 local facts, _, gone = load_facts('gone')
 local generations = facts.slot .. facts.generation .. ' ' .. (facts.live['0'] > 0 and '0' or '')
   .. (facts.live['1'] > 0 and '1' or '') .. ' ' .. (gone or '0')
-local kind, cursor = ARGV[1], ARGV[2]
-local rows = {}
-local slot = kind:match('^log:(.)$')
-if slot then
-  local PAGE = 256 * 1024
-  local bytes = redis.call('GETRANGE', logs[slot], cursor, cursor + PAGE - 1)
-  if #bytes > 0 then rows[1] = { cursor, bytes } end
-  return { #bytes == PAGE and integer(cursor + PAGE) or '0', generations, rows }
+
+local KINDS = { 'writes', 'checkpoints', 'log:0', 'log:1' }
+local following = {}
+for place = #KINDS - 1, 1, -1 do
+  local other = KINDS[place + 1]
+  local slot = other:match('^log:(.)$')
+  following[KINDS[place]] = (not slot or facts.live[slot] > 0) and other or following[other]
 end
-local scanned = redis.call('HSCAN', kind == 'writes' and writes or checkpoints, cursor, 'COUNT', 50)
-for place = 1, #scanned[2], 2 do
-  local field = scanned[2][place]
-  if kind == 'checkpoints' then
-    rows[#rows + 1] = { field, scanned[2][place + 1] }
-  elseif field:match('^[^\31]*\31[^\31]*$') then
-    rows[#rows + 1] = { field, read_writes(field) }
+
+local function read(kind, cursor)
+  local rows = {}
+  local slot = kind:match('^log:(.)$')
+  if slot then
+    local PAGE = 256 * 1024
+    local bytes = redis.call('GETRANGE', logs[slot], cursor, cursor + PAGE - 1)
+    if #bytes > 0 then rows[1] = { cursor, bytes } end
+    return #bytes == PAGE and integer(cursor + PAGE) or '0', rows
   end
+  local scanned = redis.call('HSCAN', kind == 'writes' and writes or checkpoints, cursor, 'COUNT', 50)
+  for place = 1, #scanned[2], 2 do
+    local field = scanned[2][place]
+    if kind == 'checkpoints' then
+      rows[#rows + 1] = { field, scanned[2][place + 1] }
+    elseif field:match('^[^\31]*\31[^\31]*$') then
+      rows[#rows + 1] = { field, read_writes(field) }
+    end
+  end
+  return scanned[1], rows
 end
-return { scanned[1], generations, rows }
+
+local kind, cursor, rows = ARGV[1], ARGV[2], {}
+cursor, rows = read(kind, cursor)
+while #rows == 0 and cursor == '0' and following[kind] do
+  kind = following[kind]
+  cursor, rows = read(kind, cursor)
+end
+return { kind, cursor ~= '0' and kind or following[kind] or '', cursor, generations, rows }

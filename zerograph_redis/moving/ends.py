@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from zerograph_redis.core.drive import Backend, run
-from zerograph_redis.core.requests import DescribeThreads
 from zerograph_redis.core.settings import Settings
 
 from .image import Image
@@ -36,10 +35,6 @@ class StoreEnd:
     def threads(self, prefix: str) -> list[str]:
         """Name the threads whose ids begin with *prefix*, none twice."""
         return run(list_ids(prefix), self._backend)
-
-    def has(self, thread: str) -> bool:
-        """Tell whether there is a thread of that id."""
-        return self._backend.execute(DescribeThreads([thread])) != [None]
 
     def read(self, thread: str) -> Image | None:
         """Read a thread whole; None if there is none."""

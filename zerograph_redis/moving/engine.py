@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ from zerograph_redis.pieces import Latest, draft
 
 from .image import Image, Life
 
-__all__ = ("EngineFile", "has_engine_tables")
+__all__ = ("EngineFile", "savers_of")
 
 BUSY_TIMEOUT = 60.0  # seconds
+_THEIRS = frozenset({"checkpoints", "pending_writes"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MOMENT = 4_000_000_000_000_000  # µs, in the year 2096: a later one would leave no room for the orders after it
 
@@ -55,14 +56,12 @@ class EngineFile:
         if not Path(path).is_file():
             raise BackendUnavailableError(f"there is no SQLite database {path}")
         with self._translated():
-            self._connection = sqlite3.connect(
-                f"file:{quote(self.path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
-            )
+            self._connection = _connect(self.path)
             self._connection.row_factory = sqlite3.Row
-        with self._translated():
-            if not has_engine_tables(self._connection):
-                self.close()
-                raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
+            names = _tables(self._connection)
+        if not names >= _THEIRS:
+            self.close()
+            raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
         self._saver = _ReadOnlySaver(self._connection)
 
     def close(self) -> None:
@@ -217,12 +216,22 @@ class _Building:
         return image
 
 
-def has_engine_tables(connection: sqlite3.Connection) -> bool:
-    """Tell whether a database has the tables of ZeroGraph's own saver."""
-    names = connection.execute(
-        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('checkpoints', 'pending_writes')"
-    ).fetchone()
-    return bool(names[0] == 2)
+def savers_of(path: str | Path) -> tuple[bool, bool]:
+    """Tell whether a database file has the tables of ZeroGraph's own saver, and whether it has ours."""
+    try:
+        with closing(_connect(str(path))) as connection:
+            names = _tables(connection)
+    except sqlite3.Error:  # whoever opens it can say what is wrong
+        return False, False
+    return names >= _THEIRS, "zerograph_redis_threads" in names
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _config(thread: str, namespace: str, checkpoint_id: str) -> dict[str, Any]:

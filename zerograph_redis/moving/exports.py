@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from zerograph_redis.core.settings import Settings
@@ -14,49 +14,60 @@ from .ends import Source
 from .moves import Note, attempt
 from .outcomes import Outcome, Report, Result
 
-__all__ = ("export_threads",)
+__all__ = ("Export",)
 
 
-def export_threads(
-    source: Source, settings: Settings, writer: ArchiveWriter, threads: Iterable[str], note: Note
-) -> Report:
-    """Write threads into a file, but for those that it has already.
+class Export:
+    """An export: `write` the threads, then `finish` the file."""
 
-    The digests of the report are of the threads that were read, and of the file.
+    def __init__(self, source: Source, settings: Settings, writer: ArchiveWriter) -> None:
+        """Export out of *source*, which has the keys of *settings* if any."""
+        self._source = source
+        self._settings = settings
+        self._writer = writer
+        self._digests: dict[str, str] = {}
+        self._report = Report()
 
-    Raises:
-        BackendUnavailableError: The store does not answer. Doing it again goes on.
-        CorruptCheckpointError: The disk does not give back what was written.
-        OSError: The file cannot be written.
-    """
-    report = Report()
-    digests: dict[str, str] = {}
-    for thread in threads:
-        if thread in writer.threads:
-            result = Result(thread, Outcome.SAME)
-        else:
-            result = attempt(thread, partial(_written, source, settings, writer, thread))
-        if result.source is not None:
-            digests[thread] = result.source.digest
-        report.add(result)
-        note(result)
-    writer.finish()
-    with Archive(writer.part) as archive:
-        for image in archive.images():
-            contents = survey(image, settings)
-            if digests.get(image.thread, contents.digest) != contents.digest:
-                raise CorruptCheckpointError(f"{writer.part} does not have thread {image.thread!r} as it was written")
-            report.source.add(contents)
-            report.target.add(contents)
-    writer.publish()
-    return report
+    def write(self, threads: Iterable[str], note: Note) -> None:
+        """Write threads, but for those that the file has already; *note* is told of each.
 
+        Raises:
+            BackendUnavailableError: The store does not answer. Doing it again goes on.
+            OSError: The file cannot be written.
+        """
+        for thread in threads:
+            if thread in self._writer.threads:
+                result = Result(thread, Outcome.SAME)
+            else:
+                result = attempt(thread, partial(self._write, thread))
+            self._report.add(result)
+            note(result)
 
-def _written(source: Source, settings: Settings, writer: ArchiveWriter, thread: str) -> Result:
-    image = source.read(thread)
-    if image is None:
-        return Result(thread, Outcome.GONE)
-    with image:
-        contents = survey(image, settings)
-        writer.add(image)
-    return Result(thread, Outcome.MOVED, "", contents)
+    def finish(self, checked: Callable[[str], None]) -> Report:
+        """Read the file back, *checked* is told of each thread, and give it its name. The report counts what it has.
+
+        Raises:
+            CorruptCheckpointError: The disk does not give back what was written.
+            ConflictError: There is a file of that name by now.
+            OSError: The file cannot be written.
+        """
+        self._writer.finish()
+        with Archive(self._writer.part) as archive:
+            for image in archive.images():
+                contents = survey(image, self._settings)
+                if self._digests.get(image.thread, contents.digest) != contents.digest:
+                    raise CorruptCheckpointError(f"{archive.path} has not thread {image.thread!r} as it was written")
+                self._report.source.add(contents)
+                self._report.target.add(contents)
+                checked(image.thread)
+        self._writer.publish()
+        return self._report
+
+    def _write(self, thread: str) -> Result:
+        image = self._source.read(thread)
+        if image is None:
+            return Result(thread, Outcome.GONE)
+        with image:
+            self._digests[thread] = survey(image, self._settings).digest
+            self._writer.add(image)
+        return Result(thread, Outcome.MOVED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import (
     BusyThreadError,
     ConfigError,
@@ -23,7 +24,7 @@ from .ends import Source, StoreEnd
 from .image import Image
 from .outcomes import Outcome, Report, Result
 
-__all__ = ("Note", "import_threads", "migrate_threads")
+__all__ = ("Note", "attempt", "check_archive", "import_threads", "migrate_threads")
 
 Note = Callable[[Result], None]
 """Is told what became of each thread."""
@@ -43,17 +44,15 @@ def migrate_threads(source: Source, target: StoreEnd, threads: Iterable[str], no
     return report
 
 
-def check_archive(archive: Archive, target: StoreEnd, wanted: Callable[[str], bool]) -> int:
-    """Read all of a file, and check every checkpoint of it. Returns how many threads of it are wanted.
+def check_archive(archive: Archive, settings: Settings, checked: Callable[[str], None]) -> None:
+    """Read all of a file, and check every checkpoint of it; *checked* is told of each thread.
 
     Raises:
         CorruptCheckpointError: It is damaged, cut off, or of an unknown format.
     """
-    found = 0
     for image in archive.images():
-        survey(image, target.settings)
-        found += wanted(image.thread)
-    return found
+        survey(image, settings)
+        checked(image.thread)
 
 
 def import_threads(archive: Archive, target: StoreEnd, wanted: Callable[[str], bool], note: Note) -> Report:
@@ -97,9 +96,12 @@ def _moved_from(source: Source, thread: str, target: StoreEnd) -> Result:
 def _moved(image: Image, target: StoreEnd) -> Result:
     thread = image.thread
     mine = survey(image, target.settings)
-    placed = not target.has(thread) and target.place(image, mine.digest)
+    placed = False
     try:
         back = target.read(thread)
+        if back is None:
+            placed = target.place(image, mine.digest)
+            back = target.read(thread)
         if back is None:
             return Result(thread, Outcome.GONE)
         with back:

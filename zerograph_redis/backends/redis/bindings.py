@@ -304,8 +304,8 @@ def _manifest(writes: Sequence[StoredWrite]) -> bytes:
 
 
 def _parse_page(reply: Any, request: ScanThread) -> Page:
-    cursor, logs, rows = reply
-    kind = (request.cursor or _FIRST)[0]
+    read, following, cursor, logs, rows = reply
+    kind = read.decode()
     found: list[tuple[str, StoredCheckpoint]] = []
     ranges: list[LogRange] = []
     for field, *content in rows:
@@ -318,17 +318,12 @@ def _parse_page(reply: Any, request: ScanThread) -> Page:
         else:
             stored = StoredCheckpoint(checkpoint_id, content[0], [])
         found.append((namespace, stored))
-    following: Cursor | None = None
-    if cursor != b"0":
-        following = (kind, cursor.decode())
-    elif kind != _SCANNED[-1]:
-        following = (_SCANNED[_SCANNED.index(kind) + 1], "0")
     which = logs.decode()
-    return Page(found, ranges, which, which[1:17] if which[0] != "-" else ZERO, following)
+    place: Cursor | None = (following.decode(), cursor.decode()) if following else None
+    return Page(found, ranges, which, which[1:17] if which[0] != "-" else ZERO, place)
 
 
-_SCANNED = ("writes", "checkpoints", "log:0", "log:1")
-_FIRST = (_SCANNED[0], "0")
+_FIRST = ("writes", "0")
 
 
 def _cursor(reply: bytes | None) -> str | None:

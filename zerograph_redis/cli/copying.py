@@ -1,0 +1,56 @@
+"""``copy``: one thread under another id."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zerograph_redis.core.requests import DescribeThreads
+from zerograph_redis.core.settings import read_id
+from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.errors import ConflictError
+
+from .exits import no_such_thread
+from .output import console, note, print_json, shown
+from .parameters import Json, Yes
+from .text import count, size
+
+if TYPE_CHECKING:
+    from .session import Session
+
+__all__ = ("copy",)
+
+
+def copy(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="THREAD", help="The thread to copy.")],
+    target: Annotated[str, typer.Argument(metavar="NEW", help="The id of the copy.")],
+    *,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Copy a thread under another id: all namespaces, order, parents, metadata, writes, and its ttl from now on."""
+    session: Session = context.obj
+    source, target = read_id("THREAD", source), read_id("NEW", target)
+    there, taken = session.run(iter(DescribeThreads([source, target])))
+    if there is None:
+        raise no_such_thread(source, session.place)
+    if taken is not None:
+        raise ConflictError(f"there is a thread {target!r} in {session.place} already, and a copy would mix the two")
+    copied = there.checkpoints
+    if yes:
+        # The ttl is that of the source: this command line has none of its own.
+        operations = ThreadOperations(replace(session.store.settings, ttl=there.lifetime))
+        copied = session.run(operations.copy_thread(source, target))
+    if json:
+        print_json(
+            {"dry_run": not yes, "source": source, "target": target, "checkpoints": copied, "bytes": there.bytes}
+        )
+        return
+    verb = "Copied" if yes else "Would copy"
+    what = f"{count(copied, 'checkpoint')} in {count(there.namespaces, 'namespace')}, {size(there.bytes)}"
+    console().print(shown(f"{verb} {source!r} to {target!r}: {what}.", "bold"))
+    if not yes:
+        note("Nothing was done: --yes does it.")
