@@ -51,7 +51,10 @@ def check_archive(archive: Archive, settings: Settings, checked: Callable[[str],
         CorruptCheckpointError: It is damaged, cut off, or of an unknown format.
     """
     for image in archive.images():
-        survey(image, settings)
+        try:
+            survey(image, settings)
+        except CorruptCheckpointError as error:
+            raise CorruptCheckpointError(f"{archive.path} is refused: {error}") from error
         checked(image.thread)
 
 
