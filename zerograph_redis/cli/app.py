@@ -11,12 +11,15 @@ from zerograph_redis import __version__
 
 from .copying import copy
 from .delete import delete
+from .diff import diff
 from .exits import EXIT_CODES, ended
 from .exporting import export
+from .history import history
 from .importing import import_
 from .migrating import migrate
 from .prune import prune
 from .session import Session
+from .show import show
 from .stats import stats
 from .threads import threads
 from .unlock import unlock
@@ -80,6 +83,6 @@ def options(
     context.call_on_close(session.close)
 
 
-for command in (threads, unlock, stats, prune, delete, copy, export, migrate):
+for command in (threads, history, show, diff, unlock, stats, prune, delete, copy, export, migrate):
     app.command()(command)
 app.command("import")(import_)

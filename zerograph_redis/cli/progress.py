@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from .output import notes
 
-__all__ = ("progress",)
+__all__ = ("Advance", "progress")
+
+
+class Advance(Protocol):
+    """Tells a bar how much was done since it was told last."""
+
+    def __call__(self, done: int = 1) -> None:
+        """Go on."""
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Show a bar while the block runs; yields what to call for each thing done. Without a *total*, only counts."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+    """Show a bar while the block runs; yields what to call for what is done. Without a *total*, only counts."""
+    if not sys.stderr.isatty():
+        yield _unseen
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = notes()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
+    how_far = (TextColumn("{task.completed:,}"),) if total is None else (BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *how_far, TimeElapsedColumn())
+    with Progress(*columns, console=notes(), transient=True) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+
+        def advance(done: int = 1) -> None:
+            bar.advance(task, done)
+
+        yield advance
+
+
+def _unseen(done: int = 1) -> None:
+    """Nobody looks."""

@@ -16,7 +16,7 @@ from .output import Cut, console, note, print_json, shown, table
 from .text import count, duration, size
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from .tables import Table
 
 __all__ = ("moment", "report", "show_threads")
 

@@ -91,6 +91,16 @@ class Session:
         return None if self._types is None else _load(self._types)
 
     @cached_property
+    def lenient_settings(self) -> Settings:
+        """The settings of the store for looking at it: values of unknown types are shown by name and fields."""
+        from dataclasses import replace
+
+        from zerograph_redis.serde.inspecting import inspecting
+
+        settings = self.store.settings
+        return replace(settings, serializer=inspecting(settings.serializer))
+
+    @cached_property
     def store(self) -> Store:
         """The store that ``--url`` names; it must be there."""
         return self.open(self.url)
@@ -142,9 +152,9 @@ def shown_url(url: str) -> str:
     return redacted(urlsplit(url))
 
 
-def _load(named: str) -> Serializer:
+def _load(named: str) -> Any:
     """Find the serializer in the module that ``--types`` names, or make one of the types there."""
-    from zerograph_redis.serde import MsgpackSerializer
+    from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer
 
     module_name, _, name = named.partition(":")
     if "" not in sys.path:
@@ -159,9 +169,8 @@ def _load(named: str) -> Serializer:
     found = next((getattr(module, each) for each in names if hasattr(module, each)), None)
     if found is None:
         raise ConfigError(f"--types {named}: the module {module_name} has no {' or '.join(names)}")
-    if hasattr(found, "unpack"):
-        serializer: Serializer = found
-        return serializer
+    if isinstance(found, EncryptedSerializer) or hasattr(found, "unpack"):
+        return found
     try:
         return MsgpackSerializer(types=found)
     except (TypeError, ValueError) as error:

@@ -19,7 +19,9 @@ from .text import count, duration, size
 from .threads import describe
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as Grid
+
+    from .tables import Table
 
 __all__ = ("stats",)
 
@@ -63,10 +65,10 @@ def _remembered(session: Session, found: Statistics) -> Snapshot | None:
         return None
 
 
-def _facts(session: Session, found: Statistics, before: Snapshot | None) -> Table:
-    from rich.table import Table
+def _facts(session: Session, found: Statistics, before: Snapshot | None) -> Grid:
+    from rich.table import Table as Grid
 
-    rows = Table.grid(padding=(0, 2))
+    rows = Grid.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column(overflow="fold")
     rows.add_row("store", shown(_where(session)))

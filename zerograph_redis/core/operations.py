@@ -27,7 +27,7 @@ from .requests import (
 from .settings import Address, Settings, read_age, read_config, read_id, read_token
 from .states import ReadCheckpoint, States
 
-__all__ = ("CheckpointOperations",)
+__all__ = ("CheckpointOperations", "check_limit", "find_namespace", "task_and_channel")
 
 PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
 FILTERED_PAGE = 100
@@ -60,15 +60,10 @@ class CheckpointOperations:
         """Read a checkpoint of a thread, in whichever namespace."""
         thread = read_id("thread_id", thread)
         checkpoint_id = read_id("checkpoint_id", checkpoint_id)
-        cursor = None
-        while True:
-            found = yield from FindNamespace(thread, checkpoint_id, cursor)
-            if found.namespace is not None:
-                config = Address(thread, found.namespace, None, None).config(checkpoint_id)
-                return (yield from self.get_tuple(config))
-            if found.cursor is None:
-                return None
-            cursor = found.cursor
+        namespace = yield from find_namespace(thread, checkpoint_id)
+        if namespace is None:
+            return None
+        return (yield from self.get_tuple(Address(thread, namespace, None, None).config(checkpoint_id)))
 
     def put(self, config: Any, checkpoint: Any, metadata: Any) -> Operation[dict[str, Any]]:
         """Store a checkpoint under the config's checkpoint as its parent."""
@@ -160,7 +155,7 @@ class CheckpointOperations:
             packed = unpack_write(
                 address.thread, address.namespace, checkpoint_id, write.identity, write.record, cipher
             )
-            found.append((*_task_and_channel(write.identity), self.serializer.unpack(packed)))
+            found.append((*task_and_channel(write.identity), self.serializer.unpack(packed)))
         return found
 
     # Last, since its name hides the builtin for the annotations that follow it.
@@ -191,6 +186,16 @@ class CheckpointOperations:
         return found[:limit]
 
 
+def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
+    """Find the namespace that has a checkpoint, the first by name; None if there is none."""
+    cursor = None
+    while True:
+        found = yield from FindNamespace(thread, checkpoint_id, cursor)
+        if found.namespace is not None or found.cursor is None:
+            return found.namespace
+        cursor = found.cursor
+
+
 def check_limit(limit: Any) -> None:
     """Refuse a limit that is neither None nor a whole number of at least 0."""
     if limit is not None and (type(limit) is not int or limit < 0):
@@ -219,6 +224,7 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
     return task, channel, value
 
 
-def _task_and_channel(identity: str) -> tuple[str, str]:
+def task_and_channel(identity: str) -> tuple[str, str]:
+    """Return what the identity of a stored write is made of."""
     task, _, channel = identity.partition(WITHIN)
     return unescape(task), unescape(channel)

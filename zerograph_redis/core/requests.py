@@ -22,16 +22,22 @@ __all__ = (
     "Expected",
     "Fence",
     "Fetched",
+    "FindCheckpoints",
     "FindNamespace",
     "ForgetThread",
+    "FoundCheckpoint",
+    "FoundCheckpoints",
     "FoundNamespace",
     "GetCheckpoint",
     "GetWrites",
     "LeaseThread",
     "Leased",
     "ListCheckpoints",
+    "ListNamespaces",
     "ListThreads",
     "LogRange",
+    "NamespaceFacts",
+    "Namespaces",
     "Operation",
     "Page",
     "Past",
@@ -213,6 +219,8 @@ class ListCheckpoints(Request[Fetched]):
     limit: int
     refresh: bool
     known: Sequence[Span]
+    longest: int | None = None
+    """Leave out what takes more bytes than this at a stretch: for a reader that looks at records, not at states."""
 
 
 @dataclass(slots=True)
@@ -229,6 +237,55 @@ class FindNamespace(Request[FoundNamespace]):
 
     thread: str
     checkpoint_id: str
+    cursor: str | None
+
+
+class FoundCheckpoint(NamedTuple):
+    """Where a checkpoint is, and its order."""
+
+    namespace: str
+    checkpoint_id: str
+    order: str
+
+
+@dataclass(slots=True)
+class FoundCheckpoints:
+    """Some checkpoints; ``cursor`` is None after the last."""
+
+    found: list[FoundCheckpoint]
+    cursor: str | None
+
+
+@dataclass(slots=True)
+class FindCheckpoints(Request[FoundCheckpoints]):
+    """Look among some of a thread's checkpoints, from *cursor* on, for those whose ids begin with *prefix*."""
+
+    thread: str
+    prefix: str
+    cursor: str | None
+
+
+class NamespaceFacts(NamedTuple):
+    """A namespace, how many checkpoints it has, and the order of its newest."""
+
+    namespace: str
+    checkpoints: int
+    newest: str
+
+
+@dataclass(slots=True)
+class Namespaces:
+    """Some namespaces, by name; ``cursor`` is None after the last."""
+
+    found: list[NamespaceFacts]
+    cursor: str | None
+
+
+@dataclass(slots=True)
+class ListNamespaces(Request[Namespaces]):
+    """Which namespaces a thread has: some of them, from *cursor* on."""
+
+    thread: str
     cursor: str | None
 
 

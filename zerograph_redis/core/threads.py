@@ -27,7 +27,7 @@ from .resealing import Resealing
 from .scanning import ThreadScan
 from .settings import read_id
 
-__all__ = ("ThreadOperations", "info_of", "rank_of")
+__all__ = ("ThreadOperations", "info_of", "moment", "rank_of")
 
 PAGE = 100
 _TRIES = 5  # to copy a thread whose log is left for a new one meanwhile
@@ -131,12 +131,17 @@ def rank_of(before: Any) -> Operation[ThreadRank | None]:
     return None if facts is None else ThreadRank(facts.updated, thread)
 
 
+def moment(microseconds: int) -> datetime:
+    """Return the point in time that a store's clock calls *microseconds*."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 def info_of(thread: str, facts: ThreadFacts) -> ThreadInfo:
     """Tell of a thread what its facts say."""
     return ThreadInfo(
         thread,
-        _EPOCH + timedelta(microseconds=facts.created),
-        _EPOCH + timedelta(microseconds=facts.updated),
+        moment(facts.created),
+        moment(facts.updated),
         facts.checkpoints,
         facts.namespaces,
         facts.bytes,

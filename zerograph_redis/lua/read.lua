@@ -41,8 +41,9 @@ local function parse_spans(text)
   return spans
 end
 
--- Note in `wanted` (slot -> generation, and start -> stop of each range) what a record needs and the reader lacks.
-local function want(wanted, spans, record)
+-- Note in `wanted` (slot -> generation, and start -> stop of each range) what a record needs and the reader lacks, but
+-- for segments of more than `longest` bytes, if that is given.
+local function want(wanted, spans, record, longest)
   local generation, slot = record:sub(18, 33), record:sub(34, 34)
   local base, segments = tonumber(record:sub(35, 44), 16), record:match('^([^\31]*)\31', 55)
   -- Who reads the record finds out that it is damaged, and can say which it is.
@@ -59,7 +60,7 @@ local function want(wanted, spans, record)
         if span[2] < stop and stop <= span[3] then stop = math.max(span[2], start) end
       end
     end
-    if start < stop and stop > (ranges[start] or 0) then ranges[start] = stop end
+    if start < stop and (not longest or length + 0 <= longest) and stop > (ranges[start] or 0) then ranges[start] = stop end
   end
 end
 
@@ -89,10 +90,10 @@ local function fetch(wanted)
   return found
 end
 
-local function read_checkpoint(namespace, id, order, wanted, spans)
+local function read_checkpoint(namespace, id, order, wanted, spans, longest)
   local field = namespace .. US .. id
   local record = redis.call('HGET', checkpoints, field)
-  if record then want(wanted, spans, record) end
+  if record then want(wanted, spans, record, longest) end
   local manifest, records = read_writes(field)
   return { id, record, manifest, records, order }
 end

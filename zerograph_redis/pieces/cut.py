@@ -10,11 +10,11 @@ from xxhash import xxh32_intdigest
 
 from zerograph_redis.serde.wire import msgpack
 
-__all__ = ("SMALLEST", "Cut", "Part", "cut")
+__all__ = ("DEEPEST", "SMALLEST", "WIDEST", "Cut", "Part", "cut", "header_size")
 
 SMALLEST = 512  # bytes: what is smaller costs less in the record than as a segment
-_WIDEST = 256  # entries of a dict that is looked into; a wider one is a part as a whole
-_DEEPEST = 8  # dicts within dicts that are looked into
+WIDEST = 256  # entries of a dict that is looked into; a wider one is a part as a whole
+DEEPEST = 8  # dicts within dicts that are looked into
 _MOST = 1000  # parts of a state
 _SCALARS = frozenset({bool, int, float, type(None)})
 _CONTAINERS = frozenset({dict, list})
@@ -69,7 +69,7 @@ class _Cutter:
             packed_key = _pack_name(key) if type(key) is str else self._pack(key)
             self._literal += packed_key
             inner = xxh32_intdigest(packed_key, seed=place)
-            if kind is dict and len(value) <= _WIDEST and depth < _DEEPEST:
+            if kind is dict and len(value) <= WIDEST and depth < DEEPEST:
                 self.walk(value, inner, depth + 1)
             else:
                 self._add(self._pack(value), inner)
@@ -78,7 +78,7 @@ class _Cutter:
 
     def _add_small(self, entries: dict[Any, Any], place: int) -> None:
         packed = self._pack(entries)
-        content = memoryview(packed)[_header_size(packed) :]
+        content = memoryview(packed)[header_size(packed) :]
         if len(content) < SMALLEST:
             self._literal += content
         else:
@@ -88,7 +88,7 @@ class _Cutter:
         if len(packed) < SMALLEST:
             self._literal += packed
         else:
-            view, size = memoryview(packed), _header_size(packed)
+            view, size = memoryview(packed), header_size(packed)
             self._literal += view[:size]
             self._hoist(view[size:], place)
 
@@ -109,7 +109,7 @@ _HEADERS = {
 }  # fmt: skip
 
 
-def _header_size(packed: bytes) -> int:
+def header_size(packed: bytes) -> int:
     """How many bytes say the kind and size of a container, str or bin; 0 for what has no content apart from them."""
     first = packed[0]
     return 1 if 0x80 <= first < 0xC0 else _HEADERS.get(first, 0)

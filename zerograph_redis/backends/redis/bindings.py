@@ -14,15 +14,21 @@ from zerograph_redis.core.requests import (
     DeleteThread,
     DescribeThread,
     Fetched,
+    FindCheckpoints,
     FindNamespace,
     ForgetThread,
+    FoundCheckpoint,
+    FoundCheckpoints,
     FoundNamespace,
     GetCheckpoint,
     GetWrites,
     Leased,
     LeaseThread,
     ListCheckpoints,
+    ListNamespaces,
     LogRange,
+    NamespaceFacts,
+    Namespaces,
     Page,
     Placed,
     Pruned,
@@ -142,8 +148,17 @@ def _list_checkpoints(request: ListCheckpoints, keyspace: Keyspace) -> Call:
             request.limit,
             _flag(request.refresh),
             _spans(request.known),
+            _text(request.longest),
         ),
     )
+
+
+def _find_checkpoints(request: FindCheckpoints, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), (_id(request.prefix), request.cursor or "-"))
+
+
+def _list_namespaces(request: ListNamespaces, keyspace: Keyspace) -> Call:
+    return Call(keyspace.of(request.thread), (request.cursor or "-",))
 
 
 def _find_namespace(request: FindNamespace, keyspace: Keyspace) -> Call:
@@ -326,6 +341,10 @@ def _parse_page(reply: Any, request: ScanThread) -> Page:
 _FIRST = ("writes", "0")
 
 
+def _name(reply: bytes) -> str:
+    return unescape(reply.decode())
+
+
 def _cursor(reply: bytes | None) -> str | None:
     return None if reply is None else reply.decode()
 
@@ -359,6 +378,22 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
         Script("find_namespace", "thread", "read"),
         _find_namespace,
         lambda reply, _: FoundNamespace(None if reply[0] is None else unescape(reply[0].decode()), _cursor(reply[1])),
+    ),
+    FindCheckpoints: Binding(
+        Script("find_checkpoints", "thread", "read"),
+        _find_checkpoints,
+        lambda reply, _: FoundCheckpoints(
+            [FoundCheckpoint(_name(space), _name(name), order.decode()) for space, order, name in reply[0]],
+            _cursor(reply[1]),
+        ),
+    ),
+    ListNamespaces: Binding(
+        Script("list_namespaces", "thread", "read"),
+        _list_namespaces,
+        lambda reply, _: Namespaces(
+            [NamespaceFacts(_name(namespace), int(count), newest.decode()) for namespace, count, newest in reply[0]],
+            _cursor(reply[1]),
+        ),
     ),
     PruneThread: Binding(
         Script("prune_thread", "thread", "write", "drop"),

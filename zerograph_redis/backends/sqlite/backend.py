@@ -24,7 +24,7 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
 
-from . import checkpoints, examining, threads
+from . import checkpoints, examining, finding, threads
 from .connections import Connections
 from .copying import publish_thread, scan_thread, stage_thread
 from .leases import check_fence, lease_thread
@@ -39,6 +39,7 @@ READS: Mapping[type[Request[Any]], Answer] = {
     **checkpoints.READS,
     **threads.READS,
     **examining.READS,
+    **finding.READS,
     ScanThread: scan_thread,
 }
 WRITES: Mapping[type[Request[Any]], Answer] = {

@@ -10,8 +10,6 @@ from zerograph_redis.core.records import pack_header
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
     Fetched,
-    FindNamespace,
-    FoundNamespace,
     GetCheckpoint,
     GetWrites,
     ListCheckpoints,
@@ -185,19 +183,7 @@ def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, n
         "ORDER BY position DESC LIMIT ?",
         (thread, namespace, bound, request.limit),
     ).fetchall()
-    return _fetched(connection, request, rows)
-
-
-def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: int) -> FoundNamespace:
-    """Look for a checkpoint id in all namespaces of the thread."""
-    thread = escape(request.thread)
-    row = None
-    if is_alive(connection, thread, now):
-        row = connection.execute(
-            "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
-            (thread, escape(request.checkpoint_id)),
-        ).fetchone()
-    return FoundNamespace(None if row is None else unescape(row[0]), None)
+    return _fetched(connection, request, rows, request.longest)
 
 
 def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
@@ -230,7 +216,10 @@ def read_writes(connection: sqlite3.Connection, thread: str, namespace: str, che
 
 
 def _fetched(
-    connection: sqlite3.Connection, request: GetCheckpoint | ListCheckpoints, rows: Sequence[tuple[str, bytes]]
+    connection: sqlite3.Connection,
+    request: GetCheckpoint | ListCheckpoints,
+    rows: Sequence[tuple[str, bytes]],
+    longest: int | None = None,
 ) -> Fetched:
     thread, namespace = escape(request.thread), escape(request.namespace)
     return Fetched(
@@ -238,7 +227,7 @@ def _fetched(
             StoredCheckpoint(unescape(name), record, read_writes(connection, thread, namespace, name))
             for name, record in rows
         ],
-        logs.fetch(connection, thread, [record for _, record in rows], request.known),
+        logs.fetch(connection, thread, [record for _, record in rows], request.known, longest),
     )
 
 
@@ -267,7 +256,6 @@ READS: Mapping[type[Request[Any]], Answer] = {
     GetCheckpoint: get_checkpoint,
     GetWrites: get_writes,
     ListCheckpoints: list_checkpoints,
-    FindNamespace: find_namespace,
 }
 WRITES: Mapping[type[Request[Any]], Answer] = {
     PutCheckpoint: put_checkpoint,

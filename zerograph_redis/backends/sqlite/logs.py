@@ -78,9 +78,13 @@ def release(connection: sqlite3.Connection, thread: str, records: Iterable[bytes
 
 
 def fetch(
-    connection: sqlite3.Connection, thread: str, records: Iterable[bytes], known: Sequence[Span]
+    connection: sqlite3.Connection,
+    thread: str,
+    records: Iterable[bytes],
+    known: Sequence[Span],
+    longest: int | None = None,
 ) -> list[LogRange]:
-    """Read what the records need of the logs and the reader lacks, each stretch once."""
+    """Read what the records need of the logs and the reader lacks, each stretch once, but for segments over *longest*."""
     wanted: dict[int, list[tuple[int, int]]] = {}
     for record in records:
         try:
@@ -96,7 +100,7 @@ def fetch(
                         start = min(last, stop)
                     if first < stop <= last:
                         stop = max(first, start)
-            if start < stop:
+            if start < stop and (longest is None or (segment.stored or segment.length) <= longest):
                 wanted.setdefault(generation, []).append((start, stop))
     return [
         LogRange(f"{generation:016x}", start, data)

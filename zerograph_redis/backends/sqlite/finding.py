@@ -1,0 +1,71 @@
+"""The requests that look for checkpoints and namespaces in the whole of a thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zerograph_redis.core.requests import (
+    FindCheckpoints,
+    FindNamespace,
+    FoundCheckpoint,
+    FoundCheckpoints,
+    FoundNamespace,
+    ListNamespaces,
+    NamespaceFacts,
+    Namespaces,
+    Request,
+)
+from zerograph_redis.ids import escape, unescape
+
+from .threads import is_alive
+
+__all__ = ("READS",)
+
+
+def find_checkpoints(connection: sqlite3.Connection, request: FindCheckpoints, now: int) -> FoundCheckpoints:
+    """Look for ids that begin alike, in all namespaces of the thread."""
+    thread, prefix = escape(request.thread), escape(request.prefix)
+    rows: list[tuple[str, str, int]] = []
+    if is_alive(connection, thread, now):
+        rows = connection.execute(
+            "SELECT namespace, id, position FROM zerograph_redis_checkpoints "
+            "WHERE thread = ?1 AND SUBSTR(id, 1, LENGTH(?2)) = ?2 ORDER BY namespace, position",
+            (thread, prefix),
+        ).fetchall()
+    return FoundCheckpoints(
+        [FoundCheckpoint(unescape(namespace), unescape(name), f"{order:016x}") for namespace, name, order in rows], None
+    )
+
+
+def list_namespaces(connection: sqlite3.Connection, request: ListNamespaces, now: int) -> Namespaces:
+    """Count what each namespace of the thread has."""
+    thread = escape(request.thread)
+    rows: list[tuple[str, int, int]] = []
+    if is_alive(connection, thread, now):
+        rows = connection.execute(
+            "SELECT namespace, COUNT(*), MAX(position) FROM zerograph_redis_checkpoints WHERE thread = ? "
+            "GROUP BY namespace ORDER BY namespace",
+            (thread,),
+        ).fetchall()
+    return Namespaces([NamespaceFacts(unescape(name), count, f"{newest:016x}") for name, count, newest in rows], None)
+
+
+def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: int) -> FoundNamespace:
+    """Look for a checkpoint id in all namespaces of the thread."""
+    thread = escape(request.thread)
+    row = None
+    if is_alive(connection, thread, now):
+        row = connection.execute(
+            "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
+            (thread, escape(request.checkpoint_id)),
+        ).fetchone()
+    return FoundNamespace(None if row is None else unescape(row[0]), None)
+
+
+READS: Mapping[type[Request[Any]], Callable[[sqlite3.Connection, Any, int], Any]] = {
+    FindCheckpoints: find_checkpoints,
+    FindNamespace: find_namespace,
+    ListNamespaces: list_namespaces,
+}
