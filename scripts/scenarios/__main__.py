@@ -12,12 +12,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .failover import KILLS, STALLS, Setting, fail_over
+from .failover import KILLS, RESTARTS, STALLS, fail_over
 from .faults import drop_connections
 from .leases import take_turns
 from .outcome import Outcome
 
-NAMES = ("leases", "sentinel", "stalls", "faults")
+SETTINGS = {"sentinel": KILLS, "stalls": STALLS, "restarts": RESTARTS}
+NAMES = ("leases", *SETTINGS, "faults")
 
 
 def plan(names: list[str], seconds: float, kills: int | None) -> list[Callable[[Path], Outcome]]:
@@ -28,7 +29,7 @@ def plan(names: list[str], seconds: float, kills: int | None) -> list[Callable[[
             lambda directory: take_turns(directory, seconds, leased=True),
             lambda directory: take_turns(directory, seconds, leased=False),
         ]
-    settings: list[Setting] = [*(KILLS if "sentinel" in names else ()), *(STALLS if "stalls" in names else ())]
+    settings = [each for name, several in SETTINGS.items() if name in names for each in several]
     found += [lambda directory, each=each: fail_over(directory, seconds, each, times=kills) for each in settings]
     if "faults" in names:
         found.append(lambda directory: drop_connections(directory, seconds))
@@ -55,7 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long each scenario is under load (default 60)")
     parser.add_argument("--only", default=",".join(NAMES), help=f"some of {', '.join(NAMES)}, with commas")
-    parser.add_argument("--kills", type=int, help="kill or stall the primary so often, however long it takes")
+    parser.add_argument("--kills", type=int, help="harm the primary so often, however long it takes")
     given = parser.parse_args()
     names = given.only.split(",")
     if unknown := set(names) - set(NAMES):

@@ -49,6 +49,11 @@ class Crew:
             command = [sys.executable, "-m", "scenarios.worker", json.dumps(task)]
             return subprocess.Popen(command, env=environment, stderr=errors, stdin=subprocess.DEVNULL)
 
+    def is_at_work(self, place: int) -> bool:
+        """Tell whether the worker that is in this place now has logged anything."""
+        log = self._directory / f"{self._names[place]}.log"
+        return log.exists() and log.stat().st_size > 0
+
     def kill(self, place: int) -> None:
         """End a worker without a warning, and start another in its place."""
         worker = self.workers[place]

@@ -49,14 +49,14 @@ def _harm(crew: Crew, seconds: float, shown: Callable[[Crew], bool]) -> None:
             crew.go_on(place)
             del standing[place]
         place = dice.randrange(len(crew.workers))
-        # One goes on always: a thread that everybody left shows nothing.
-        if place not in standing and len(standing) < len(crew.workers) - 1:
+        # One goes on always: a thread that everybody left shows nothing. Neither does one who has not begun.
+        if place not in standing and len(standing) < len(crew.workers) - 1 and crew.is_at_work(place):
             if (crew.stopped + crew.killed) % 3 < 2:
                 crew.stop(place)
                 standing[place] = now + TTL * dice.uniform(1.2, 2)
             else:
                 crew.kill(place)
-        time.sleep(dice.uniform(0.1, 0.5))
+        time.sleep(dice.uniform(0.2, 0.8))
 
 
 def _refused(crew: Crew) -> bool:

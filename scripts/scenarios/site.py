@@ -65,6 +65,12 @@ class Site:
         now = until(lambda: (port := self.primary()) not in {0, before} and port, seconds=PATIENCE, pause=0.02)
         self._start(dead, following=now)
 
+    def restart(self) -> None:
+        """Kill the primary, and have it back as the primary at once, before any Sentinel calls it down."""
+        server = self.servers[until(self.primary, seconds=PATIENCE)]
+        server.stop()
+        self._start(server, following=None)
+
     def stall(self) -> None:
         """Have the primary stand still, and go on just when another was promoted: the worst moment there is."""
         before = until(self.primary, seconds=PATIENCE)

@@ -57,7 +57,8 @@ class Worker:
         """Continue random threads, a run at a time, under a lease or without."""
         leased, ttl = self.task["leased"], self.task["ttl"]
         while self.goes_on():
-            thread = f"thread-{random.randrange(self.task['threads'])}"
+            # Some threads are more in demand than others: that is where workers meet.
+            thread = f"thread-{int(self.task['threads'] * random.random() ** 3)}"
             try:
                 if leased:
                     with self.saver.lease(thread, ttl) as lease:
