@@ -58,7 +58,8 @@ class Worker:
         leased, ttl = self.task["leased"], self.task["ttl"]
         while self.goes_on():
             # Some threads are more in demand than others: that is where workers meet.
-            thread = f"thread-{int(self.task['threads'] * random.random() ** 3)}"
+            number = int(self.task["threads"] * random.random() ** random.choice((1, 4)))
+            thread = f"thread-{number}"
             try:
                 if leased:
                     with self.saver.lease(thread, ttl) as lease:
