@@ -29,10 +29,11 @@ from .plot import draw
 from .report import show
 from .sizes import sizes
 from .stepping import measure
+from .telemetry import telemetry
 from .workers import workers
 from .workloads import QUICK, WORKLOADS, Scale
 
-SPECIAL = ("workers", "long", "bounded", "sizes")
+SPECIAL = ("workers", "long", "bounded", "sizes", "telemetry")
 NAMES = (*WORKLOADS, *SPECIAL)
 
 
@@ -82,6 +83,7 @@ def run(names: Iterable[str], scale: Scale, stack: ExitStack) -> dict[str, Any]:
         "long": lambda say: long(ours, scale, say),
         "bounded": lambda _: bounded(ours.server, scale),
         "sizes": lambda _: sizes(raw, ours, scale),
+        "telemetry": lambda say: telemetry(ours, scale, say),
     }
     for name in names:
         say = speaker(name)

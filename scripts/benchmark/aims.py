@@ -109,6 +109,13 @@ def _bounded(found: Figures) -> Iterator[Aim]:
     yield Aim("bounded: peak of last half, by the first", last, first, ratio(factor), "≤ 1.1x", factor <= 1.1)
 
 
+def _telemetry(found: Figures) -> Iterator[Aim]:
+    for name, each in found.items():
+        for what, spoken in (("put", "put"), ("newest/same", "get newest")):
+            times = each[what]["computed"]
+            yield _timed(f"telemetry off, {name}: CPU of {spoken}", times["off"], times["direct"], 1.02)
+
+
 _JUDGES: tuple[tuple[str, Callable[[Figures], Iterator[Aim]]], ...] = (
     ("chat", _chat),
     ("chat-root", _memory("chat-root", 1.2e6)),
@@ -120,4 +127,5 @@ _JUDGES: tuple[tuple[str, Callable[[Figures], Iterator[Aim]]], ...] = (
     ("long", _long),
     ("bounded", _bounded),
     ("sizes", _sizes),
+    ("telemetry", _telemetry),
 )

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .aims import Aim
+from .telemetry import KINDS
 from .units import count, micros, ratio, size
 
 __all__ = ("show",)
@@ -64,6 +65,9 @@ def show(found: Figures, aims: Sequence[Aim], *, quick: bool) -> None:
         console.print(f"  prune(keep=10) took {figures['prune_seconds']} s.\n")
     if "workers" in workloads:
         console.print(crowds(workloads["workers"]))
+    if "telemetry" in workloads:
+        for name, figures in workloads["telemetry"].items():
+            console.print(observed(name, figures))
     if aims:
         console.print(judged(aims, quick=quick))
     for name, what in found["peers"].items():
@@ -112,6 +116,18 @@ def crowds(figures: Figures) -> Table:
     for number, each in figures.items():
         ours, raw = each["redis"], each["raw"]
         table.add_row(number, count(ours["puts_s"]), count(raw["puts_s"]), ratio(ours["ratio"]))
+    return table
+
+
+def observed(name: str, figures: Figures) -> Table:
+    """Times of each kind of telemetry, and their ratios by none at all."""
+    table = _table(f"telemetry: states of {name}; by the clock, and the worker's own CPU time")
+    for column in ("", "put", "ratio", "CPU", "ratio", "get newest", "ratio", "CPU", "ratio"):
+        table.add_column(column, justify="right" if column else "left")
+    for kind, about in KINDS.items():
+        each = [figures[what][clock][kind] for what in ("put", "newest/same") for clock in ("waited", "computed")]
+        cells = [cell for one in each for cell in (micros(one["p50"]), ratio(one.get("ratio")))]
+        table.add_row(f"{kind}: {about}", *cells)
     return table
 
 

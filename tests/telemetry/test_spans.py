@@ -163,6 +163,19 @@ def test_ids_of_other_types_are_told_as_the_text_that_they_mean(saver, exported)
     assert [span.attributes["zerograph_redis.thread.id"] for span in exported.spans()] == ["7", "8"]
 
 
+def test_an_id_that_has_no_bytes_is_spelled_in_its_span(saver, exported):
+    config = at("thé \ud800", ns="\ud800", id="c\ud800")
+    saver.put(config, state("c\ud800"), {})
+    saver.get(config)
+    with pytest.raises(SerializationError):
+        saver.put(config, state("c\ud800", value=object()), {})
+    for span in exported.spans():
+        assert span.attributes["zerograph_redis.thread.id"] == "thé \\ud800"
+        assert span.attributes["zerograph_redis.checkpoint.namespace"] == "\\ud800"
+        span.to_json().encode()
+    assert exported.span("get").attributes["zerograph_redis.checkpoint.id"] == "c\\ud800"
+
+
 @pytest.mark.parametrize("config", [None, 7, {"configurable": 7}, {"configurable": {"thread_id": object()}}])
 def test_a_config_that_names_nothing_has_a_span_without_a_thread(saver, exported, config):
     with pytest.raises(ConfigError):

@@ -90,10 +90,10 @@ class Observation:
         self.requests += 1
         self.sent += sent(request)
         if isinstance(request, PutCheckpoint | PutWrites | GetCheckpoint | GetWrites | ListCheckpoints):
-            self._place |= {names.THREAD: request.thread, names.NAMESPACE: request.namespace}
+            self._place |= {names.THREAD: _sound(request.thread), names.NAMESPACE: _sound(request.namespace)}
             checkpoint_id = getattr(request, "checkpoint_id", None)
             if checkpoint_id is not None:
-                self._place[names.CHECKPOINT] = checkpoint_id
+                self._place[names.CHECKPOINT] = _sound(checkpoint_id)
         if isinstance(request, PutCheckpoint):
             self.kind = "whole" if request.basis is None else "patch"
 
@@ -106,7 +106,7 @@ class Observation:
             if any(stored.record and has_parts(stored.record) for stored in reply.checkpoints):
                 self.lookups.append(_lookup(request, reply))
             if isinstance(request, GetCheckpoint) and reply.checkpoints:
-                self._place[names.CHECKPOINT] = reply.checkpoints[0].checkpoint_id
+                self._place[names.CHECKPOINT] = _sound(reply.checkpoints[0].checkpoint_id)
 
 
 def _lookup(request: GetCheckpoint | ListCheckpoints, reply: Fetched) -> str:
@@ -130,5 +130,10 @@ def place_of(operation: Operation[Any]) -> Attributes:
         (names.NAMESPACE, configurable.get("checkpoint_ns")),
     ):
         if isinstance(value, str | int | UUID):
-            found[name] = str(value)
+            found[name] = _sound(str(value))
     return found
+
+
+def _sound(name: str) -> str:
+    """Spell an id so that every exporter can send it: a lone surrogate has no bytes."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()

@@ -39,11 +39,10 @@ class Observer:
         """Make a span around the block, which runs the operation that it is given in the place of *operation*."""
         name = cast("GeneratorType[Any, Any, R]", operation).__name__  # the façade's word
         common = {**self._store, names.OPERATION: name}
+        named = {**common, **place_of(operation)}
         seen = Observation()
         repeats, begin = REPEATS.get(), perf_counter()
-        span = self._tracer.start_span(
-            f"zerograph_redis.{name}", kind=self._kind, attributes={**common, **place_of(operation)}
-        )
+        span = self._tracer.start_span(f"zerograph_redis.{name}", kind=self._kind, attributes=named)
         # Errors are recorded here: the span's own way would have the messages of all causes.
         with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
@@ -57,16 +56,18 @@ class Observer:
                 self._instruments.duration.record(perf_counter() - begin, common)
                 seen.end(REPEATS.get() - repeats)
                 if span.is_recording():
-                    span.set_attributes(seen.attributes())
+                    found = seen.attributes().items()
+                    span.set_attributes({each: value for each, value in found if named.get(each) != value})
                 self._count(seen, common)
 
     def _count(self, seen: Observation, common: Mapping[str, AttributeValue]) -> None:
         instruments = self._instruments
+        plain = common
         if names.ERROR in common:
             instruments.errors.add(1, common)
+            plain = {name: value for name, value in common.items() if name != names.ERROR}
         if seen.waited is not None:
             instruments.lease_wait.record(seen.waited, common)
-        plain = {name: value for name, value in common.items() if name != names.ERROR}
         if seen.sent:
             instruments.io.add(seen.sent, {**plain, names.DIRECTION: "transmit"})
         if seen.received:
