@@ -23,6 +23,7 @@ from .show import show
 from .stats import stats
 from .threads import threads
 from .unlock import unlock
+from .watch import watch
 
 __all__ = ("app",)
 
@@ -83,6 +84,6 @@ def options(
     context.call_on_close(session.close)
 
 
-for command in (threads, history, show, diff, unlock, stats, prune, delete, copy, export, migrate):
+for command in (threads, history, show, diff, watch, unlock, stats, prune, delete, copy, export, migrate):
     app.command()(command)
 app.command("import")(import_)

@@ -118,7 +118,7 @@ def read_history(
         oldest = "" if limit is None or len(orders) < limit else orders[limit - 1]
         if space.newest < oldest:
             break
-        entries = yield from history.read(space.namespace, limit, oldest, noted)
+        entries = yield from history.read(space.namespace, limit, oldest, noted, page=PAGE)
         orders = sorted([*orders, *(each.order for each in entries)], reverse=True)
         found.append(NamespaceHistory(space.namespace, space.checkpoints, entries))
     oldest = "" if limit is None or len(orders) <= limit else orders[limit - 1]
@@ -145,21 +145,25 @@ class History:
         oldest: str = "",
         noted: Callable[[int], None] = lambda _: None,
         *,
+        page: int = PAGE,
         compared: bool = True,
     ) -> Operation[list[Entry]]:
-        """Read the newest entries of a namespace, those from the order *oldest* on; not *compared* without changes."""
+        """Read the newest entries of a namespace, those from the order *oldest* on, *page* at a time.
+
+        Only if *compared*, they tell what changed.
+        """
         found: list[Entry] = []
         # One more than is shown: the last is compared with it.
         wanted = None if limit is None else limit + 1
         before = None
         while wanted is None or len(found) < wanted:
-            size = PAGE if wanted is None else min(PAGE, wanted - len(found))
-            page = yield from self._page(namespace, before, size)
-            found += page
-            noted(len(page))
-            if len(page) < size or page[-1].order < oldest:
+            size = page if wanted is None else min(page, wanted - len(found))
+            read = yield from self._page(namespace, before, size)
+            found += read
+            noted(len(read))
+            if len(read) < size or read[-1].order < oldest:
                 break
-            before = page[-1].order
+            before = read[-1].order
         shown = [each for each in found[:limit] if each.order >= oldest]
         if compared:
             yield from self._compare(shown, found)
