@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from markdown_it import MarkdownIt
 from support.pages import KINDS, PAGES, ROOT, Block, Page
 from support.places import Places
+from zerograph import END, START, StateGraph
 
 import zerograph_redis
-from zerograph_redis import errors
+from zerograph_redis import RedisSaver, errors
 from zerograph_redis.cli.app import app
 
 MARK = "\x1e"  # before the exit code of each command of a shell
@@ -195,6 +198,37 @@ def test_the_links_of_a_page_lead_to_files_of_the_project(page):
             assert page.name == "README.md" or (home / path).resolve().is_relative_to(ROOT / "docs"), (
                 f"{page}: {target}"
             )
+
+
+def examples():
+    """The code blocks in docstrings of what the package exports, by where they stand."""
+    found = {}
+    for name in zerograph_redis.__all__:
+        exported = getattr(zerograph_redis, name)
+        members = inspect.getmembers(exported) if inspect.isclass(exported) else []
+        for where, each in [(name, exported), *((f"{name}.{member}", value) for member, value in members)]:
+            if f"{getattr(each, '__module__', None)}".startswith("zerograph_redis"):
+                for token in MarkdownIt().parse(inspect.getdoc(each) or ""):
+                    if token.type in {"fence", "code_block"}:
+                        found.setdefault((token.info, token.content), where)
+    return {where: block for block, where in found.items()}
+
+
+EXAMPLES = examples()
+
+
+@pytest.mark.parametrize("where", EXAMPLES)
+def test_an_example_in_a_docstring_runs(where, redis_server):
+    kind, source = EXAMPLES[where]
+    assert kind == "python", f"{where}: an example is python, behind its fence"
+    graph = StateGraph(dict)
+    graph.add_node("step", lambda state: state)
+    graph.add_edge(START, "step")
+    graph.add_edge("step", END)
+    keys = {"new_key": bytes(32), "old_key": bytes(range(32))}
+    with RedisSaver.from_url(redis_server.url, prefix="examples", ttl=60) as saver:
+        given = {"saver": saver, "app": graph.compile(checkpointer=saver), "input": {}, "url": redis_server.url, **keys}
+        exec(source, vars(zerograph_redis) | given)
 
 
 def test_the_reference_has_everything_that_the_package_exports():

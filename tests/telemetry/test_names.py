@@ -1,15 +1,15 @@
-"""The README has every name that spans and metrics use, and no other of our own."""
+"""The documentation has every name that spans and metrics use, and no other of our own."""
 
 from __future__ import annotations
 
 import re
 
-from support.pages import ROOT
+from support.pages import Page
 
 from zerograph_redis.telemetry import names
 from zerograph_redis.telemetry.instruments import Instruments
 
-README = (ROOT / "README.md").read_text("utf-8")
+TOLD = Page("docs/telemetry.md").text
 
 
 class Meter:
@@ -24,10 +24,10 @@ class Meter:
     create_histogram = create_counter = _make
 
 
-def test_the_readme_names_every_attribute_and_every_metric_and_no_other():
+def test_the_documentation_names_every_attribute_and_every_metric_and_no_other():
     meter = Meter()
     Instruments(meter)
     used = {value for name, value in vars(names).items() if name.isupper()} | meter.made
-    named = set(re.findall(r"`((?:zerograph_redis|db|server|error|network)\.[a-z_.]+[a-z])`", README))
+    named = set(re.findall(r"`((?:zerograph_redis|db|server|error|network)\.[a-z_.]+[a-z])`", TOLD))
     assert used - named == set()
     assert named - used == set()

@@ -135,10 +135,10 @@ class Saver(BaseCheckpointSaver):
     ) -> Lease:
         """Hold a thread for a block of code, so that no other worker writes to it.
 
-        ::
-
-            with saver.lease("thread-42", ttl=30) as lease:
-                app.invoke(input, lease.config())
+        ```python
+        with saver.lease("thread-42", ttl=30) as lease:
+            app.invoke(input, lease.config())
+        ```
 
         The lease is renewed in the background while the block runs. Its token is in `Lease.config`, and fences every
         write: after the lease expired or was broken, they are refused with `LeaseLostError`. Meanwhile writes of other

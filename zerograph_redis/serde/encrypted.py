@@ -30,10 +30,10 @@ _THREADS = 1024  # whose derived keys are kept
 class EncryptedSerializer:
     """Has a saver store only what AES-256-GCM has encrypted: states, metadata and pending writes.
 
-    ::
-
-        keys = {"2026-11": new_key, "2026-05": old_key}
-        saver = RedisSaver.from_url(url, serializer=EncryptedSerializer(keys))
+    ```python
+    keys = {"2026-11": new_key, "2026-05": old_key}
+    saver = RedisSaver.from_url(url, serializer=EncryptedSerializer(keys))
+    ```
 
     The first key encrypts; each of them decrypts, so a new key is put in front of the old ones, and an old one is taken
     away when no thread has anything left of its time. Each thread is encrypted with keys of its own, derived from these

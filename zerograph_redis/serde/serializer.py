@@ -41,7 +41,7 @@ class MsgpackSerializer:
         """Make a serializer that knows *types* besides the ones of Python, numpy and ZeroGraph.
 
         Args:
-            types: Classes, each under its own name, or :class:`Registered` for another name or for a class that
+            types: Classes, each under its own name, or `Registered` for another name or for a class that
                 needs a pair of functions.
 
         Raises:

@@ -20,8 +20,7 @@ _SCHEMA = "https://opentelemetry.io/schemas/1.33.0"
 class Telemetry:
     """Makes a span of each operation of a saver, and metrics of them all: ``RedisSaver(..., telemetry=Telemetry())``.
 
-    It may serve any number of savers. No span or metric has a value of a state or a password; see the README for what
-    they have.
+    It may serve any number of savers. No span or metric has a value of a state or a password.
     """
 
     def __init__(
