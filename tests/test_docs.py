@@ -49,7 +49,7 @@ class Reader:
         # Errors then name the line of the page.
         exec(compile("\n" * block.line + source, block.page, "exec", dont_inherit=True), self.module)
         written = self.places.shown(self.capsys.readouterr().out).splitlines()
-        for expected in re.findall(r"^\s*print\(.*\)  # (.+)$", block.text, re.MULTILINE):
+        for expected in re.findall(r"^\s*(?:print\(.*)?\)  # (.+)$", block.text, re.MULTILINE):
             while written and not matches(expected, written[0]):
                 written.pop(0)
             assert written, f"{block}: nothing that was printed is {expected!r}"
