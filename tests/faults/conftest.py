@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -27,37 +28,36 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture(params=["sync", "async"])
 def opening(request) -> Iterator[Callable[..., Any]]:
-    """Open savers by an url, with retries or without, to be used through either face."""
-    closing: list[Callable[[], object]] = []
-    with asyncio.Runner() as runner:
+    """Open savers by an url, with retries or without, to be used through either face, each in an OS thread of its own."""
+    with ExitStack() as stack:
 
         def call(url: str, *, retries: bool = False, **options: Any) -> Any:
             client = redis.Redis.from_url(url, retry=NO_RETRY)
-            closing.append(client.close)
+            stack.callback(client.close)
             if request.param == "sync":
                 saver = RedisSaver.from_url(url, **options) if retries else RedisSaver(client, **options)
-                closing.append(saver.close)
+                stack.callback(saver.close)
                 return SyncFace(saver)
+            runner = stack.enter_context(asyncio.Runner())
             if retries:
                 saver = AsyncRedisSaver.from_url(url, **options)
             else:
                 awaited = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0))
-                closing.append(lambda: runner.run(awaited.aclose()))
+                stack.callback(lambda: runner.run(awaited.aclose()))
                 saver = AsyncRedisSaver(awaited, sync_client=client, **options)
-            closing.append(lambda: runner.run(saver.aclose()))
+            stack.callback(lambda: runner.run(saver.aclose()))
             return AsyncFace(saver, runner)
 
         yield call
-        for each in reversed(closing):
-            each()
 
 
 @pytest.fixture
 def opened(opening, rig) -> Iterator[Callable[..., Any]]:
-    """Open savers through the proxy."""
+    """Open savers through the proxy, which wait for a reply for so many seconds."""
 
-    def call(prefix: str, **options: Any) -> Any:
-        return opening(f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout=0.3", prefix=prefix, **options)
+    def call(prefix: str, *, retries: bool = True, patience: float = 10.0) -> Any:
+        url = f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout={patience}"
+        return opening(url, retries=retries, prefix=prefix)
 
     yield call
     rig.proxy.calm()

@@ -1,15 +1,12 @@
-"""Servers that die, stand still and come back: what was acknowledged is there, as far as they keep it."""
+"""Servers that die and come back: what was acknowledged is there, as far as they keep it."""
 
 from __future__ import annotations
 
 import pytest
-import redis
-from support.data import at, ids, state
-from support.proxy import DELAY
+from support.data import at, everything, fill, ids, state, thread_ids
 from support.rig import TEXT
-from support.servers import NO_RETRY
 
-from zerograph_redis import BackendUnavailableError, RedisSaver
+from zerograph_redis import LeaseHeldError, RedisSaver
 
 
 def acknowledged(server, saver, rounds=25):
@@ -52,14 +49,24 @@ def test_without_an_append_only_file_a_saver_goes_on_after_the_server_lost_every
         assert saver.list_threads() == []
 
 
-def test_a_slow_server_is_an_error_in_time_and_none_with_retries(rig):
-    prefix = rig.seeded("small")
-    url = f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout=0.3"
-    client = redis.Redis.from_url(url, retry=NO_RETRY)
-    rig.proxy.arm(1, DELAY)
-    with pytest.raises(BackendUnavailableError) as caught:
-        RedisSaver(client, prefix=prefix).get_tuple(at())
-    assert isinstance(caught.value.__cause__, redis.TimeoutError)
-    # The late reply belongs to nobody: the next request gets its own.
-    assert [each.thread_id for each in RedisSaver(client, prefix=prefix).list_threads()] == ["other", "thread"]
-    client.close()
+def test_with_an_append_only_file_nothing_of_what_was_done_comes_undone_when_the_server_dies(new_server, opening):
+    server = new_server("--appendonly", "yes", "--appendfsync", "always")
+    saver, other = opening(server.url, retries=True), opening(server.url, retries=True).stranger()
+    for thread in ("kept", "pruned", "copied", "deleted", "held"):
+        fill(saver, 5, thread)
+        saver.put_writes(at(thread, id="c4"), [("t", "a", 1)], "")
+    with saver.lease("held", ttl=60) as lease:
+        saver.prune("pruned", 2)
+        saver.copy_thread("copied", "copy")
+        saver.delete_thread("deleted")
+        before = {name: everything(saver, name) for name in thread_ids(saver)}
+        server.restart()
+        assert {name: everything(saver, name) for name in thread_ids(saver)} == before
+        assert sorted(before) == ["copied", "copy", "held", "kept", "pruned"]
+        assert saver.get(at("deleted")) is None
+        with pytest.raises(LeaseHeldError):
+            other.put(at("held"), state("other"), {})
+        saver.put(lease.config(), state("mine"), {})
+        server.restart()
+    other.put(at("held"), state("other"), {})
+    assert ids(saver.list(at("held"), limit=2)) == ["other", "mine"]

@@ -35,6 +35,10 @@ class SyncFace:
         method = getattr(self.saver, name)
         return method if self._run is None else lambda *given, **named: self._run(method, *given, **named)
 
+    def run(self, operation: Operation[Any]) -> Any:
+        """Drive an operation of the core."""
+        return run(operation, self.saver._backend)
+
     def stranger(self) -> SyncFace:
         """The same saver from a context that is in no lease's block, as another worker would see the store."""
         return SyncFace(self.saver, contextvars.Context().run)
@@ -71,6 +75,10 @@ class AsyncFace:
             return self._runner.run(twin(*positional, **named), context=self._context)
 
         return call
+
+    def run(self, operation: Operation[Any]) -> Any:
+        """Drive an operation of the core."""
+        return self._runner.run(arun(operation, self.saver._backend), context=self._context)
 
     def stranger(self) -> AsyncFace:
         """The same saver from a context that is in no lease's block, as another worker would see the store."""

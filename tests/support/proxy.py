@@ -21,16 +21,17 @@ _HANDSHAKE = (b"HELLO", b"AUTH", b"CLIENT", b"PING", b"SELECT", b"READONLY", b"Q
 class Proxy:
     """Forwards whole requests and whole replies, in order, and counts the requests that are no handshake."""
 
-    def __init__(self, port: int, *, held: float = 1.0) -> None:
-        """Listen on a free loopback port for clients of the server at *port*; delays are *held* seconds."""
+    def __init__(self, port: int) -> None:
+        """Listen on a free loopback port for clients of the server at *port*."""
         self.port = 0
         self.requests = 0
+        self.connections = 0
         self.faults: Counter[str] = Counter()
         self._upstream = port
-        self._held = held
         self._at: tuple[int, str] | None = None
         self._hook: Callable[[int], object] | None = None
         self._share: tuple[float, Sequence[str], random.Random] | None = None
+        self._tasks: set[asyncio.Task[None] | None] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
 
@@ -74,6 +75,9 @@ class Proxy:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         to_server = None
+        self.connections += 1
+        # While it waits for the server, nothing else holds a task whose client is gone.
+        self._tasks.add(asyncio.current_task())
         # The end of either side is the end of both; a cancelled task ends here too, for asyncio would report it.
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream, limit=2**24)
@@ -81,6 +85,7 @@ class Proxy:
         for each in (to_client, to_server):
             if each is not None:
                 each.close()
+        self._tasks.discard(asyncio.current_task())
 
     async def _forward(self, client, to_client, server, to_server) -> None:
         while True:
@@ -102,7 +107,8 @@ class Proxy:
                 await to_client.drain()
                 return
             if way == DELAY:
-                await asyncio.sleep(self._held)
+                await client.read()
+                return
             to_client.write(reply)
             await to_client.drain()
 

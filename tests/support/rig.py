@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from support.data import at, everything, state, thread_ids
 from support.proxy import Proxy
 from support.servers import RedisServer
 from zerograph_redis import RedisSaver
+from zerograph_redis.backends.redis.bindings import BINDINGS
 
 TEXT = [f"message {number} " + "x" * 100 for number in range(20)]
 LENGTHS = {"pages": 40, "long": 150}
@@ -30,6 +31,15 @@ class Rig:
     server: RedisServer
     client: redis.Redis
     proxy: Proxy
+    references: dict[Any, Any] = field(default_factory=dict)
+    """What operations do without faults, as far as a test has found out."""
+
+    def load_scripts(self) -> None:
+        """Have the server know every script."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for binding in BINDINGS.values():
+                pipeline.script_load(binding.script.source)
+            pipeline.execute()
 
     def seeded(self, kind: str) -> str:
         """Copy a prepared store to a prefix of its own."""
@@ -62,7 +72,7 @@ def open_rig(directory: Path) -> Iterator[Rig]:
     """Start a server in a directory, prepare its stores, and put a proxy before it."""
     with (
         RedisServer(directory) as server,
-        Proxy(server.port, held=0.6) as proxy,
+        Proxy(server.port) as proxy,
         server.client() as client,
     ):
         small = RedisSaver(client, prefix="seed-small")
