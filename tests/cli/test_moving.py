@@ -1,0 +1,304 @@
+"""``migrate``, ``export``, ``import`` and ``copy``."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from support.commands import options_of, run
+from support.data import at, fill, ids, state, thread_ids, thread_info
+from support.moves import fill_all, grow, snapshot
+from support.stores import make_store
+from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
+
+from zerograph_redis import SqliteSaver
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "threads.zgt"
+
+
+@pytest.fixture
+def other(request):
+    """Another store to move threads to, and its url."""
+    store = make_store("sqlite-sync", request)
+    yield store
+    store.close()
+
+
+def url_of(store):
+    return options_of(store)[1]
+
+
+def as_json(outcome):
+    assert outcome.err == ""
+    return json.loads(outcome.out)
+
+
+SIDE = {"threads", "checkpoints", "writes", "digest"}
+OUTCOMES = {
+    "moved", "same", "continued", "gone", "busy", "behind", "conflict", "held", "failed", "damaged", "mismatch",
+}  # fmt: skip
+
+
+def test_migrate_moves_everything_and_shows_equal_digests(store, saver, other):
+    threads = fill_all(saver)
+    ended = run(*options_of(store), "migrate", url_of(store), url_of(other))
+    assert (ended.code, ended.err) == (0, f"{len(threads)} threads moved.\n")
+    source, target = (line.split() for line in ended.out.splitlines()[2:4])
+    assert (source[0], target[0]) == ("source", "target")
+    assert source[1:] == target[1:]
+    moved = other.open()
+    for thread in threads:
+        assert snapshot(moved, thread) == snapshot(saver, thread)
+
+
+def test_migrate_as_json(store, saver, other):
+    grow(saver, "chat")
+    command = (*options_of(store), "migrate", url_of(store), url_of(other), "--json")
+    document = run(*command).json
+    assert set(document) == {"equal", "source", "target", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert set(document["source"]) == set(document["target"]) == SIDE
+    assert document["source"] == document["target"]
+    assert document["equal"] is True
+    assert set(document["outcomes"]) == OUTCOMES
+    assert document["outcomes"]["moved"] == 1
+    assert run(*command).json["outcomes"]["same"] == 1
+
+
+def test_a_conflict_ends_with_5_and_says_which(store, saver, other):
+    grow(saver, "chat")
+    grow(saver, "other")
+    fill(other.open(), 1, "chat", start=70)
+    command = (*options_of(store), "migrate", url_of(store), url_of(other))
+    ended = run(*command)
+    assert ended.code == 5
+    assert "chat" in ended.out
+    assert "conflict" in ended.out
+    document = as_json(run(*command, "--json"))
+    assert document["problems"] == [
+        {"thread_id": "chat", "outcome": "conflict", "message": document["problems"][0]["message"]}
+    ]
+    assert "left alone" in document["problems"][0]["message"]
+
+
+def test_what_was_continued_there_is_said_and_ends_with_0(store, saver, other):
+    fill(saver, 2)
+    command = (*options_of(store), "migrate", url_of(store), url_of(other))
+    run(*command)
+    fill(other.open(), 1, start=2)
+    ended = run(*command)
+    assert (ended.code, ended.err) == (0, "1 thread there already, and continued there: left alone.\n")
+
+
+def test_threads_are_chosen_by_prefix_or_by_a_file(store, saver, other, tmp_path):
+    for thread in ("a1", "a2", "b1", "[bold]"):
+        fill(saver, 1, thread)
+    command = (*options_of(store), "migrate", url_of(store), url_of(other))
+    run(*command, "--match", "a")
+    moved = other.open()
+    assert sorted(thread_ids(moved)) == ["a1", "a2"]
+    listed = tmp_path / "ids"
+    listed.write_text("[bold]\nnot there [red]\n\n")
+    ended = run(*command, "--threads", str(listed))
+    assert ended.code == 6
+    assert "Not there: 'not there [red]'" in ended.err
+    assert sorted(thread_ids(moved)) == ["[bold]", "a1", "a2"]
+    assert run(*command, "--threads", "-", input="b1\n").code == 0
+    assert len(thread_ids(moved)) == 4
+    assert run(*command, "--threads", str(tmp_path / "none")).code == 2
+
+
+def test_a_file_of_zerographs_own_saver_is_known_by_its_tables(store, saver, tmp_path):
+    path = tmp_path / "engine.db"
+    with EngineSaver(path) as engine:
+        grow(engine, "chat")
+        wanted = [tuple(each) for each in engine.list(at("chat"))]
+    before = path.read_bytes()
+    ended = run(*options_of(store), "migrate", f"sqlite:///{path}", url_of(store))
+    assert (ended.code, ended.err) == (0, "1 thread moved.\n")
+    assert [tuple(each) for each in saver.list(at("chat"))] == wanted
+    assert path.read_bytes() == before
+    assert (
+        run(*options_of(store), "migrate", f"zerograph:///{path}", url_of(store), "--json").json["outcomes"]["same"]
+        == 1
+    )
+
+
+def test_a_file_that_both_savers_used_has_the_threads_of_each(store, saver, tmp_path):
+    path = tmp_path / "both.db"
+    with EngineSaver(path) as engine, SqliteSaver(path) as ours:
+        grow(engine, "theirs")
+        grow(ours, "ours")
+    ended = run(*options_of(store), "migrate", f"sqlite:///{path}", url_of(store))
+    assert f"are left out: zerograph:///{path} means those" in ended.err
+    assert thread_ids(saver) == ["ours"]
+    run(*options_of(store), "migrate", f"zerograph:///{path}", url_of(store))
+    assert sorted(thread_ids(saver)) == ["ours", "theirs"]
+
+
+def test_threads_move_between_prefixes_of_one_server(real_store):
+    saver = real_store.open()
+    fill(saver, 3)
+    beside = real_store.open(prefix=f"{real_store.prefix}-new")
+    command = (*options_of(real_store), "migrate", real_store.url, real_store.url)
+    assert run(*command).code == 2
+    assert run(*command, "--target-prefix", f"{real_store.prefix}-new").code == 0
+    assert ids(beside.list(at())) == ["c2", "c1", "c0"]
+
+
+def test_a_cluster_is_a_source_and_a_target(cluster_store, other):
+    saver = cluster_store.open()
+    threads = fill_all(saver)
+    there = run(*options_of(cluster_store), "migrate", cluster_store.url, url_of(other), "--json").json
+    assert there["outcomes"]["moved"] == len(threads)
+    for thread in threads:
+        saver.delete_thread(thread)
+    back = run(*options_of(cluster_store), "migrate", url_of(other), cluster_store.url, "--json").json
+    assert back["target"] == there["source"]
+
+
+def test_a_source_that_is_not_there_is_not_made(store, tmp_path):
+    for scheme in ("sqlite", "zerograph"):
+        ended = run(*options_of(store), "migrate", f"{scheme}:///{tmp_path}/none.db", url_of(store))
+        assert ended.code == 3
+        assert "there is no SQLite database" in ended.err
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_looking_at_a_thread_to_move_it_prolongs_nothing_and_gives_it_no_ttl(store, saver, other, file):
+    saver.put(at(ttl=1000), state("c0"), {})
+    fill(saver, 1, "for ever")
+    before = thread_info(saver).ttl
+    run(*options_of(store), "migrate", url_of(store), url_of(other))
+    run(*options_of(store), "export", str(file))
+    assert thread_info(saver).ttl < before
+    moved = other.open()
+    assert thread_info(moved).ttl <= before
+    assert thread_info(moved, "for ever").ttl is None
+
+
+def test_export_and_import_bring_everything_back(store, saver, other, file):
+    threads = fill_all(saver)
+    ended = run(*options_of(store), "export", str(file))
+    assert (ended.code, ended.err) == (0, f"{len(threads)} threads written.\n")
+    ended = run(*options_of(other), "import", str(file))
+    assert (ended.code, ended.err) == (0, f"{len(threads)} threads stored.\n")
+    moved = other.open()
+    for thread in threads:
+        assert snapshot(moved, thread) == snapshot(saver, thread)
+
+
+def test_export_and_import_as_json(cli, saver, other, file):
+    grow(saver, "chat")
+    written = cli("export", str(file), "--json").json
+    assert set(written) == {"equal", "file", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert set(written["file"]) == SIDE
+    stored = run(*options_of(other), "import", str(file), "--json").json
+    assert set(stored) == {"equal", "file", "store", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert stored["file"] == stored["store"] == written["file"]
+
+
+def test_export_and_import_of_some(cli, saver, other, file, tmp_path):
+    for thread in ("a1", "a2", "b1"):
+        fill(saver, 1, thread)
+    listed = tmp_path / "ids"
+    listed.write_text("a1\nb1\nnone")
+    assert cli("export", str(file), "--threads", str(listed)).code == 6
+    assert run(*options_of(other), "import", str(file), "--match", "b").code == 0
+    assert thread_ids(other.open()) == ["b1"]
+
+
+def test_a_file_that_is_there_is_left_alone(cli, saver, file):
+    fill(saver, 1)
+    file.write_text("mine")
+    ended = cli("export", str(file))
+    assert (ended.code, ended.out) == (5, "")
+    assert "is there already" in ended.err
+    assert file.read_text() == "mine"
+
+
+def test_a_damaged_file_is_refused_and_not_even_a_database_is_made(cli, saver, file, tmp_path):
+    fill(saver, 3)
+    cli("export", str(file))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    ended = run("--url", f"sqlite:///{tmp_path}/new.db", "import", str(file))
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.startswith(f"zerograph-redis: {file} is refused: it is cut off at byte")
+    assert not (tmp_path / "new.db").exists()
+    assert cli("import", str(tmp_path / "none")).code == 2
+
+
+def test_a_damaged_thread_ends_with_4(real_store, file):
+    saver = real_store.open()
+    grow(saver, "good")
+    grow(saver, "bad")
+    real_store.client().setrange(f"{real_store.prefix}:{{bad}}:log:0", 100, "\0" * 50)
+    ended = run(*options_of(real_store), "export", str(file))
+    assert ended.code == 4
+    assert "damaged" in ended.out
+    assert "1 thread written." in ended.err
+    assert file.exists()
+
+
+def test_copy_says_what_it_would_do_and_does_it_with_yes(cli, saver):
+    fill(saver, 3)
+    ended = cli("copy", "thread", "[red]copy")
+    assert ended.out.startswith("Would copy 'thread' to '[red]copy': 3 checkpoints in 1 namespace, ")
+    assert ended.err == "Nothing was done: --yes does it.\n"
+    assert thread_ids(saver) == ["thread"]
+    ended = cli("copy", "thread", "[red]copy", "--yes")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("Copied 'thread' to '[red]copy': 3 checkpoints in 1 namespace, ")
+    assert ids(saver.list(at("[red]copy"))) == ["c2", "c1", "c0"]
+
+
+def test_copy_as_json(cli, saver):
+    fill(saver, 3)
+    asked = cli("copy", "thread", "copy", "--json").json
+    assert asked == {"dry_run": True, "source": "thread", "target": "copy", "checkpoints": 3, "bytes": asked["bytes"]}
+    assert cli("copy", "thread", "copy", "--yes", "--json").json == {**asked, "dry_run": False}
+
+
+def test_a_copy_lives_as_long_as_its_source_was_to_live(cli, saver):
+    saver.put(at(ttl=5000), state("c0"), {})
+    fill(saver, 1, "for ever")
+    cli("copy", "thread", "copy", "--yes")
+    cli("copy", "for ever", "another", "--yes")
+    assert 4000 < thread_info(saver, "copy").ttl <= 5000
+    assert thread_info(saver, "another").ttl is None
+
+
+@pytest.mark.parametrize("yes", [(), ("--yes",)])
+def test_copy_refuses_what_would_mix_and_what_is_not_there(cli, saver, yes):
+    fill(saver, 1, "a")
+    fill(saver, 1, "b", start=5)
+    assert cli("copy", "a", "b", *yes).code == 5
+    assert cli("copy", "a", "a", *yes).code == 5
+    assert cli("copy", "none", "c", *yes).code == 6
+    assert cli("copy", "a", "", *yes).code == 2
+    assert ids(saver.list(at("b"))) == ["c5"]
+
+
+def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
+    saver = real_store.open()
+    for number in range(20):
+        fill(saver, 1, f"t{number}")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "zerograph_redis.cli", *options_of(real_store)]
+    command += ["migrate", real_store.url, url_of(other), "--json"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=theirs, check=True, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "Moving threads" in shown
+    assert "20/20" in shown
+    assert json.loads(done.stdout)["outcomes"]["moved"] == 20
