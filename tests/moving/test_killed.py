@@ -140,6 +140,7 @@ def test_a_migration_beside_a_worker_that_is_killed_twice_ends_with_equal_digest
                 until(lambda portion=portion: len(thread_ids(saver, limit=None)) > portion, seconds=60)
                 process.kill()
                 assert process.wait() == KILLED
+        until(lambda: ids(saver.list(at("thread 0")))[0].startswith("work"))
         done = subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
     report = json.loads(done.stdout)
     assert report["equal"]

@@ -58,7 +58,7 @@ def move(action, place, url, prefix, *death):
 
 
 def work(url, prefix):
-    """Write to threads of one's own, and go on with those that come, until the standard input ends."""
+    """Write to a thread of one's own, and go on with every tenth that comes, until the standard input ends."""
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     with open_saver(url, prefix=prefix) as saver:
@@ -66,10 +66,11 @@ def work(url, prefix):
         while not ended.is_set():
             number += 1
             saver.put(at("own"), state(f"own{number}"), {})
-            there = saver.list_threads(limit=None)
-            found = saver.get_tuple(at(there[number * 7 % len(there)].thread_id))
-            config = saver.put(found.config, state(f"work{number}", n=number), {"step": number})
-            saver.put_writes(config, [("t", "c", number)], "")
+            for info in saver.list_threads(limit=None):
+                if info.thread_id.endswith("0"):
+                    found = saver.get_tuple(at(info.thread_id))
+                    config = saver.put(found.config, state(f"work{number}", n=number), {"step": number})
+                    saver.put_writes(config, [("t", "c", number)], "")
             sys.stdout.write(".")
             sys.stdout.flush()
 
