@@ -55,9 +55,9 @@ def opening(request) -> Iterator[Callable[..., Any]]:
 def opened(opening, rig) -> Iterator[Callable[..., Any]]:
     """Open savers through the proxy, which wait for a reply for so many seconds."""
 
-    def call(prefix: str, *, retries: bool = True, patience: float = 10.0) -> Any:
+    def call(prefix: str, *, retries: bool = True, patience: float = 10.0, **options: Any) -> Any:
         url = f"redis://127.0.0.1:{rig.proxy.port}/0?socket_timeout={patience}"
-        return opening(url, retries=retries, prefix=prefix)
+        return opening(url, retries=retries, prefix=prefix, **options)
 
     yield call
     rig.proxy.calm()

@@ -10,7 +10,7 @@ from redis.retry import Retry
 from support.data import at, state
 from support.exporters import Exported
 from support.faces import AsyncFace, SyncFace
-from support.proxy import BEFORE, WAYS
+from support.proxy import BEFORE, PATIENCE, WAYS
 from support.stores import make_store
 
 from zerograph_redis import BackendUnavailableError, RedisSaver
@@ -25,7 +25,7 @@ def exported():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_repeated_request_is_counted(opened, rig, exported, way):
-    saver = opened(rig.seeded("small"), retries=True, telemetry=exported.telemetry)
+    saver = opened(rig.seeded("small"), patience=PATIENCE[way], telemetry=exported.telemetry)
     saver.get(at())
     rig.proxy.arm(1, way)
     saver.put(at(id="c2"), state("new"), {})
@@ -37,7 +37,7 @@ def test_a_repeated_request_is_counted(opened, rig, exported, way):
 
 
 def test_the_retries_of_an_outage_are_counted_with_its_error(opened, rig, exported):
-    saver = opened(rig.seeded("small"), retries=True, telemetry=exported.telemetry)
+    saver = opened(rig.seeded("small"), telemetry=exported.telemetry)
     saver.get(at())
     rig.proxy.disturb(1.0, [BEFORE], seed=1)
     with pytest.raises(BackendUnavailableError) as caught:

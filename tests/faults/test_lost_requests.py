@@ -5,12 +5,9 @@ from __future__ import annotations
 import pytest
 import redis
 from support.operations import CASES, MANY_REQUESTS, prepared, reference
-from support.proxy import AFTER, DELAY, WAYS
+from support.proxy import AFTER, DELAY, PATIENCE, WAYS
 
 from zerograph_redis import BackendUnavailableError
-
-PATIENCE = {way: 0.3 if way == DELAY else 10.0 for way in WAYS}
-"""For how many seconds savers wait: not long for what never comes, and not in vain for what comes late."""
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -14,6 +14,8 @@ BEFORE, HALF, AFTER, TRUNCATE, DELAY = "before", "half", "after", "truncate", "d
 WAYS = (BEFORE, HALF, AFTER, TRUNCATE, DELAY)
 """Drop the connection: before the request is forwarded, in its middle, after the server did it and before its reply, in
 the middle of the reply; or hold the reply back until the client gave up."""
+PATIENCE = {way: 0.3 if way == DELAY else 10.0 for way in WAYS}
+"""For how many seconds a saver should wait: not long for what never comes, and not in vain for what comes late."""
 
 _HANDSHAKE = (b"HELLO", b"AUTH", b"CLIENT", b"PING", b"SELECT", b"READONLY", b"QUIT")
 
