@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.data import at, state
 from support.servers import free_port
 
+import zerograph_redis
 from zerograph_redis import CorruptCheckpointError
 
 MESSAGES = [f"message {number} " + "x" * 100 for number in range(20)]
@@ -66,3 +69,25 @@ def test_an_application_that_sets_up_no_logging_sees_nothing():
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "InMemorySaver\n"
     assert done.stderr == ""
+
+
+def calls_of_the_log():
+    """Every call by which the package tells its log something, with the module it is in."""
+    package = Path(zerograph_redis.__file__).parent
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "_log"
+            ):
+                yield f"{path.relative_to(package)}:{node.lineno}", node
+
+
+def test_every_record_names_its_thread_or_says_that_there_is_none():
+    found = dict(calls_of_the_log())
+    assert len(found) > 8
+    for place, call in found.items():
+        (extra,) = [each.value for each in call.keywords if each.arg == "extra"]
+        assert [key.value for key in extra.keys] == ["thread_id"], place
