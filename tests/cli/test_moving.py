@@ -42,7 +42,7 @@ def as_json(outcome):
 
 SIDE = {"threads", "checkpoints", "writes", "digest"}
 OUTCOMES = {
-    "moved", "same", "continued", "gone", "busy", "behind", "conflict", "held", "failed", "damaged", "mismatch",
+    "moved", "updated", "same", "continued", "gone", "busy", "behind", "conflict", "held", "failed", "damaged", "mismatch",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Threads from any store to any other."""
 
+from contextlib import nullcontext
 from contextvars import Context
 
 import pytest
@@ -8,6 +9,7 @@ from support.moves import end_of, fill_all, grow, migrate, snapshot
 from support.stores import make_store
 
 from zerograph_redis import EncryptedSerializer
+from zerograph_redis.core.requests import Untouched
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.moving.outcomes import Outcome
 
@@ -117,11 +119,55 @@ def test_what_went_on_at_the_source_since_it_was_moved_is_told_and_left_alone(so
     fill(source, 1, start=2)
     report = migrate(source, target)
     assert report.outcomes == {Outcome.BEHIND: 1}
-    assert "delete it at the destination" in report.problems[0].said
+    assert "changed at the source since" in report.problems[0].said
     assert ids(target.list(at())) == ["c1", "c0"]
     target.delete_thread("thread")
     assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
     assert ids(target.list(at())) == ["c2", "c1", "c0"]
+
+
+def test_what_went_on_at_the_source_replaces_what_nobody_wrote_since_if_that_is_asked_for(source, target):
+    grow(source, "chat")
+    grow(source, "same")
+    source.put(at("chat", ttl=5_000), state("c1", again=True), {})
+    migrate(source, target)
+    assert target.get(at("chat"))["id"] == "c4"
+    config = grow(source, "chat", start=5, steps=3)
+    source.put_writes(config, [("t", "c", 1)], "")
+    source.put(at("chat", id="c0"), state("c1", again="and again"), {})
+    report = migrate(source, target, update=True)
+    assert report.outcomes == {Outcome.UPDATED: 1, Outcome.SAME: 1}
+    assert report.equal
+    assert snapshot(target, "chat") == snapshot(source, "chat")
+    assert thread_info(target, "chat").ttl is None
+    assert migrate(source, target, update=True).outcomes == {Outcome.SAME: 2}
+    grow(target, "chat", start=8)
+    assert len(target.list(at("chat"), limit=None)) == 13
+
+
+@pytest.mark.parametrize("touch", ["put", "put_writes", "prune", "lease"])
+def test_what_was_touched_at_the_destination_is_never_replaced(source, target, touch):
+    fill(source, 3)
+    migrate(source, target)
+    place = end_of(target)
+    with place.read("thread") as image:
+        there = image.life
+    fill(source, 1, start=3)
+    if touch == "put":
+        target.put(at(), state("mine"), {})
+    elif touch == "put_writes":
+        target.put_writes(at(id="c2"), [("t", "c", 1)], "")
+    elif touch == "prune":
+        target.prune("thread", 2)
+    before = snapshot(target, "thread")
+    with target.lease("thread") if touch == "lease" else nullcontext():
+        report = Context().run(migrate, source, target, update=True)
+    assert set(report.outcomes) <= {Outcome.CONFLICT, Outcome.HELD}
+    # Nor if it was touched after it was looked at.
+    if touch != "lease":
+        with end_of(source).read("thread") as image:
+            assert not place.place(image, "another", Untouched(there.origin, there.updated))
+    assert snapshot(target, "thread") == before
 
 
 @pytest.mark.parametrize("kind", ["checkpoint", "write"])

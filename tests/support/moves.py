@@ -23,10 +23,10 @@ def ignore(_: Any) -> None:
     """Be told of a thread."""
 
 
-def migrate(source: Any, target: Any, prefix: str = "", note: Any = ignore) -> Any:
+def migrate(source: Any, target: Any, prefix: str = "", note: Any = ignore, **options: Any) -> Any:
     """Move all threads between two savers, or two ends."""
     source, target = (each if hasattr(type(each), "read") else end_of(each) for each in (source, target))
-    return migrate_threads(source, target, source.threads(prefix), note)
+    return migrate_threads(source, target, source.threads(prefix), note, **options)
 
 
 def export(saver: Any, path: Any, note: Any = ignore, threads: Any = None) -> Any:

@@ -12,7 +12,7 @@ from zerograph_redis.moving.archive import Archive
 from zerograph_redis.moving.moves import check_archive, import_threads
 from zerograph_redis.moving.outcomes import Outcome
 
-from .moving import Choice, Match, ThreadsFile, end_of, report
+from .moving import Choice, Match, ThreadsFile, Update, end_of, report
 from .parameters import Json
 from .progress import progress
 
@@ -23,6 +23,7 @@ __all__ = ("import_",)
 
 _DONE = {
     Outcome.MOVED: "stored",
+    Outcome.UPDATED: "replaced by what the file has",
     Outcome.SAME: "there already, and the same",
     Outcome.CONTINUED: "there already, and continued there: left alone",
     Outcome.GONE: "gone as soon as they were stored",
@@ -37,6 +38,7 @@ def import_(
     match: Match = "",
     threads: ThreadsFile = None,
     *,
+    update: Update = False,
     json: Json = False,
 ) -> None:
     """Store the threads of a file, and compare them with it. All of it is checked before anything is written."""
@@ -56,6 +58,6 @@ def import_(
         end = end_of(session.open(session.url, create=True))
         wanted = sum(map(choice.wants, names))
         with progress("Storing threads", wanted) as advance:
-            found = import_threads(archive, end, choice.wants, lambda _: advance())
+            found = import_threads(archive, end, choice.wants, lambda _: advance(), update=update)
     sides = {"file": found.source, "store": found.target}
     report(found, sides, _DONE, choice.missing(names), json=json)

@@ -12,7 +12,7 @@ from zerograph_redis.moving.moves import migrate_threads
 from zerograph_redis.moving.outcomes import Outcome
 from zerograph_redis.opening import path_of
 
-from .moving import Choice, Match, ThreadsFile, end_of, report
+from .moving import Choice, Match, ThreadsFile, Update, end_of, report
 from .output import note
 from .parameters import Json
 from .progress import progress
@@ -29,6 +29,7 @@ OURS, THEIRS = "sqlite://", "zerograph://"
 
 _DONE = {
     Outcome.MOVED: "moved",
+    Outcome.UPDATED: "replaced by what the source has now",
     Outcome.SAME: "there already, and the same",
     Outcome.CONTINUED: "there already, and continued there: left alone",
     Outcome.GONE: "gone meanwhile",
@@ -47,6 +48,7 @@ def migrate(
         str | None, typer.Option(metavar="TEXT", help="What every key at DST begins with; unless given, --prefix.")
     ] = None,
     *,
+    update: Update = False,
     json: Json = False,
 ) -> None:
     """Move threads between stores, and compare both sides. Run again, it goes on where it was cut short.
@@ -75,7 +77,7 @@ def migrate(
                 gone.append(result.thread)
             advance()
 
-        found = migrate_threads(place, end, names, take)
+        found = migrate_threads(place, end, names, take, update=update)
     sides = {"source": found.source, "target": found.target}
     report(found, sides, _DONE, gone if choice.named is not None else [], json=json)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .session import Store
 
-__all__ = ("Choice", "Match", "ThreadsFile", "end_of", "report")
+__all__ = ("Choice", "Match", "ThreadsFile", "Update", "end_of", "report")
 
 SHOWN = 30
 
@@ -29,6 +29,13 @@ ThreadsFile = Annotated[
     Path | None,
     typer.Option(
         "--threads", metavar="FILE", help="Only the threads whose ids are in this file, one a line; - for stdin."
+    ),
+]
+
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update", help="Replace a thread that is there as it was moved earlier, and that nobody wrote since."
     ),
 ]
 

@@ -55,6 +55,7 @@ __all__ = (
     "StoredWrite",
     "ThreadFacts",
     "ThreadRank",
+    "Untouched",
 )
 
 ZERO = "0" * 16
@@ -461,6 +462,13 @@ class Past:
     """A name for what is moved. A thread that was published from the same origin is published already."""
 
 
+class Untouched(NamedTuple):
+    """A thread as it was published: from this origin, last written then (µs), and neither written nor pruned since."""
+
+    origin: str
+    updated: int
+
+
 @dataclass(slots=True)
 class PublishThread(Request["bool | None"]):
     """Make staged rows the thread. Replies whether all of them were there, or None if the thread was not empty.
@@ -482,3 +490,5 @@ class PublishThread(Request["bool | None"]):
     fence: Fence
     past: Past | None
     """What the thread was before, elsewhere; None for a new one."""
+    instead: Untouched | None = None
+    """What may be there: it goes then."""

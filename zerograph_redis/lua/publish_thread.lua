@@ -1,9 +1,10 @@
--- Make a staged copy the thread, if the thread is empty.
+-- Make a staged copy the thread, if the thread is empty, or as it was published from what the copy may replace.
 -- KEYS  9 to 14 the staged keys, in the order of 1 to 6; on a cluster 7 to 12
 -- ARGV  1 thread   2 ttl, ms or ''   3 the name of this copy   4 the number of the first staged key
 --       5 generation of the current log, or zeros   6 token of the lease, or ''
 --       7 how many checkpoints must be staged   8 how many with writes   9 how many bytes of logs
 --       10 when it was created, µs, or '' for now   11 when it was written last   12 what is left of its ttl, ms or ''
+--       13 the name of the copy that may be replaced, or ''   14 when that was written last, µs
 -- Reply 1, or 0 if not all of it is there (any more), or nil if the thread was not empty
 
 local id, ttl, copy, staged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -12,7 +13,10 @@ local facts, failure, copied = load_facts('copy')
 failure = failure or refused(facts.lease, ARGV[6])
 if failure then return failure end
 if facts.created and copied == copy then return 1 end
-if facts.checkpoints > 0 or facts.written > 0 then return false end
+if facts.checkpoints > 0 or facts.written > 0 then
+  local updated, gone = unpack(redis.call('HMGET', thread, 'updated', 'gone'))
+  if ARGV[13] == '' or copied ~= ARGV[13] or updated ~= ARGV[14] or gone then return false end
+end
 
 if redis.call('HLEN', KEYS[staged + 2]) ~= tonumber(ARGV[7])
   or tonumber(redis.call('HGET', KEYS[staged], 'written') or 0) ~= tonumber(ARGV[8])

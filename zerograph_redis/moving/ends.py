@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from zerograph_redis.core.drive import Backend, run
+from zerograph_redis.core.requests import Untouched
 from zerograph_redis.core.settings import Settings
 
 from .image import Image
@@ -40,9 +41,9 @@ class StoreEnd:
         """Read a thread whole; None if there is none."""
         return run(read_thread(thread), self._backend)
 
-    def place(self, image: Image, origin: str) -> bool:
-        """Store a thread, all of it at once; False if there is one of its id already."""
+    def place(self, image: Image, origin: str, instead: Untouched | None = None) -> bool:
+        """Store a thread, all of it at once; False if there is one of its id already, other than *instead*."""
         if len(image.generations) <= MOST_LOGS:
-            return run(place_thread(image, origin, self.settings), self._backend)
+            return run(place_thread(image, origin, self.settings, instead), self._backend)
         with relaid(image, self.settings) as anew:
-            return run(place_thread(anew, origin, self.settings), self._backend)
+            return run(place_thread(anew, origin, self.settings, instead), self._backend)

@@ -184,7 +184,8 @@ class _Building:
         self._first = self._first or self._order
         generation, base = 0, 0
         if drafted.parts:
-            self._generation = self._generation or self._order
+            # Not one that was used before: whoever knows bytes of a log by its name never asks for them again.
+            self._generation = self._generation or time.time_ns() // 1000
             generation, base = self._generation, self._end
         header = pack_header(version_of(self._cipher), self._order, generation, base, len(drafted.appended))
         behind = pack_checkpoint(namespace, checkpoint_id, record, self._cipher)

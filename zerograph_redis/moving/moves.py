@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import NamedTuple
 
+from zerograph_redis.core.requests import Untouched
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import (
     BusyThreadError,
@@ -21,7 +23,7 @@ from zerograph_redis.errors import (
 from .archive import Archive
 from .contents import Contents, survey
 from .ends import Source, StoreEnd
-from .image import Image
+from .image import Image, Life
 from .outcomes import Outcome, Report, Result
 
 __all__ = ("Note", "attempt", "check_archive", "import_threads", "migrate_threads")
@@ -30,15 +32,25 @@ Note = Callable[[Result], None]
 """Is told what became of each thread."""
 
 
-def migrate_threads(source: Source, target: StoreEnd, threads: Iterable[str], note: Note) -> Report:
+def migrate_threads(
+    source: Source, target: StoreEnd, threads: Iterable[str], note: Note, *, update: bool = False
+) -> Report:
     """Move threads from one place to another, both of which may be in use.
+
+    Args:
+        source: Where they come from.
+        target: Where they go.
+        threads: Their ids.
+        note: Is told of each.
+        update: Whether a thread that is there as it was moved earlier, written by nobody since, is replaced by what the
+            source has now.
 
     Raises:
         BackendUnavailableError: A store does not answer. What was moved is there; doing it again goes on.
     """
     report = Report()
     for thread in threads:
-        result = attempt(thread, partial(_moved_from, source, thread, target))
+        result = attempt(thread, partial(_moved_from, source, thread, target, update=update))
         report.add(result)
         note(result)
     return report
@@ -58,8 +70,17 @@ def check_archive(archive: Archive, settings: Settings, checked: Callable[[str],
         checked(image.thread)
 
 
-def import_threads(archive: Archive, target: StoreEnd, wanted: Callable[[str], bool], note: Note) -> Report:
+def import_threads(
+    archive: Archive, target: StoreEnd, wanted: Callable[[str], bool], note: Note, *, update: bool = False
+) -> Report:
     """Store the threads of a file; check it first, with `check_archive`.
+
+    Args:
+        archive: The file.
+        target: Where they go.
+        wanted: Tells by its id whether a thread is to be stored.
+        note: Is told of each.
+        update: As in `migrate_threads`.
 
     Raises:
         BackendUnavailableError: The store does not answer. Doing it again goes on.
@@ -68,7 +89,7 @@ def import_threads(archive: Archive, target: StoreEnd, wanted: Callable[[str], b
     report = Report()
     for image in archive.images():
         if wanted(image.thread):
-            result = attempt(image.thread, partial(_moved, image, target))
+            result = attempt(image.thread, partial(_moved, image, target, update=update))
             report.add(result)
             note(result)
     return report
@@ -88,51 +109,74 @@ def attempt(thread: str, move: Callable[[], Result]) -> Result:
         return Result(thread, Outcome.FAILED, str(error))
 
 
-def _moved_from(source: Source, thread: str, target: StoreEnd) -> Result:
+def _moved_from(source: Source, thread: str, target: StoreEnd, *, update: bool) -> Result:
     image = source.read(thread)
     if image is None:
         return Result(thread, Outcome.GONE)
     with image:
-        return _moved(image, target)
+        return _moved(image, target, update=update)
 
 
-def _moved(image: Image, target: StoreEnd) -> Result:
-    thread = image.thread
+def _moved(image: Image, target: StoreEnd, *, update: bool) -> Result:
     mine = survey(image, target.settings)
-    placed = False
+    there = _look(target, image.thread)
+    done = Outcome.SAME
+    if there is None:
+        done = Outcome.MOVED
+        target.place(image, mine.digest)
+        there = _look(target, image.thread)
+    elif update and there.is_behind(mine):
+        done = Outcome.UPDATED
+        target.place(image, mine.digest, Untouched(there.origin, there.life.updated))
+        there = _look(target, image.thread)
+    if there is None:
+        return Result(image.thread, Outcome.GONE)
+    if mine.entries == there.contents.entries:
+        return Result(image.thread, done, "", mine, there.contents)
+    return _compared(image, mine, there)
+
+
+class _There(NamedTuple):
+    """A thread of the same id at the destination."""
+
+    life: Life
+    contents: Contents
+
+    @property
+    def origin(self) -> str:
+        """The digest of what it was when it was moved there, if it was."""
+        return self.life.origin or ""
+
+    def is_behind(self, mine: Contents) -> bool:
+        """Tell whether it is as it was moved, while the source is not."""
+        return self.origin == self.contents.digest != mine.digest
+
+
+def _look(target: StoreEnd, thread: str) -> _There | None:
     try:
-        back = target.read(thread)
-        if back is None:
-            placed = target.place(image, mine.digest)
-            back = target.read(thread)
-        if back is None:
-            return Result(thread, Outcome.GONE)
-        with back:
-            theirs = survey(back, target.settings)
+        image = target.read(thread)
+        if image is None:
+            return None
+        with image:
+            return _There(image.life, survey(image, target.settings))
     except CorruptCheckpointError as error:
         raise CorruptCheckpointError(f"at the destination, {error}") from error
-    if mine.entries == theirs.entries:
-        return Result(thread, Outcome.MOVED if placed else Outcome.SAME, "", mine, theirs)
-    return _compared(image, mine, back, theirs)
 
 
-def _compared(image: Image, mine: Contents, back: Image, theirs: Contents) -> Result:
+def _compared(image: Image, mine: Contents, there: _There) -> Result:
     """Tell two threads apart that have one id."""
     thread = image.thread
-    if back.life.origin == mine.digest:
-        if back.life.updated == image.life.updated:
-            return Result(thread, Outcome.MISMATCH, f"thread {thread!r} is not there as it was stored", mine, theirs)
-        common = theirs.within(mine)
-        if common.entries == mine.entries:
-            return Result(thread, Outcome.CONTINUED, "", mine, common)
-        return Result(thread, Outcome.CONTINUED)
-    if back.life.origin == theirs.digest:
-        return Result(
-            thread,
-            Outcome.BEHIND,
-            f"thread {thread!r} went on at the source since it was moved: delete it at the destination to move it anew",
+    if there.origin == mine.digest and there.life.updated == image.life.updated:
+        said = f"thread {thread!r} is not there as it was stored"
+        return Result(thread, Outcome.MISMATCH, said, mine, there.contents)
+    if there.is_behind(mine):
+        said = (
+            f"thread {thread!r} is there as it was moved earlier, and changed at the source since: --update replaces it"
         )
-    common = theirs.within(mine)
+        return Result(thread, Outcome.BEHIND, said)
+    common = there.contents.within(mine)
     if common.entries == mine.entries:
         return Result(thread, Outcome.CONTINUED, "", mine, common)
-    return Result(thread, Outcome.CONFLICT, f"the destination has another thread {thread!r}, which was left alone")
+    if there.origin == mine.digest:
+        return Result(thread, Outcome.CONTINUED)
+    return Result(thread, Outcome.CONFLICT, f"there is another thread {thread!r}, which was left alone")

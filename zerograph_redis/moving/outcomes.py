@@ -16,6 +16,8 @@ class Outcome(StrEnum):
 
     MOVED = "moved"
     """It was read, stored, and read back: both are the same."""
+    UPDATED = "updated"
+    """It was there as it was moved earlier, and was replaced by what the source has now."""
     SAME = "same"
     """It was there already, and both are the same."""
     CONTINUED = "continued"
@@ -38,7 +40,7 @@ class Outcome(StrEnum):
     """What was read back is not what was stored."""
 
 
-WELL = frozenset({Outcome.MOVED, Outcome.SAME, Outcome.CONTINUED, Outcome.GONE})
+WELL = frozenset({Outcome.MOVED, Outcome.UPDATED, Outcome.SAME, Outcome.CONTINUED, Outcome.GONE})
 
 
 @dataclass(frozen=True, slots=True)

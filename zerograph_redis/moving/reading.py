@@ -13,6 +13,7 @@ from zerograph_redis.core.requests import (
     PublishThread,
     StageThread,
     ThreadFacts,
+    Untouched,
 )
 from zerograph_redis.core.scanning import ThreadScan
 from zerograph_redis.core.settings import Settings
@@ -85,11 +86,15 @@ def read_thread(thread: str) -> Operation[Image | None]:
     raise BusyThreadError(f"thread {thread!r} cannot be read whole now: it changes faster than it is read")
 
 
-def place_thread(image: Image, origin: str, settings: Settings) -> Operation[bool]:
+def place_thread(image: Image, origin: str, settings: Settings, instead: Untouched | None = None) -> Operation[bool]:
     """Store a thread: out of sight, page by page, and then at once. Returns False if there is one of its id already.
 
-    *origin* names what is stored; a thread that was stored from the same origin, by a call that was cut short after it
-    had done its work, counts as stored now.
+    Args:
+        image: The thread.
+        origin: A name for what is stored; a thread that was stored from the same origin, by a call that was cut short
+            after it had done its work, counts as stored now.
+        settings: Those of the store.
+        instead: What may be there; it goes then.
 
     Raises:
         LeaseHeldError: A worker holds the thread.
@@ -109,6 +114,7 @@ def place_thread(image: Image, origin: str, settings: Settings) -> Operation[boo
             life.lifetime,
             fence(image.thread, None, settings),
             Past(life.created, life.updated, life.left, origin),
+            instead,
         )
         if published is not False:
             return bool(published)

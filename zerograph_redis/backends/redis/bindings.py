@@ -261,6 +261,7 @@ def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
             request.written,
             request.log_bytes,
             *(("", "", "") if past is None else (past.created, past.updated, _text(past.left))),
+            *(request.instead or ("", "")),
         ),
     )
 

@@ -128,10 +128,15 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     past = request.past
     origin = request.token if past is None else past.origin
     if is_alive(connection, thread, now):
-        published = connection.execute(
-            "SELECT 1 FROM zerograph_redis_origins WHERE thread = ? AND origin = ?", (thread, origin)
+        there = connection.execute(
+            "SELECT origin, updated, gone FROM zerograph_redis_threads JOIN zerograph_redis_origins USING (thread) "
+            "WHERE thread = ?",
+            (thread,),
         ).fetchone()
-        return None if published is None else True
+        if there is not None and there[0] == origin:
+            return True
+        if request.instead is None or there != (*request.instead, 0):
+            return None
     staged_now = connection.execute(
         "SELECT (SELECT COUNT(*) FROM zerograph_redis_checkpoints WHERE thread = ?1), "
         "(SELECT COUNT(*) FROM (SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ?1)), "
@@ -140,6 +145,7 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     ).fetchone()
     if staged_now != (request.checkpoints, request.written, request.log_bytes):
         return False
+    delete_rows(connection, thread)
     touch(connection, thread, request.ttl, now)
     for table in CONTENT:
         connection.execute(
