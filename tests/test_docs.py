@@ -181,11 +181,17 @@ def test_the_commands_that_a_page_names_have_the_options_that_it_gives_them(page
         known, command = group, None
         for word in words:
             if word.startswith("--"):
-                names = {name for each in known.params for name in (*each.opts, *each.secondary_opts)}
-                assert word.partition("=")[0] in names | {"--help"}, f"{page}: {known.name} has no {word}: {found}"
+                assert word.partition("=")[0] in options_of(known), f"{page}: {known.name} has no {word}: {found}"
             elif command is None and word in group.commands:
                 command = known = group.commands[word]
         assert command or not words or words[-1].startswith("--"), f"{page}: {found!r} names no command"
+    for name, told in re.findall(r"^\| `zerograph-redis (\w+)[^|]*\|(.*)", page.text, re.MULTILINE):
+        assert set(re.findall(r"--[a-z-]+", told)) <= options_of(group.commands[name]), f"{page}: {name}: {told}"
+
+
+def options_of(command):
+    """The options of a command, or of the group of all."""
+    return {"--help"} | {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
 
 
 @each_page
