@@ -12,6 +12,7 @@ from zerograph_redis import __version__
 from .copying import copy
 from .delete import delete
 from .diff import diff
+from .doctor import doctor
 from .exits import EXIT_CODES, ended
 from .exporting import export
 from .history import history
@@ -84,6 +85,6 @@ def options(
     context.call_on_close(session.close)
 
 
-for command in (threads, history, show, diff, watch, unlock, stats, prune, delete, copy, export, migrate):
+for command in (threads, history, show, diff, watch, unlock, doctor, stats, prune, delete, copy, export, migrate):
     app.command()(command)
 app.command("import")(import_)

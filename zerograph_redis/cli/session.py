@@ -105,6 +105,18 @@ class Session:
         """The store that ``--url`` names; it must be there."""
         return self.open(self.url)
 
+    @cached_property
+    def unchecked(self) -> Store:
+        """The same, whether its servers answer or not: for who wants to know why they do not."""
+        if not self.is_redis:
+            return self.store
+        from zerograph_redis.savers import RedisSaver
+
+        options: dict[str, Any] = {"refresh_on_read": False, "serializer": self.serializer}
+        store = Store(RedisSaver.from_url(self.url, prefix=self.prefix, **options))
+        self._opened.append(store)
+        return store
+
     @property
     def saver(self) -> Saver:
         """The saver of the store."""

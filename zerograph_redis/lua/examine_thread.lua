@@ -38,7 +38,7 @@ if threads then
     elseif not right or tonumber(listed) ~= tonumber(found[2]) then
       entry = 'wrong'
     end
-  elseif listed or deadline then
+  elseif not there and (listed or deadline) then
     entry = deadline and tonumber(deadline) <= now / 1000 and 'expired' or 'stale'
   end
 end

@@ -2,8 +2,9 @@
 
 -- A read that keeps the thread alive gives it the ttl that its last write asked for.
 local function refresh(id)
-  local found = redis.call('HMGET', thread, 'ttl', 'lease')
-  if found[1] and found[1] ~= '' then set_deadline(id, found[1], microseconds(), found[2]) end
+  local found = redis.call('HMGET', thread, 'created', 'ttl', 'lease')
+  -- What is left of a thread that was pruned to nothing goes in its own time.
+  if found[1] and found[2] ~= '' then set_deadline(id, found[2], microseconds(), found[3]) end
 end
 
 -- An error if the thread is not whole, else false: for those who found nothing, or are about to read everything.

@@ -71,7 +71,11 @@ local function load_facts(field)
   if facts.live['0'] > 0 then needed[#needed + 1] = logs['0'] end
   if facts.live['1'] > 0 then needed[#needed + 1] = logs['1'] end
   if #needed > 0 and redis.call('EXISTS', unpack(needed)) < #needed then
-    return nil, damaged('one of its keys is gone')
+    local gone = {}
+    for _, key in ipairs(needed) do
+      if redis.call('EXISTS', key) == 0 then gone[#gone + 1] = key:match('}:(.*)$') end
+    end
+    return nil, damaged('keys of it are gone: ' .. table.concat(gone, ', '))
   end
   return facts, false, found[15]
 end

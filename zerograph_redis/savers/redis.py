@@ -61,6 +61,7 @@ class RedisSaver(Saver):
             lambda: client, Keyspace(prefix, clustered=clustered), confirmation, clustered=clustered
         )
         self._client = client
+        self._prefix = prefix
         self._owned = False
         settings = Settings.check(**options)
         super().__init__(RankingBackend(backend) if clustered else backend, settings, store_of(client))

@@ -17,7 +17,7 @@ from zerograph_redis.forks import settle
 
 from .bindings import BINDINGS
 from .clients import DRIVER_ERRORS, adoubt, cluster_retry, doubt
-from .commands import Command, by_source, run
+from .commands import Command, by_source, routed, run
 from .confirmation import Confirmation, asend_to_node, send_to_node
 from .eviction import QUESTION, warn_of_eviction
 from .faults import is_passing, translate, unconfirmed
@@ -125,6 +125,8 @@ class RedisBackend:
                 if is_passing(error):
                     raise
                 return [error]
+        if self._clustered:
+            commands = [routed(command, client) for command in commands]
         with client.pipeline(transaction=False) as pipeline:
             for name, arguments, options in commands:
                 getattr(pipeline, name)(*arguments, **options)
@@ -241,6 +243,9 @@ class AsyncRedisBackend(RedisBackend):
                 if is_passing(error):
                     raise
                 return [error]
+        if self._clustered:
+            await client.initialize()
+            commands = [routed(command, client) for command in commands]
         async with client.pipeline(transaction=False) as pipeline:
             for name, arguments, options in commands:
                 getattr(pipeline, name)(*arguments, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ("Command", "by_source", "run")
+__all__ = ("Command", "by_source", "routed", "run")
 
 Command = tuple[str, tuple[Any, ...], dict[str, Any]]
 """A method of a redis-py pipeline, and its arguments."""
@@ -14,6 +14,14 @@ Command = tuple[str, tuple[Any, ...], dict[str, Any]]
 def run(verb: str, script: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Command:
     """Run a script by its hash (``EVALSHA``) or by its source (``EVAL``)."""
     return ("execute_command", (verb, script, len(keys), *keys, *arguments), {"NEVER_DECODE": True})
+
+
+def routed(command: Command, client: Any) -> Command:
+    """Say which node a script in a pipeline goes to: a cluster's client would ask a server for the keys of each."""
+    name, arguments, options = command
+    if arguments[0] not in {"EVAL", "EVALSHA"}:
+        return command
+    return (name, arguments, {**options, "target_nodes": client.get_node_from_key(arguments[3])})
 
 
 def by_source(command: Command, sources: dict[str, str]) -> Command:

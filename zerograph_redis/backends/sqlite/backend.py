@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +66,20 @@ class SqliteBackend:
             self._connections = Connections(self._path)
         except sqlite3.Error as error:
             raise self._translate(error, "opening it") from error
+
+    @property
+    def path(self) -> str:
+        """Where the database is; ``:memory:`` for one in memory."""
+        return self._path
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Look at the database itself for the length of a block, in one transaction."""
+        try:
+            with self._connections.transaction(write=False) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise self._translate(error, "looking at it") from error
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""

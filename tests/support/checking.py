@@ -1,0 +1,33 @@
+"""A checkup as a test sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from zerograph_redis.checkup.doctor import Report, check_up
+from zerograph_redis.checkup.findings import Finding, Level
+
+
+@contextmanager
+def silent(_what: str, _total: int | None) -> Iterator[Callable[[], None]]:
+    """Show nobody how far it is."""
+    yield lambda: None
+
+
+def look(saver: Any, *, deep: bool = True, fix: bool = False) -> Report:
+    """Look a store over."""
+    return check_up(getattr(saver, "saver", saver), silent, deep=deep, fix=fix)
+
+
+def amiss(findings: list[Finding]) -> dict[str, Finding]:
+    """What is not in order, by what was looked at."""
+    found = {each.check: each for each in findings if each.level is not Level.OK}
+    assert len(found) == sum(each.level is not Level.OK for each in findings)
+    return found
+
+
+def levels(findings: list[Finding]) -> dict[str, str]:
+    """How bad is what is not in order."""
+    return {name: each.level.value for name, each in amiss(findings).items()}
