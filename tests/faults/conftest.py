@@ -31,22 +31,28 @@ def opening(request) -> Iterator[Callable[..., Any]]:
     """Open savers by an url, with retries or without, to be used through either face, each in an OS thread of its own."""
     with ExitStack() as stack:
 
-        def call(url: str, *, retries: bool = False, **options: Any) -> Any:
+        def blocking(url: str) -> redis.Redis:
             client = redis.Redis.from_url(url, retry=NO_RETRY)
             stack.callback(client.close)
+            return client
+
+        def awaited(url: str, runner: asyncio.Runner) -> redis.asyncio.Redis:
+            client = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0))
+            stack.callback(lambda: runner.run(client.aclose()))
+            return client
+
+        def call(url: str, *, retries: bool = False, **options: Any) -> Any:
             if request.param == "sync":
-                saver = RedisSaver.from_url(url, **options) if retries else RedisSaver(client, **options)
-                stack.callback(saver.close)
-                return SyncFace(saver)
+                made = RedisSaver.from_url(url, **options) if retries else RedisSaver(blocking(url), **options)
+                stack.callback(made.close)
+                return SyncFace(made)
             runner = stack.enter_context(asyncio.Runner())
             if retries:
-                saver = AsyncRedisSaver.from_url(url, **options)
+                made = AsyncRedisSaver.from_url(url, **options)
             else:
-                awaited = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0))
-                stack.callback(lambda: runner.run(awaited.aclose()))
-                saver = AsyncRedisSaver(awaited, sync_client=client, **options)
-            stack.callback(lambda: runner.run(saver.aclose()))
-            return AsyncFace(saver, runner)
+                made = AsyncRedisSaver(awaited(url, runner), sync_client=blocking(url), **options)
+            stack.callback(lambda: runner.run(made.aclose()))
+            return AsyncFace(made, runner)
 
         yield call
 

@@ -1,19 +1,23 @@
-"""Connections through Sentinel that ask it anew whenever they connect, and whenever their server is no primary any more.
+"""Connections through Sentinel that ask it anew when they connect, when their server is no primary any more, and at times.
 
 redis-py's own ask it only when they are taken from the pool: one that broke in the middle of an operation would go back
-to the primary that is gone, with every retry. And of all that a server says that was left behind by a failover, they
-know only READONLY.
+to the primary that is gone, with every retry. Of all that a server says that was left behind by a failover, they know
+only READONLY. And a primary that was cut off, or stood still, knows nothing of its failover: it goes on to take writes,
+for which there is another by now, until the Sentinels reach it.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncSentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from .faults import is_left_behind
@@ -21,6 +25,9 @@ from .faults import is_left_behind
 __all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels")
 
 _log = logging.getLogger(__name__)
+
+BELIEVED = 1.0  # seconds for which a primary that the Sentinels named is taken for the primary
+SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked about a connection that is open
 
 
 def _gone(error: ResponseError) -> RedisConnectionError:
@@ -33,9 +40,20 @@ class FollowingConnection(SentinelManagedConnection):
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
         """Send a command, to the primary of this moment."""
+        connected: Any = self._sock
+        if connected and check_health and self._is_left():
+            self.disconnect()  # type: ignore[no-untyped-call]
         if not self._sock:
             self._connect_retry()  # type: ignore[no-untyped-call]
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    def _is_left(self) -> bool:
+        """Tell whether another server is the primary by now. Without an answer of the Sentinels it is not."""
+        pool = self.connection_pool
+        if pool.sentinel_manager.is_doubtful():
+            with suppress(RedisConnectionError, RedisTimeoutError):
+                pool.get_master_address()
+        return bool(pool.master_address != (self.host, self.port))
 
     def read_response(self, *given: Any, **options: Any) -> Any:
         """Read a reply; disconnect if it says that this is not the primary."""
@@ -53,9 +71,19 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as above
         """Send a command, to the primary of this moment."""
+        if self.is_connected and check_health and await self._is_left():
+            await self.disconnect()
         if not self.is_connected:
             await self._connect_retry()  # type: ignore[no-untyped-call]
         await super().send_packed_command(command, check_health)
+
+    async def _is_left(self) -> bool:
+        """Tell whether another server is the primary by now. Without an answer of the Sentinels it is not."""
+        pool = self.connection_pool
+        if pool.sentinel_manager.is_doubtful():
+            with suppress(RedisConnectionError, RedisTimeoutError):
+                await pool.get_master_address()
+        return bool(pool.master_address != (self.host, self.port))
 
     async def read_response(self, *given: Any, **options: Any) -> Any:
         """Read a reply; disconnect if it says that this is not the primary."""
@@ -69,11 +97,21 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
 
 
 class _LastPrimary:
-    """Tells the log when the Sentinels name another primary than before."""
+    """Remembers what the Sentinels said, and tells the log when they name another primary than before."""
 
     _primary: tuple[Any, Any] | None = None
+    _believed_until = 0.0
+
+    def is_doubtful(self) -> bool:
+        """Whether they should be asked again, for a connection that is still open."""
+        return monotonic() > self._believed_until
+
+    def _ask(self) -> None:
+        # One asks, the others go on; and nobody waits all the time for Sentinels that are out of reach.
+        self._believed_until = monotonic() + SILENT
 
     def _note(self, service: str, primary: tuple[Any, Any]) -> None:
+        self._believed_until = monotonic() + BELIEVED
         before, self._primary = self._primary, primary
         if before is not None and before != primary:
             _log.warning(
@@ -90,6 +128,7 @@ class ToldSentinels(_LastPrimary, Sentinel):
 
     def discover_master(self, service_name: str) -> tuple[Any, Any]:
         """Ask them for the primary's host and port."""
+        self._ask()
         primary: tuple[Any, Any] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
         self._note(service_name, primary)
         return primary
@@ -100,6 +139,7 @@ class AsyncToldSentinels(_LastPrimary, AsyncSentinel):
 
     async def discover_master(self, service_name: str) -> tuple[Any, Any]:
         """Ask them for the primary's host and port."""
+        self._ask()
         primary: tuple[Any, Any] = await super().discover_master(service_name)
         self._note(service_name, primary)
         return primary
