@@ -16,7 +16,7 @@ from support.servers import RedisServer, free_port
 
 __all__ = ("Places",)
 
-REDIS, OTHER, TLS, CLUSTER, SENTINELS = 6379, 6380, 6390, 7001, (26379, 26380, 26381)
+REDIS, PRIMARY, TLS, CLUSTER, SENTINELS = 6379, 6381, 6390, 7001, (26379, 26380, 26381)
 CERTIFICATES = "/etc/redis/tls"
 SERVICE = "graphs"
 PREFIX = "zerograph"  # the default one, which pages use
@@ -32,8 +32,6 @@ class Places:
         self._ports: dict[int, int] = {}
         self.server = self._serve("redis")
         self._ports[REDIS] = self.server.port
-        if self._named(text, OTHER):
-            self._ports[OTHER] = self._serve("other").port
         if self._named(text, TLS):
             self._ports[TLS] = free_port()
             self._serve("tls", "--tls-port", str(self._ports[TLS]), *self._tls_options())
@@ -42,7 +40,7 @@ class Places:
             self._ports[CLUSTER] = cluster.nodes[0][1]
             self._stack.callback(_clear, cluster)
         if self._named(text, SENTINELS[0]):
-            self._ports |= dict(zip(SENTINELS, self._watched(), strict=True))
+            self._ports |= dict(zip((PRIMARY, *SENTINELS), self._watched(), strict=True))
 
     @property
     def port(self) -> int:
@@ -96,7 +94,7 @@ class Places:
         yield from ("--tls-ca-cert-file", str(home / "ca.pem"), "--tls-auth-clients", "no")
 
     def _watched(self) -> list[int]:
-        """A primary with two replicas, and three Sentinels that agree on it."""
+        """The ports of a primary with two replicas, and of three Sentinels that agree on it."""
         primary = self._serve("primary", "--repl-diskless-sync-delay", "0")
         for number in range(2):
             self._serve(
@@ -110,7 +108,7 @@ class Places:
         )
         sentinels = [self._serve(f"sentinel-{number}", "--sentinel", config=config) for number in range(len(SENTINELS))]
         until(lambda: all(self._knows(each) for each in sentinels), seconds=30)
-        return [each.port for each in sentinels]
+        return [each.port for each in (primary, *sentinels)]
 
     @staticmethod
     def _knows(sentinel: RedisServer) -> bool:
