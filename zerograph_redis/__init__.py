@@ -1,27 +1,30 @@
 """Checkpoints of ZeroGraph in Redis, so that any worker continues any thread where another one left it."""
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from .core.settings import CommonOptions, Options
-from .errors import (
-    BackendUnavailableError,
-    BusyThreadError,
-    CheckpointError,
-    ConfigError,
-    ConflictError,
-    CorruptCheckpointError,
-    LeaseError,
-    LeaseHeldError,
-    LeaseLostError,
-    ReplicationError,
-    SerializationError,
-)
-from .leases import AsyncLease, Lease
-from .opening import aopen_saver, open_saver
-from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
-from .serde import EncryptedSerializer, MsgpackSerializer, Registered, Serializer
-from .telemetry import Telemetry
-from .threads import LeaseInfo, ThreadInfo
+if TYPE_CHECKING:
+    from .core.settings import CommonOptions, Options
+    from .errors import (
+        BackendUnavailableError,
+        BusyThreadError,
+        CheckpointError,
+        ConfigError,
+        ConflictError,
+        CorruptCheckpointError,
+        LeaseError,
+        LeaseHeldError,
+        LeaseLostError,
+        ReplicationError,
+        SerializationError,
+    )
+    from .leases import AsyncLease, Lease
+    from .opening import aopen_saver, open_saver
+    from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
+    from .serde import EncryptedSerializer, MsgpackSerializer, Registered, Serializer
+    from .telemetry import Telemetry
+    from .threads import LeaseInfo, ThreadInfo
 
 __all__ = (
     "AsyncLease",
@@ -59,3 +62,40 @@ __version__ = "0.1.0"
 
 # Quiet, unless the application says where records go. Each has the attribute `thread_id`, None where it concerns no thread.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+# Imported when they are asked for: redis-py and the engine take long, and the command line does without for its help and
+# for the completion of a shell.
+_HOMES = {
+    ".core.settings": ("CommonOptions", "Options"),
+    ".errors": (
+        "BackendUnavailableError",
+        "BusyThreadError",
+        "CheckpointError",
+        "ConfigError",
+        "ConflictError",
+        "CorruptCheckpointError",
+        "LeaseError",
+        "LeaseHeldError",
+        "LeaseLostError",
+        "ReplicationError",
+        "SerializationError",
+    ),
+    ".leases": ("AsyncLease", "Lease"),
+    ".opening": ("aopen_saver", "open_saver"),
+    ".savers": ("AsyncRedisSaver", "AsyncSqliteSaver", "InMemorySaver", "RedisSaver", "SqliteSaver"),
+    ".serde": ("EncryptedSerializer", "MsgpackSerializer", "Registered", "Serializer"),
+    ".telemetry": ("Telemetry",),
+    ".threads": ("LeaseInfo", "ThreadInfo"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home, __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

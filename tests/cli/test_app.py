@@ -107,3 +107,23 @@ def test_a_closed_pipe_ends_quietly(real_store):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_help_and_completion_do_without_the_engine_and_the_client():
+    code = (
+        "import sys; sys.argv = ['zerograph-redis', '--version']\n"
+        "from zerograph_redis.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'redis', 'zerograph', 'msgspec'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_is_listed_with_what_it_does_and_has_json():
+    listed = run("--help").out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) > 5
+    for line in listed:
+        name, told = line.split(None, 1)
+        assert not told.endswith("..."), line
+        assert "--json" in run(name, "--help").out

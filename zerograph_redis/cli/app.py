@@ -2,35 +2,82 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
 from zerograph_redis import __version__
 
-from .copying import copy
-from .delete import delete
-from .diff import diff
-from .doctor import doctor
 from .exits import EXIT_CODES, ended
-from .exporting import export
-from .history import history
-from .importing import import_
-from .migrating import migrate
-from .prune import prune
 from .session import Session
-from .show import show
-from .stats import stats
-from .threads import threads
-from .unlock import unlock
-from .watch import watch
 
 __all__ = ("app",)
 
 
+_COMMANDS = {
+    "threads": "threads",
+    "history": "history",
+    "show": "show",
+    "diff": "diff",
+    "watch": "watch",
+    "unlock": "unlock",
+    "doctor": "doctor",
+    "stats": "stats",
+    "prune": "prune",
+    "delete": "delete",
+    "copy": "copying",
+    "export": "exporting",
+    "import": "importing",
+    "migrate": "migrating",
+}
+"""In which module each command is, in the order of the help."""
+
+_SETTINGS: dict[str, Any] = {
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "rich_markup_mode": None,
+}
+
+
+class LazyCommands(dict[str, Any]):
+    """The commands by name, each made from its module when it is asked for: importing them all takes long."""
+
+    def __init__(self) -> None:
+        """Know the names."""
+        super().__init__(dict.fromkeys(_COMMANDS))
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a command."""
+        made = super().__getitem__(name)
+        if made is None:
+            module = import_module(f".{_COMMANDS[name]}", __package__)
+            holder = typer.Typer(add_completion=False, **_SETTINGS)
+            holder.command(name)(getattr(module, f"{name}_" if iskeyword(name) else name))
+            made = self[name] = typer.main.get_command(holder)
+        return made
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a command, *default* for a name that none has."""
+        if name not in self:
+            return default
+        return self[name]
+
+
 class Commands(TyperGroup):
     """The group of all commands: whatever ends one early becomes a line on stderr and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Have the commands."""
+        super().__init__(**settings)
+        self.commands = LazyCommands()
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+        """Name them, in the order of the help."""
+        return list(_COMMANDS)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
@@ -42,10 +89,8 @@ app = typer.Typer(
     name="zerograph-redis",
     cls=Commands,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,
     epilog=EXIT_CODES,
+    **_SETTINGS,
 )
 
 
@@ -83,8 +128,3 @@ def options(
     session = Session(url, prefix=prefix, types=types)
     context.obj = session
     context.call_on_close(session.close)
-
-
-for command in (threads, history, show, diff, watch, unlock, doctor, stats, prune, delete, copy, export, migrate):
-    app.command()(command)
-app.command("import")(import_)

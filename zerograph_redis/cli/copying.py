@@ -31,7 +31,10 @@ def copy(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Copy a thread under another id: all namespaces, order, parents, metadata, writes, and its ttl from now on."""
+    """Copy a thread under another id.
+
+    All namespaces, order, parents, metadata, writes, and its ttl from now on.
+    """
     session: Session = context.obj
     source, target = read_id("THREAD", source), read_id("NEW", target)
     there, taken = session.run(iter(DescribeThreads([source, target])))

@@ -41,7 +41,10 @@ def diff(
     full: Annotated[bool, typer.Option("--full", help="Show long values whole.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what changed between two checkpoints, channel by channel; of one, against its parent."""
+    """Show what changed between two checkpoints.
+
+    Channel by channel: added (+), removed (-), changed (~). Of one alone, or the newest, against its parent.
+    """
     session: Session = context.obj
     # A single id is the newer one: what it changed is what one wants to know.
     said, older = (b, a) if b is not None else (a, None)

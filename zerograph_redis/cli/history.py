@@ -36,7 +36,11 @@ def history(
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the checkpoints of a thread as a tree, newest first, each namespace (subgraph) by itself."""
+    """Show the checkpoints of a thread as a tree.
+
+    Newest first, each namespace (a subgraph) by itself. A filled circle has a parent there, an empty one begins anew. What
+    changed is told against the parent, or against what was stored before.
+    """
     session: Session = context.obj
     with progress("Reading checkpoints") as noted:
         found = session.run(read_history(session.lenient_settings, thread, namespace, None if every else limit, noted))

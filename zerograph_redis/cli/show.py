@@ -32,7 +32,10 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="Show long values whole.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one checkpoint: what it waits for, its pending writes, and its state."""
+    """Show one checkpoint.
+
+    First what it waits for, and its pending writes; then its state, channel by channel.
+    """
     session: Session = context.obj
     state = named_state(session, thread, checkpoint, namespace)
     if json:

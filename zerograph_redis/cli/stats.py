@@ -35,7 +35,10 @@ def stats(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Count threads, checkpoints and bytes: what patches save, what will expire, what grew since the last call."""
+    """Count threads, checkpoints and bytes.
+
+    Also what patches save, what will expire, and what grew since the last call.
+    """
     session: Session = context.obj
     with progress("Counting threads") as looked:
         found = session.run(count_store(largest, looked, exact=exact))

@@ -22,7 +22,10 @@ __all__ = ("lease_as_json", "unlock")
 
 
 def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Json = False) -> None:
-    """Show who holds a thread; with --yes break the lease: the holder's next write is refused."""
+    """Show who holds a thread, or break the lease.
+
+    With --yes, whoever holds it is fenced off: the next write under the lease is refused.
+    """
     session: Session = context.obj
     lease = session.run(look_at_lease(thread))
     if lease is None and session.run(iter(DescribeThread(thread))) is None:

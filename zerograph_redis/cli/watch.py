@@ -37,10 +37,10 @@ def watch(
     *,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document a line, for scripts.")] = False,
 ) -> None:
-    """Follow live what any worker does: new checkpoints, interrupts, leases; until you stop it with Ctrl-C.
+    """Follow live what any worker does.
 
-    Of all threads, it asks for leases of the 50 that were active last. On a cluster, more threads than that at once may be
-    told up to 30 seconds late.
+    New checkpoints, interrupts and leases, until Ctrl-C. Of all threads, it asks for the leases of the 50 that were active
+    last. On a cluster, more threads than that at once may be told up to 30 seconds late.
     """
     session: Session = context.obj
     following = Watch(session.lenient_settings, thread)
