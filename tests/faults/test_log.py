@@ -7,7 +7,7 @@ import logging
 import pytest
 from support.data import at, state
 from support.polling import until
-from support.proxy import AFTER, BEFORE, WAYS
+from support.proxy import AFTER, BEFORE, PATIENCE, WAYS
 
 from zerograph_redis import BackendUnavailableError, RedisSaver
 from zerograph_redis.core.requests import LeaseThread
@@ -15,7 +15,7 @@ from zerograph_redis.core.requests import LeaseThread
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_request_that_is_repeated_is_told_with_its_thread(opened, rig, log, way):
-    saver = opened(rig.seeded("small"), retries=True)
+    saver = opened(rig.seeded("small"), patience=PATIENCE[way])
     saver.get(at())
     assert log == []
     rig.proxy.arm(1, way)
