@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 
 import pytest
 from support.commands import options_of, run, run_process
+from support.data import fill
 from support.servers import free_port
 
 import zerograph_redis
@@ -76,17 +79,36 @@ def test_without_the_extra_one_line_names_it():
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion_knows_the_commands(shell):
-    variables = {"_ZEROGRAPH_REDIS_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": "zerograph-redis thr"}
-    variables |= {"COMP_WORDS": "zerograph-redis thr", "COMP_CWORD": "1", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    assert "threads" in completed(["zerograph-redis", "thr"], shell)
+
+
+def test_shell_completion_knows_the_threads(real_store):
+    saver = real_store.open_bare()
+    for name in ("order-1", "order-2", "other"):
+        fill(saver, 1, name)
+    words = ["zerograph-redis", *options_of(real_store), "show", "order-"]
+    assert completed(words) == {"order-1", "order-2"}
+
+
+def test_shell_completion_of_threads_is_quiet_about_a_store_that_is_not_there(tmp_path):
+    assert completed(["zerograph-redis", "--url", f"sqlite:///{tmp_path}/none.db", "show", ""]) == set()
+
+
+def completed(words, shell="bash"):
+    """What a shell offers for the last of the words."""
+    line = " ".join(words)
+    variables = {
+        **os.environ,
+        "_ZEROGRAPH_REDIS_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
     code = "import sys; sys.argv[0] = 'zerograph-redis'\nfrom zerograph_redis.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**__import__("os").environ, **variables},
-    )
-    assert "threads" in done.stdout
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=variables)
+    assert done.stderr == ""
+    return set(re.findall(r"[\w-]+", done.stdout))
 
 
 def test_a_closed_pipe_ends_quietly(real_store):
@@ -107,6 +129,15 @@ def test_a_closed_pipe_ends_quietly(real_store):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_a_terminal_of_few_characters_shows_what_it_can(real_store):
+    fill(real_store.open_bare(), 2)
+    shown = run_process(*options_of(real_store), "history", "thread", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.splitlines()[-1].startswith("? c0")
+    told = run_process(*options_of(real_store), "threads", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert '"thread_id": "thread"' in told.out
 
 
 def test_help_and_completion_do_without_the_engine_and_the_client():

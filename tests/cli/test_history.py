@@ -31,7 +31,7 @@ def test_what_a_graph_did_is_told(saver, cli):
     app = graphs.approval(checkpointer=saver)
     app.invoke({"log": []}, at())
     newest, before, first = cli("history", "thread").out.splitlines()[2:]
-    assert newest.endswith("⏸ {'question': 'go on?', 'so far': 1}")
+    assert newest.endswith("waits: {'question': 'go on?', 'so far': 1}")
     assert before.endswith("log +1")
     assert first.startswith("○")
     app.invoke(Command(resume="yes"), at())
@@ -54,7 +54,7 @@ def test_each_namespace_is_a_tree_of_its_own(saver, cli):
     ]
     alone = cli("history", "thread", "--namespace", "middle|inner").out
     assert alone.splitlines()[0] == "middle|inner"
-    assert "⏸ 'inner?'" in alone
+    assert "waits: 'inner?'" in alone
     assert cli("history", "thread", "--namespace", "").out.count("○") == 1
 
 

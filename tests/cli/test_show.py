@@ -72,9 +72,7 @@ def test_interrupts_and_writes_stand_on_top(saver, cli):
     newest = saver.get_tuple(at()).config
     saver.put_writes(newest, [("task-1", "draft", {"text": "so far"})], "")
     lines = cli("show", "thread").out.splitlines()
-    order = [
-        lines.index(each) for each in ("⏸ interrupted, waiting for an answer to", "pending writes", "log  list of 1")
-    ]
+    order = [lines.index(each) for each in ("interrupted, waits for an answer to", "pending writes", "log  list of 1")]
     assert order == sorted(order)
     assert lines[order[0] + 1] == "  {'question': 'go on?', 'so far': 1}"
     assert lines[order[1] + 1] == "  draft (task task-1): {'text': 'so far'}"

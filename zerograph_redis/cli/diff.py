@@ -11,7 +11,7 @@ from zerograph_redis.inspection.finding import find_before
 from zerograph_redis.inspection.states import read_state
 
 from .naming import NAMED, named_state
-from .output import console, note, print_json, shown
+from .output import console, note, phrase, print_json, shown
 from .parameters import Json, Namespace, Thread
 from .session import Session
 from .values import excerpts, on_one_line, pretty, spell_path
@@ -113,8 +113,7 @@ def _print(out: Console, found: Difference, *, full: bool) -> None:
         return
     if found.kind == "changed":
         told = on_one_line(before, after, out.width - len(path) - 4)
-    head = shown(f"{sign} {path}", f"bold {style}")
-    out.print(head if told is None else head.append(f"  {told}", "not bold default"), soft_wrap=True)
+    out.print(phrase((f"{sign} {path}", f"bold {style}"), (f"  {told}" if told else "", "")), soft_wrap=True)
     if told is not None:
         return
     if isinstance(before, str) and isinstance(after, str) and not full:
@@ -135,9 +134,8 @@ def _print_members(out: Console, found: Difference, path: str, *, full: bool) ->
         "added": f"added at {found.place}",
         "removed": f"removed from {found.place}",
     }
-    out.print(
-        shown(f"{sign} {path}", f"bold {style}").append(f"  {len(members):,} {words[found.kind]}", "not bold default")
-    )
+    told = f"  {len(members):,} {words[found.kind]}"
+    out.print(phrase((f"{sign} {path}", f"bold {style}"), (told, "")), soft_wrap=True)
     half = len(members) if full or len(members) <= 2 * _SIDE + 1 else _SIDE
     for member in members[:half]:
         _print_value(out, member, sign, full=full)

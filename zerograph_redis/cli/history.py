@@ -84,7 +84,7 @@ def _print_tree(found: NamespaceHistory) -> None:
 def _told(entry: Entry) -> Text:
     told = shown(spell_changes(entry.changes))
     if entry.interrupts:
-        told.append(f"{'  ' if told else ''}⏸ {spell_waiting(entry.interrupts)}", "yellow")
+        told.append(f"{'  ' if told else ''}waits: {spell_waiting(entry.interrupts)}", "yellow")
     others = len(entry.writes) - len(entry.interrupts)
     if others:
         told.append(f"{'  ' if told else ''}{count(others, 'pending write')}", "cyan")

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from zerograph_redis.inspection.values import iso, plain
 
-from .tables import Cut, shown, table
+from .tables import Cut, phrase, shown, table
 from .text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ("Cut", "console", "iso", "note", "notes", "plain", "print_json", "shown", "table")
+__all__ = ("Cut", "console", "iso", "note", "notes", "phrase", "plain", "print_json", "shown", "table")
 
 
 def console() -> Console:
     """Where results go. Colours are off when this is no terminal, and tables are as wide as they need to be then."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of few characters shows the others as question marks
     return _quiet(Console)(highlight=False, markup=False, emoji=False, soft_wrap=False, width=_width())
 
 
@@ -34,7 +37,8 @@ def notes() -> Console:
 
 def note(text: str) -> None:
     """Say something beside the result."""
-    notes().print(printable(text), style="dim", soft_wrap=True)
+    out = notes()
+    out.print(printable(text), style="dim", soft_wrap=not out.is_terminal)
 
 
 def print_json(document: Any, *, line: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -19,6 +20,9 @@ class Advance(Protocol):
         """Go on."""
 
 
+_PATIENCE = 0.5  # seconds
+
+
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     """Show a bar while the block runs; yields what to call for what is done. Without a *total*, only counts."""
@@ -29,13 +33,20 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
 
     how_far = (TextColumn("{task.completed:,}"),) if total is None else (BarColumn(), MofNCompleteColumn())
     columns = (SpinnerColumn(), TextColumn("{task.description}"), *how_far, TimeElapsedColumn())
-    with Progress(*columns, console=notes(), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    bar = Progress(*columns, console=notes(), transient=True)
+    task = bar.add_task(what, total=total)
+    began = time.monotonic()
 
-        def advance(done: int = 1) -> None:
-            bar.advance(task, done)
+    def advance(done: int = 1) -> None:
+        # What is done at once needs no bar.
+        if not bar.live.is_started and time.monotonic() - began > _PATIENCE:
+            bar.start()
+        bar.advance(task, done)
 
+    try:
         yield advance
+    finally:
+        bar.stop()
 
 
 def _unseen(done: int = 1) -> None:

@@ -9,7 +9,7 @@ import typer
 from zerograph_redis.inspection.abridging import summary
 
 from .naming import Checkpoint, named_state
-from .output import console, print_json, shown
+from .output import console, phrase, print_json, shown
 from .parameters import Json, Namespace, Thread
 from .session import Session
 from .text import age, size
@@ -44,7 +44,7 @@ def show(
     out = console()
     _print_head(out, thread, state)
     for value in state.interrupts:
-        out.print(shown("⏸ interrupted, waiting for an answer to", "bold yellow"))
+        out.print(shown("interrupted, waits for an answer to", "bold yellow"))
         out.print(pretty(value, out.width, full=full, indent="  "), soft_wrap=True)
         out.print()
     others = [(task, channel, value) for task, channel, value in state.writes if channel != "__interrupt__"]
@@ -55,9 +55,7 @@ def show(
             out.print(pretty(value, out.width, full=full, indent="    ", first=first), soft_wrap=True)
         out.print()
     for name, value in state.channels.items():
-        head = shown(str(name), "bold")
-        head.append(f"  {shown(summary(value)).plain}", "dim")
-        out.print(head, soft_wrap=True)
+        out.print(phrase((str(name), "bold"), (f"  {summary(value)}", "dim")), soft_wrap=True)
         out.print(pretty(value, out.width, full=full, indent="  "), soft_wrap=True)
 
 
@@ -76,7 +74,7 @@ def _print_head(out: Console, thread: str, state: State) -> None:
     }
     for name, value in lines.items():
         if value:
-            out.print(shown(f"{name:<10}", "dim").append_text(shown(value)), soft_wrap=True)
+            out.print(phrase((f"{name:<10}", "dim"), (value, "")), soft_wrap=True)
     out.print()
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.text import Text
 
-__all__ = ("Cut", "Table", "shown", "table")
+__all__ = ("Cut", "Table", "phrase", "shown", "table")
 
 _NARROWEST = 12  # characters that a column keeps
 _GAP = "  "
@@ -23,6 +23,13 @@ def shown(text: str, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(printable(text), style)
+
+
+def phrase(*parts: tuple[str, str]) -> Text:
+    """Make a line of texts and their styles, as `shown` does of one."""
+    from rich.text import Text
+
+    return Text.assemble(*((printable(text), style) for text, style in parts))
 
 
 class Cut:
@@ -115,7 +122,7 @@ class Table:
             blank = " " * (width - cell.cell_len)
             if self._kinds[place] == "right" and blank:
                 yield Segment(blank)
-            yield from cell.render(console, end="")
+            yield from Segment.apply_style(cell.render(console, end=""), console.get_style(cell.style))
             if place < last:
                 yield Segment((blank if self._kinds[place] != "right" else "") + _GAP)
         yield Segment.line()

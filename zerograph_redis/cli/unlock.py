@@ -16,6 +16,8 @@ from .session import Session
 from .text import duration
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from zerograph_redis.threads import LeaseInfo
 
 __all__ = ("lease_as_json", "unlock")
@@ -34,15 +36,20 @@ def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Js
     if json:
         print_json({"thread_id": thread, "lease": lease_as_json(lease), "broken": owner is not None})
     elif owner is not None:
-        console().print(shown(f"The lease of {owner!r} on thread {thread!r} is broken.", "bold"))
+        _say(shown(f"The lease of {owner!r} on thread {thread!r} is broken.", "bold"))
     elif lease is None:
-        console().print(shown(f"Nobody holds thread {thread!r}."))
+        _say(shown(f"Nobody holds thread {thread!r}."))
     elif yes:
-        console().print(shown(f"{lease.owner!r} gave thread {thread!r} back just now."))
+        _say(shown(f"{lease.owner!r} gave thread {thread!r} back just now."))
     else:
         left = duration(lease.seconds_left)
-        console().print(shown(f"Thread {thread!r} is held by {lease.owner!r} for another {left}, unless it renews."))
+        _say(shown(f"Thread {thread!r} is held by {lease.owner!r} for another {left}, unless it renews."))
         note("Nothing was done. --yes breaks the lease, and refuses what its holder writes from then on.")
+
+
+def _say(text: Text) -> None:
+    out = console()
+    out.print(text, soft_wrap=not out.is_terminal)
 
 
 def lease_as_json(lease: LeaseInfo | None) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from zerograph_redis.errors import BackendUnavailableError
 from zerograph_redis.inspection.watching import Watch
 
 from .history import entry_as_json, spell_changes, spell_waiting
-from .output import console, note, print_json, shown
+from .output import console, note, phrase, print_json, shown
+from .parameters import complete_thread
 from .session import Session
 from .text import cut, duration, printable
 from .unlock import lease_as_json
@@ -31,7 +32,10 @@ _THREAD = 24  # columns that the id of a thread gets
 def watch(
     context: typer.Context,
     thread: Annotated[
-        str | None, typer.Argument(metavar="THREAD", help="Only this thread; it need not exist yet.")
+        str | None,
+        typer.Argument(
+            metavar="THREAD", help="Only this thread; it need not exist yet.", autocompletion=complete_thread
+        ),
     ] = None,
     interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 0.5,
     *,
@@ -67,11 +71,8 @@ def _tell(event: Event, *, alone: bool, json: bool) -> None:
     if json:
         print_json(_as_json(event, happened), line=True)
         return
-    line = shown(happened.astimezone().strftime("%H:%M:%S"), "dim")
-    if not alone:
-        line.append(f"  {cut(printable(event.thread), _THREAD):<{_THREAD}}")
-    line.append("  ")
-    line.append_text(_words(event))
+    named = "" if alone else f"{cut(printable(event.thread), _THREAD):<{_THREAD}}  "
+    line = phrase((happened.astimezone().strftime("%H:%M:%S  "), "dim"), (named, "")).append_text(_words(event))
     out = console()
     line.truncate(out.width, overflow="ellipsis")
     out.print(line, soft_wrap=True)
@@ -80,9 +81,7 @@ def _tell(event: Event, *, alone: bool, json: bool) -> None:
 
 def _words(event: Event) -> Text:
     if event.entry is not None and event.kind == "interrupt":
-        return shown(
-            f"⏸ {_place(event.entry)} waits for an answer to {spell_waiting(event.entry.interrupts)}", "yellow"
-        )
+        return shown(f"{_place(event.entry)} waits for an answer to {spell_waiting(event.entry.interrupts)}", "yellow")
     if event.entry is not None:
         entry = event.entry
         step = "" if entry.step is None else f" step {entry.step}"
@@ -91,7 +90,7 @@ def _words(event: Event) -> Text:
         changes = "" if entry.changes is None else spell_changes(entry.changes)
         return told.append(f"  {shown(changes).plain}", "green") if changes else told
     if event.kind == "gone":
-        return shown("✕ gone: deleted, or expired", "red")
+        return shown("gone: deleted, or expired", "red")
     if event.lease is None:
         return shown("lease ended: nobody holds it", "cyan")
     return shown(f"lease: {event.lease.owner} holds it for {duration(event.lease.seconds_left)}", "cyan")
