@@ -31,7 +31,7 @@ __all__ = ("Progress", "Report", "check_up")
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[], None]]]
 """Shows how far a step is: what it does and how many things it is about; gives what to call for each of them."""
 
-_AT_ONCE = 500  # keys that a server is asked to look at in one step
+_AT_ONCE = 250  # keys that a server is asked to look at in one step
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from .contents import Contents, read_contents
 __all__ = ("Names", "Tally", "examine_threads")
 
 WAITED = 3_600_000_000  # µs after which nobody expects the checkpoint of a pending write any more
+_READ = 8  # threads at a time: a page of a log keeps a server for half a millisecond
 _AHEAD = 5_000_000  # µs that a thread may be written in the future: clocks of a cluster differ a little
 
 
@@ -83,7 +84,8 @@ def examine_threads(names: Names, settings: Settings, looked: Callable[[], None]
         looked()
 
     threads = sorted(names.listed | names.stored)
-    yield from together((_examined(each, names.listed, settings, deep=deep) for each in threads), take)
+    examined = (_examined(each, names.listed, settings, deep=deep) for each in threads)
+    yield from together(examined, take, **({"width": _READ} if deep else {}))
 
     def note(left: tuple[str, str] | None) -> None:
         if left is not None:

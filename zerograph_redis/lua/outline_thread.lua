@@ -7,7 +7,7 @@ local failure = check_whole()
 if failure then return failure end
 local cursor = ARGV[1]
 local rows = {}
-local MEMBERS, BYTES = 100, 1024 * 1024
+local MEMBERS, BYTES = 30, 512 * 1024
 local members = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, MEMBERS)
 cursor = ''
 local read = 0
