@@ -62,7 +62,7 @@ def test_large_and_changing_states_are_in_order(checked, options):
         saver.put(at("copy"), state(f"d{number}", text=f"{number}" * 100_000), {})
     report = look(saver)
     assert amiss(report.within) == {}
-    assert (report.tally.threads, report.tally.unread) == (2, {})
+    assert (report.tally.threads, report.tally.closed, report.tally.busy) == (2, {}, [])
     assert report.tally.logs > 0
 
 

@@ -25,8 +25,10 @@ class Contents:
 
     damage: str = ""
     """What could not be read as it was stored; empty if all could."""
-    unread: str = ""
-    """Why the thread was not read, or not all of it; empty if it was."""
+    closed: str = ""
+    """Why it cannot be read here, though it may be whole; empty if it can."""
+    busy: bool = False
+    """Whether it changed faster than it could be read."""
     waiting: int = 0
     """How many checkpoints have pending writes, and never came."""
     logs: int = 0
@@ -46,8 +48,8 @@ def read_contents(thread: str, settings: Settings) -> Operation[Contents]:
     except CorruptCheckpointError as error:
         return Contents(damage=str(error))
     except SerializationError as error:
-        return Contents(unread=str(error))
-    return Contents(unread="it changes faster than it is read")
+        return Contents(closed=str(error).rpartition("cannot be read: ")[2].partition(";")[0])
+    return Contents(busy=True)
 
 
 def _compare_index(thread: str) -> Operation[None]:

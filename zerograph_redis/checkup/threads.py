@@ -46,8 +46,10 @@ class Tally:
     bytes: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     """Threads that cannot be read, and why."""
-    unread: dict[str, str] = field(default_factory=dict)
-    """Threads that were not read, and why."""
+    closed: dict[str, str] = field(default_factory=dict)
+    """Threads that cannot be read here, though they may be whole, and why."""
+    busy: list[str] = field(default_factory=list)
+    """Threads that changed faster than they could be read."""
     stale: list[str] = field(default_factory=list)
     """Listed, and not there, for a reason that cannot be seen."""
     expired: list[str] = field(default_factory=list)
@@ -142,8 +144,10 @@ def _count(tally: Tally, now: int, thread: str, condition: Condition, contents: 
     if damage:
         tally.broken[thread] = damage
         return
-    if contents.unread:
-        tally.unread[thread] = contents.unread
+    if contents.closed:
+        tally.closed[thread] = contents.closed
+    if contents.busy:
+        tally.busy.append(thread)
     if condition.entry in {Entry.MISSING, Entry.WRONG}:
         tally.unlisted.append(thread)
     if condition.astray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sized
 
 from .findings import Finding, Level
@@ -17,16 +16,15 @@ _MUCH = 1024 * 1024  # bytes of logs that nobody needs, from which on they are w
 def judge_threads(tally: Tally, *, deep: bool) -> list[Finding]:
     """Judge whether threads are whole, listed, and go as a whole, and whether there is much that nobody needs."""
     found = [_threads(tally, deep=deep)]
-    if tally.unread:
-        (reason, _), *others = Counter(tally.unread.values()).most_common()
-        more = f"; and {len(others)} other reasons" if others else ""
+    if tally.closed:
+        reasons = "; ".join(sorted(set(tally.closed.values())))
         found.append(
             Finding(
-                "unread",
+                "closed",
                 Level.WARNING,
-                f"{_count(tally.unread, 'thread')} could not be looked into: {reason}{more}",
-                "name the keys and the types with --types; look again when it is written less",
-                items=list(tally.unread),
+                f"{_count(tally.closed, 'thread')} cannot be looked into here: {reasons}",
+                "say with --types where keys and types are",
+                items=list(tally.closed),
             )
         )
     found += [_list(tally), _deadlines(tally), _copies(tally)]
@@ -69,8 +67,11 @@ def _threads(tally: Tally, *, deep: bool) -> Finding:
             f"nothing brings back what is lost: zerograph-redis delete {_named(tally.broken)} --yes",
             items=[f"{thread}: {damage}" for thread, damage in tally.broken.items()],
         )
-    how = "read, and as they were stored" if deep else "whole by their counts; their contents were not read"
-    return Finding("threads", Level.OK, f"{_count(range(tally.threads), 'thread')}, {how}")
+    told = f"{_count(range(tally.threads), 'thread')}"
+    if not deep:
+        return Finding("threads", Level.OK, f"{told}, whole by their counts; their contents were not read")
+    busy = f"; {_count(tally.busy, 'thread')} changed faster than can be read" if tally.busy else ""
+    return Finding("threads", Level.OK, f"{told}, read, and as they were stored{busy}", items=tally.busy)
 
 
 def _list(tally: Tally) -> Finding:
