@@ -33,15 +33,23 @@ def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -
     thread = escape(request.thread)
     if not is_alive(connection, thread, now):
         return Page([], [], "", ZERO, None)
-    generation, gone, others = connection.execute(
-        "SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM (SELECT DISTINCT generation "
-        "FROM zerograph_redis_logs WHERE thread = ?1 ORDER BY generation)) FROM zerograph_redis_threads WHERE thread = ?1",
-        (thread,),
-    ).fetchone()
+    generation, gone, others = connection.execute(_LOGS, (thread,)).fetchone()
     kind, position = request.cursor or ("writes", SEPARATOR)
     rows, ranges, following = _SCANS[kind](connection, thread, position)
     return Page(rows, ranges, f"{generation} {gone} {others}", f"{generation:016x}", following)
 
+
+# From each generation to the next: a log has as many rows as puts had something to append.
+_LOGS = """
+WITH RECURSIVE logs (generation) AS (
+    SELECT MIN(generation) FROM zerograph_redis_logs WHERE thread = ?1
+    UNION ALL
+    SELECT (SELECT MIN(rest.generation) FROM zerograph_redis_logs AS rest
+        WHERE rest.thread = ?1 AND rest.generation > logs.generation)
+    FROM logs WHERE logs.generation IS NOT NULL
+)
+SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM logs) FROM zerograph_redis_threads WHERE thread = ?1
+"""
 
 Found = tuple[list[tuple[str, StoredCheckpoint]], list[LogRange], Cursor | None]
 
@@ -56,18 +64,18 @@ def _writes(connection: sqlite3.Connection, thread: str, position: str) -> Found
         (unescape(namespace), StoredCheckpoint(unescape(name), None, read_writes(connection, thread, namespace, name)))
         for namespace, name in rows
     ]
-    following: Cursor = ("writes", SEPARATOR.join(rows[-1])) if len(rows) == ROWS else ("checkpoints", "0")
+    following: Cursor = ("writes", SEPARATOR.join(rows[-1])) if len(rows) == ROWS else ("checkpoints", SEPARATOR)
     return found, [], following
 
 
 def _checkpoints(connection: sqlite3.Connection, thread: str, position: str) -> Found:
     rows = connection.execute(
-        "SELECT number, namespace, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND number > ? "
-        "ORDER BY number LIMIT ?",
-        (thread, int(position), ROWS),
+        "SELECT namespace, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND (namespace, id) > (?, ?) "
+        "ORDER BY namespace, id LIMIT ?",
+        (thread, *position.split(SEPARATOR), ROWS),
     ).fetchall()
-    found = [(unescape(namespace), StoredCheckpoint(unescape(name), record, [])) for _, namespace, name, record in rows]
-    following = ("checkpoints", str(rows[-1][0])) if len(rows) == ROWS else ("logs", SEPARATOR.join("00"))
+    found = [(unescape(namespace), StoredCheckpoint(unescape(name), record, [])) for namespace, name, record in rows]
+    following = ("checkpoints", SEPARATOR.join(rows[-1][:2])) if len(rows) == ROWS else ("logs", SEPARATOR.join("00"))
     return found, [], following
 
 
