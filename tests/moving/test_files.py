@@ -11,9 +11,18 @@ from support.data import at, fill, state, thread_ids, thread_info
 from support.moves import end_of, export, fill_all, grow, load, migrate, snapshot
 from support.stores import make_store
 
-from zerograph_redis import ConflictError, CorruptCheckpointError, EncryptedSerializer, InMemorySaver
+from zerograph_redis import (
+    ConflictError,
+    CorruptCheckpointError,
+    EncryptedSerializer,
+    InMemorySaver,
+    SerializationError,
+)
+from zerograph_redis.backends.redis.bindings import BINDINGS
+from zerograph_redis.backends.redis.keys import Keyspace
+from zerograph_redis.core.requests import LogRange, Page, StageThread
 from zerograph_redis.moving import archive, blocks
-from zerograph_redis.moving.archive import Archive, ArchiveWriter
+from zerograph_redis.moving.archive import ArchiveWriter
 from zerograph_redis.moving.blocks import read_block, write_block
 from zerograph_redis.moving.frames import pack
 from zerograph_redis.moving.outcomes import Outcome
@@ -383,6 +392,12 @@ def test_a_thread_larger_than_memory_should_hold_is_on_disk(path, other, monkeyp
         assert other.list(at("chat"), limit=None) == saver.list(at("chat"), limit=None)
 
 
+def test_a_log_that_is_longer_than_a_string_in_redis_is_refused_before_it_is_sent():
+    page = Page([], [LogRange("0" * 15 + "1", 512 * 1024 * 1024 - 1, b"xx")], "", "0" * 15 + "1", None)
+    with pytest.raises(SerializationError, match="'large' cannot be stored in Redis: .* prune it first"):
+        BINDINGS[StageThread].call(StageThread("large", "token", page), Keyspace("p"))
+
+
 def test_the_zstd_of_the_system_takes_a_file(path):
     small_file(path)
     try:
@@ -390,11 +405,3 @@ def test_the_zstd_of_the_system_takes_a_file(path):
     except FileNotFoundError:
         pytest.skip("there is no zstd")
     assert b"chat" in done.stdout
-
-
-def test_reading_tells_how_far_it_is(path):
-    small_file(path)
-    with Archive(path) as opened:
-        assert opened.size == path.stat().st_size
-        assert [image.thread for image in opened.images()] == ["other", "chat"]
-        assert opened.position == opened.size

@@ -46,7 +46,6 @@ class Archive:
         require_zstd()
         self.path = Path(path)
         self._file = self.path.open("rb")
-        self.size = self.path.stat().st_size
 
     def __enter__(self) -> Self:
         """Return the archive itself."""
@@ -61,11 +60,6 @@ class Archive:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    @property
-    def position(self) -> int:
-        """How far it was read."""
-        return self._file.tell()
 
     def images(self) -> Iterator[Image]:
         """Read the threads, each of which is closed when the next one is asked for.
