@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 
@@ -293,12 +294,16 @@ def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "zerograph_redis.cli", *options_of(real_store)]
     command += ["migrate", real_store.url, url_of(other), "--json"]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=theirs, check=True, env={**os.environ, "TERM": "xterm"}
-    )
+    shown = b""
+    terminal = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=terminal) as process:
+        # Our own end of the terminal stays open meanwhile, so that nothing of what was written to it is lost.
+        while process.poll() is None or select.select([ours], [], [], 0)[0]:
+            if select.select([ours], [], [], 0.05)[0]:
+                shown += os.read(ours, 100_000)
+        moved = json.loads(process.stdout.read())
     os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert "Moving threads" in shown
-    assert "20/20" in shown
-    assert json.loads(done.stdout)["outcomes"]["moved"] == 20
+    assert b"Moving threads" in shown
+    assert b"20/20" in shown
+    assert moved["outcomes"]["moved"] == 20
