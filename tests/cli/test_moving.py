@@ -292,7 +292,8 @@ def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
     for number in range(20):
         fill(saver, 1, f"t{number}")
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "zerograph_redis.cli", *options_of(real_store)]
+    impatient = "import sys; from zerograph_redis.cli import main, progress; progress._PATIENCE = 0; main()"
+    command = [sys.executable, "-c", impatient, *options_of(real_store)]
     command += ["migrate", real_store.url, url_of(other), "--json"]
     shown = b""
     terminal = {**os.environ, "TERM": "xterm"}

@@ -14,7 +14,7 @@ from zerograph_redis.errors import ConflictError
 
 from .exits import no_such_thread
 from .output import console, note, print_json, shown
-from .parameters import Json, Yes
+from .parameters import Json, Thread, Yes
 from .text import count, size
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ("copy",)
 
 def copy(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="THREAD", help="The thread to copy.")],
+    source: Thread,
     target: Annotated[str, typer.Argument(metavar="NEW", help="The id of the copy.")],
     *,
     yes: Yes = False,
