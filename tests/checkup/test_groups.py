@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.checking import amiss, look
+from support.checking import amiss, levels, look
 from support.data import fill
 from support.polling import until
+from support.rights import rights_of
 
 from zerograph_redis import RedisSaver
 
@@ -47,6 +48,12 @@ def test_a_cluster_in_order_and_with_nodes_that_died(new_cluster, opened):
     (rights,) = [each for each in report.around if each.check == "rights"]
     assert len(rights.nodes) == 3
 
+    allow(cluster, *rights_of("worker", "zerograph"), "+cluster|slots", "+zrandmember")
+    restricted = opened(cluster.url.replace("://", "://worker:password@"))
+    assert levels(look(restricted).findings) == dict.fromkeys(("cluster", "insight", "keys"), "warning")
+    allow(cluster, "ACL", "SETUSER", "worker", "+info", "+config|get", "+scan", "+cluster|info", "+cluster|nodes")
+    assert levels(look(restricted).findings) == {}
+
     replicas = [port for port in cluster.pids if role(cluster, port) == b"slave"]
     cluster.kill(replicas[0])
     until(lambda: "fail" in seen(cluster, replicas[0]), seconds=20, pause=0.05)
@@ -61,6 +68,13 @@ def test_a_cluster_in_order_and_with_nodes_that_died(new_cluster, opened):
     found = [each for each in look(opened(cluster.url)).around if each.level == "problem"]
     assert any(each.check == "cluster" and "its state is fail" in each.what for each in found)
     assert any(each.check == "cluster" and f"127.0.0.1:{primary}" in each.nodes for each in found)
+
+
+def allow(cluster, *command):
+    """Run a command on every node, as the one that may do all."""
+    for port in cluster.pids:
+        with cluster.node(port) as client:
+            client.execute_command(*command)
 
 
 def role(cluster, port):

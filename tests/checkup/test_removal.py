@@ -163,3 +163,20 @@ def test_a_damaged_thread_is_left_alone_by_pruning_and_can_be_deleted(redis_stor
     assert not [key for key in redis_store.all_keys() if b"{thread}" in key]
     assert find(saver, threads=["thread"]) == []
     assert names(find(saver)) == ["other"]
+
+
+def test_a_thread_with_a_key_of_another_type_is_in_nobodys_way(redis_store):
+    saver = redis_store.open()
+    for name in "abc":
+        fill(saver, 3, name)
+    client = redis_store.client()
+    for name, kind in (("a", "index"), ("b", "thread")):
+        client.delete(f"{redis_store.prefix}:{{{name}}}:{kind}")
+        client.set(f"{redis_store.prefix}:{{{name}}}:{kind}", "not a saver's")
+    targets = find(saver)
+    planned = []
+    saver.ask(plan_prunings(targets, 1, None, planned.append))
+    outcomes = {each.target.thread: each.outcome for each in planned}
+    assert outcomes == {"a": Outcome.DAMAGED, "b": Outcome.DAMAGED, "c": Outcome.PLANNED}
+    # Whose key of facts is something else's cannot say who holds it.
+    assert delete(saver, targets) == {"a": Outcome.DONE, "b": Outcome.DAMAGED, "c": Outcome.DONE}

@@ -16,6 +16,9 @@ _SLOTS = 16_384
 def judge_cluster(nodes: Sequence[Node]) -> list[Finding]:
     """Judge whether the nodes of a cluster see it whole, and each slot has a primary and a replica."""
     answering = [each for each in nodes if each.cluster]
+    if not answering and any(not each.error for each in nodes):
+        told = "CLUSTER INFO is not permitted: whether every slot has a node cannot be seen"
+        return [Finding("cluster", Level.WARNING, told, "look with a user that has +cluster|info and +cluster|nodes")]
     found = [_state(each) for each in answering]
     members = _members(answering)
     for name, member in members.items():

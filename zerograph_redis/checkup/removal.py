@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     WRITTEN = "written"
     """It stays: it was written meanwhile."""
     DAMAGED = "damaged"
-    """It stays as it is: parts of it are gone, so it can be deleted, not pruned."""
+    """It stays as it is: parts of it are gone, so it can be deleted, not pruned; or a key of it is no saver's."""
 
 
 @dataclass(slots=True)
@@ -85,6 +85,8 @@ def _deleted(target: Target, *, unless_written: bool) -> Operation[Removal]:
         gone = yield from DeleteThread(target.thread, None, condition.updated if unless_written else None)
     except LeaseHeldError as error:
         return Removal(target, Outcome.HELD, owner=error.owner)
+    except CorruptCheckpointError:
+        return Removal(target, Outcome.DAMAGED)
     if not gone:
         return Removal(target, Outcome.WRITTEN)
     return Removal(target, Outcome.DONE, condition.checkpoints, condition.bytes)

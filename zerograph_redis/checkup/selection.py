@@ -8,6 +8,7 @@ from typing import NamedTuple
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.examination import Condition, ExamineThread, ReadClock
 from zerograph_redis.core.requests import ListThreads, Operation, ThreadRank
+from zerograph_redis.errors import CorruptCheckpointError
 
 __all__ = ("Selection", "Target", "find_targets", "list_names")
 
@@ -83,4 +84,7 @@ def find_targets(
 
 
 def _examined(thread: str) -> Operation[tuple[str, Condition]]:
-    return thread, (yield from ExamineThread(thread))
+    try:
+        return thread, (yield from ExamineThread(thread))
+    except CorruptCheckpointError as error:
+        return thread, Condition.unknown(str(error))

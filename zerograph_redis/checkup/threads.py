@@ -105,7 +105,7 @@ def _examined(
         if condition.entry is Entry.ELSEWHERE:
             condition.entry = yield from _entry_of(thread, condition, listed)
     except CorruptCheckpointError as error:
-        return thread, Condition(True, str(error), Entry.RIGHT, 0, 0, 0, 0, None, "", 0), Contents()
+        return thread, Condition.unknown(str(error)), Contents()
     contents = Contents()
     if deep and condition.there and not condition.damage:
         contents = yield from read_contents(thread, settings)

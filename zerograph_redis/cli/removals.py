@@ -123,7 +123,7 @@ def _explain(removals: Sequence[Removal], missing: Sequence[str], *, yes: bool) 
     reasons = {
         Outcome.HELD: f"held by a worker {stays}; `unlock` breaks the lease of one that hangs",
         Outcome.WRITTEN: "written meanwhile was left alone",
-        Outcome.DAMAGED: f"damaged {stays}: it can only be deleted; `doctor` tells more",
+        Outcome.DAMAGED: f"damaged {stays}; `doctor` tells more",
     }
     for outcome, reason in reasons.items():
         if outcomes[outcome]:

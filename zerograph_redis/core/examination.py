@@ -70,6 +70,11 @@ class Condition:
     held: int
     """For how long, in ms."""
 
+    @classmethod
+    def unknown(cls, damage: str) -> Condition:
+        """A thread that is there, and of which nothing can be told but that something is wrong."""
+        return cls(True, damage, Entry.RIGHT, 0, 0, 0, 0, None, "", 0)
+
 
 @dataclass(slots=True)
 class ExamineThread(Request[Condition]):
