@@ -206,8 +206,10 @@ def test_what_was_staged_and_went_is_staged_again(source, target):
     assert len(lost) == 2
 
 
-def test_writes_that_were_staged_and_went_are_missed(store, target):
-    source = store.open()
+@pytest.mark.parametrize("kind", ["redis-sync", "sqlite-sync"])
+def test_writes_that_were_staged_and_went_are_missed(request, target, kind):
+    store = make_store(kind, request)
+    source, target = target, store.open()
     config = source.put(at(), state("c0"), {})
     source.put_writes(config, [("t", "c", 1)], "")
     end = end_of(target)
@@ -225,3 +227,4 @@ def test_writes_that_were_staged_and_went_are_missed(store, target):
     assert migrate(source, end).outcomes == {Outcome.MOVED: 1}
     assert lost
     assert target.get_pending_writes(at(id="c0")) == [("t", "c", 1)]
+    store.close()

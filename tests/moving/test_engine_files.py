@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.data import at, state
+from support.data import at, place, state
 from support.moves import NAMESPACES, end_of, grow, migrate
 from support.stores import make_store
 from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
@@ -167,6 +167,22 @@ def test_a_zerograph_that_is_writing_is_not_kept_from_it_and_each_thread_is_whol
         found = told(target, f"thread {number}")
         assert found == told(engine, f"thread {number}")[-len(found) :]
     assert set(migrate(opened, target).outcomes) <= {Outcome.BEHIND, Outcome.SAME}
+
+
+def test_a_thread_that_is_deleted_while_it_is_read_is_whole(engine, opened, target):
+    grow(engine, "chat")
+    wanted = told(engine, "chat")
+    read = opened._saver.get_tuple
+
+    def meddle(config):
+        if place(config)[2] == "c2":
+            engine.delete_thread("chat")
+        return read(config)
+
+    opened._saver.get_tuple = meddle
+    assert migrate(opened, target).outcomes == {Outcome.MOVED: 1}
+    assert told(target, "chat") == wanted
+    assert told(engine, "chat") == []
 
 
 def test_a_thread_that_zerograph_could_not_read_is_told_and_keeps_no_other_from_being_moved(
