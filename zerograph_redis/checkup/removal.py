@@ -51,6 +51,8 @@ class Removal:
 
 Done = Callable[[Removal], None]
 
+_PRUNED = 2  # threads at a time: a slice of one that is long keeps a server for some milliseconds
+
 
 def plan_deletions(targets: Iterable[Target]) -> list[Removal]:
     """Tell what `delete_threads` would do now."""
@@ -76,7 +78,7 @@ def prune_threads(
     targets: Iterable[Target], keep: int, max_age: int | None, operations: CheckpointOperations, done: Done
 ) -> Operation[None]:
     """Prune threads, but for those that anyone holds."""
-    yield from together((_pruned(each, keep, max_age, operations) for each in targets), done)
+    yield from together((_pruned(each, keep, max_age, operations) for each in targets), done, _PRUNED)
 
 
 def _deleted(target: Target, *, unless_written: bool) -> Operation[Removal]:
