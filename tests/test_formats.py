@@ -10,10 +10,13 @@ import pytest
 from formats.content import NAMESPACES, THREAD, VARIANTS, states, writes_of
 from formats.dumps import load_redis
 from serde.serde_samples import same
+from support.moves import load
 
-from zerograph_redis import RedisSaver, SqliteSaver
+from zerograph_redis import InMemorySaver, RedisSaver, SqliteSaver
 
-DUMPS = sorted(path for path in (Path(__file__).parent / "formats").iterdir() if path.suffix in {".json", ".sql"})
+DUMPS = sorted(
+    path for path in (Path(__file__).parent / "formats").iterdir() if path.suffix in {".json", ".sql", ".zgt"}
+)
 
 
 @pytest.fixture(params=DUMPS, ids=lambda path: path.stem)
@@ -25,6 +28,11 @@ def saver(request, tmp_path):
         client = fakeredis.FakeRedis()
         load_redis(client, dump.read_text())
         yield RedisSaver(client, **options)
+        return
+    if dump.suffix == ".zgt":
+        with InMemorySaver(max_per_thread=None, **options) as opened:
+            assert load(dump, opened).equal
+            yield opened
         return
     path = tmp_path / "checkpoints.db"
     connection = sqlite3.connect(path)
@@ -40,7 +48,7 @@ def config(namespace, checkpoint_id=None):
 
 def test_there_are_dumps_of_each_kind():
     assert {tuple(path.stem.split("-")[1:]) for path in DUMPS} >= {
-        (backend, kind) for backend in ("redis", "sqlite") for kind in VARIANTS
+        (backend, kind) for backend in ("redis", "sqlite", "file") for kind in VARIANTS
     }
 
 

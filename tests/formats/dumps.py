@@ -1,4 +1,4 @@
-"""Dumps of stores as text, which any later version must load. ``python tests/formats/dumps.py`` makes those that lack."""
+"""Dumps of stores, which any later version must load. ``python tests/formats/dumps.py`` makes those that lack."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from formats.content import VARIANTS, fill
+from support.moves import export
 
-from zerograph_redis import RedisSaver, SqliteSaver
+from zerograph_redis import InMemorySaver, RedisSaver, SqliteSaver
 
 HERE = Path(__file__).parent
 RELEASE = "0.1"
@@ -71,6 +72,11 @@ def _make(name: str, options: dict[str, Any]) -> None:
             connection = sqlite3.connect(path)
             sqlite_dump.write_text("\n".join(connection.iterdump()))
             connection.close()
+    file = HERE / f"{RELEASE}-file-{name}.zgt"
+    if not file.exists():
+        with InMemorySaver(max_per_thread=None, **options) as saver:
+            fill(saver)
+            export(saver, file)
 
 
 if __name__ == "__main__":
