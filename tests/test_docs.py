@@ -225,7 +225,8 @@ EXAMPLES = examples()
 
 
 @pytest.mark.parametrize("where", EXAMPLES)
-def test_an_example_in_a_docstring_runs(where, redis_server):
+def test_an_example_in_a_docstring_runs(where, new_server):
+    server = new_server()
     kind, source = EXAMPLES[where]
     assert kind == "python", f"{where}: an example is python, behind its fence"
     graph = StateGraph(dict)
@@ -233,8 +234,8 @@ def test_an_example_in_a_docstring_runs(where, redis_server):
     graph.add_edge(START, "step")
     graph.add_edge("step", END)
     keys = {"new_key": bytes(32), "old_key": bytes(range(32))}
-    with RedisSaver.from_url(redis_server.url, prefix="examples", ttl=60) as saver:
-        given = {"saver": saver, "app": graph.compile(checkpointer=saver), "input": {}, "url": redis_server.url, **keys}
+    with RedisSaver.from_url(server.url, ttl=60) as saver:
+        given = {"saver": saver, "app": graph.compile(checkpointer=saver), "input": {}, "url": server.url, **keys}
         exec(source, vars(zerograph_redis) | given)
 
 

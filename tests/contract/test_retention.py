@@ -167,10 +167,10 @@ def test_reading_what_is_not_there_makes_no_thread(store):
 
 
 def test_a_thread_that_is_read_often_outlives_its_ttl(store):
-    saver = store.open(ttl=0.3)
+    saver = store.open(ttl=1)
     fill(saver, 1)
     start = time.monotonic()
-    until(lambda: saver.get_tuple(at()) and time.monotonic() > start + 0.7)
+    until(lambda: saver.get_tuple(at()) and time.monotonic() > start + 1.2)
     assert saver.get_tuple(at()) is not None
 
 
