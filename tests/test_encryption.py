@@ -218,3 +218,16 @@ def test_a_key_is_never_shown():
 def test_encryption_is_not_nested():
     with pytest.raises(ValueError, match="not encrypted again"):
         EncryptedSerializer({"k": NEW}, EncryptedSerializer({"k": NEW}))
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "write"])
+def test_a_copy_that_could_never_be_opened_is_refused(client, kind):
+    saver = saver_of(client, new=NEW)
+    if kind == "checkpoint":
+        saver.put(THREAD, STATE, {})
+    else:
+        saver.put_writes({"configurable": {"thread_id": "t", "checkpoint_id": "later"}}, [("task", "channel", 1)], "")
+    keyless = RedisSaver(client)
+    with pytest.raises(SerializationError, match="thread 't' cannot be copied: it is encrypted"):
+        keyless.copy_thread("t", "copy")
+    assert [each.thread_id for each in keyless.list_threads()] == ["t"]

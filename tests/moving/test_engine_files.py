@@ -12,7 +12,13 @@ from support.stores import make_store
 from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
 from zerograph.types import Interrupt
 
-from zerograph_redis import BackendUnavailableError, ConfigError, EncryptedSerializer, SqliteSaver
+from zerograph_redis import (
+    BackendUnavailableError,
+    ConfigError,
+    CorruptCheckpointError,
+    EncryptedSerializer,
+    SqliteSaver,
+)
 from zerograph_redis.moving.engine import EngineFile
 from zerograph_redis.moving.outcomes import Outcome
 
@@ -236,3 +242,6 @@ def test_a_file_that_is_none_of_zerographs_is_refused(tmp_path, target):
     assert not list(tmp_path.glob("none*"))
     with SqliteSaver(tmp_path / "ours.db"), pytest.raises(ConfigError, match="no tables of ZeroGraph"):
         EngineFile(tmp_path / "ours.db", settings)
+    (tmp_path / "text").write_text("no database at all " * 100)
+    with pytest.raises(CorruptCheckpointError, match="text cannot be read: file is not a database"):
+        EngineFile(tmp_path / "text", settings)

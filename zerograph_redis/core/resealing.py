@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from zerograph_redis.errors import SerializationError
 from zerograph_redis.pieces import Sealed
 from zerograph_redis.pieces.coding import Cipher
 
-from .records import lost, reseal_checkpoint, reseal_write
+from .records import is_sealed, lost, reseal_checkpoint, reseal_write
 from .requests import LogRange, Page, StoredCheckpoint, StoredWrite
 
-__all__ = ("Resealing",)
+__all__ = ("Resealing", "refuse_sealed")
+
+
+def refuse_sealed(thread: str, page: Page) -> None:
+    """Raise a SerializationError if *page* has anything that would never open in another thread."""
+    for _, row in page.rows:
+        if any(is_sealed(record or b"") for record in (row.record, *(write.record for write in row.writes))):
+            raise SerializationError(
+                f"thread {thread!r} cannot be copied: it is encrypted, and a copy must be encrypted anew; make the saver "
+                f"with serializer=EncryptedSerializer(keys)"
+            )
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from .requests import (
     ThreadFacts,
     ThreadRank,
 )
-from .resealing import Resealing
+from .resealing import Resealing, refuse_sealed
 from .scanning import ThreadScan
 from .settings import read_id
 
@@ -87,9 +87,12 @@ class ThreadOperations(CheckpointOperations):
             scan, token = ThreadScan(source), uuid4().hex
             resealing = self._resealing(source, target)
             while (page := (yield from scan.next_page())) is not None:
-                staged = page if resealing is None else resealing.page(page)
-                if staged.rows or staged.ranges:
-                    yield from StageThread(target, token, staged)
+                if resealing is None:
+                    refuse_sealed(source, page)
+                else:
+                    page = resealing.page(page)
+                if page.rows or page.ranges:
+                    yield from StageThread(target, token, page)
             if scan.changed:
                 continue
             if resealing is not None:

@@ -55,13 +55,11 @@ class EngineFile:
         self._settings = settings
         if not Path(path).is_file():
             raise BackendUnavailableError(f"there is no SQLite database {path}")
-        with self._translated():
-            self._connection = _connect(self.path)
-            self._connection.row_factory = sqlite3.Row
-            names = _tables(self._connection)
-        if not names >= _THEIRS:
-            self.close()
-            raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
+        with self._translated(), closing(_connect(self.path)) as connection:
+            if not _tables(connection) >= _THEIRS:
+                raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
+        self._connection = _connect(self.path)
+        self._connection.row_factory = sqlite3.Row
         self._saver = _ReadOnlySaver(self._connection)
 
     def close(self) -> None:

@@ -214,6 +214,8 @@ class Saver(BaseCheckpointSaver):
 
         Raises:
             ConfigError: *target* is not empty.
+            SerializationError: *source* is encrypted, and this saver has no keys, or others.
+            BusyThreadError: *source* changed faster than it could be read whole.
         """
         return self._run(self._operations.copy_thread(source, target))
 
