@@ -114,7 +114,8 @@ def report(found: Report, sides: dict[str, Tally], done: dict[Outcome, str], mis
 def _show(found: Report, sides: dict[str, Tally], done: dict[Outcome, str], missing: list[str]) -> None:
     rows = table(**{"": "left"}, threads="right", checkpoints="right", writes="right", digest="left")
     for name, tally in sides.items():
-        rows.add_row(name, f"{tally.threads:,}", f"{tally.checkpoints:,}", f"{tally.writes:,}", tally.digest)
+        digest = shown(tally.digest, "green" if found.equal else "red")
+        rows.add_row(name, f"{tally.threads:,}", f"{tally.checkpoints:,}", f"{tally.writes:,}", digest)
     console().print(rows)
     if not found.equal:
         console().print(shown("The digests differ.", "bold red"))
@@ -132,6 +133,7 @@ def _show(found: Report, sides: dict[str, Tally], done: dict[Outcome, str], miss
 
 
 def _show_problems(found: Report) -> None:
+    console().print()
     rows = table(thread="cut", problem="left", said="cut")
     for each in found.problems[:SHOWN]:
         rows.add_row(Cut(each.thread), shown(_PROBLEMS[each.outcome][0], "red"), Cut(each.said))
