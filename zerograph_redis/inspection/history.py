@@ -30,7 +30,7 @@ from .outline import NotAtHandError, Outline, Piece, outline_of
 
 __all__ = ("Entry", "History", "NamespaceHistory", "list_namespaces", "read_history")
 
-PAGE = 50  # records that one request reads, so that none holds a server for long
+PAGE = 25  # records that one request reads, so that none holds a server for long
 LONGEST = 4096  # bytes of a segment that is read beside the records: enough for what says how a state is made
 
 

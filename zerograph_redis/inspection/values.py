@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -17,10 +18,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from zerograph_redis.serde.inspecting import StandIn
+from zerograph_redis.serde.packing import ThreadPackers
 
 __all__ = ("array_of", "fields_of", "iso", "key_of", "plain", "safe_repr")
 
 DEEPEST = 100  # values within values: deeper ones are shown as an ellipsis
+_EXACT = ThreadPackers({})
 _SPELLED = (
     *(Decimal, Fraction, UUID, PurePath, date, time, ZoneInfo),
     *(IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network),
@@ -60,6 +63,10 @@ def key_of(value: Any, depth: int = 0) -> Any:
         return kind, value
     if depth > DEEPEST:
         return kind, safe_repr(value)
+    if kind in {dict, list}:
+        # What msgpack itself can say, as most of a state, has quickly a key: its bytes.
+        with suppress(Exception):
+            return kind, _EXACT.strict.pack(value)
     if isinstance(value, Mapping):
         return kind, tuple((key_of(key, depth + 1), key_of(each, depth + 1)) for key, each in value.items())
     if (found := fields_of(value)) is not None:

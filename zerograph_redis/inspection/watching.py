@@ -22,8 +22,8 @@ __all__ = ("Event", "Watch")
 
 WATCHED = 50  # threads, those that were active last, whose leases and other news are asked for at every poll
 REMEMBERED = 10_000  # threads of which is known what was told
-_PAGE = 50  # threads that one request lists
-_PAGES = 20
+_PAGE = 16  # threads that one request lists
+_PAGES = 64
 _MOST = 50  # entries of a namespace that one poll tells
 _FEW = 4  # entries that one request reads, and namespaces that may have a new interrupt: there is seldom more news
 
@@ -66,7 +66,9 @@ class Watch:
     def poll(self) -> Operation[list[Event]]:
         """Find what happened since the last poll; the first one tells nothing."""
         active = [self._thread] if self._thread is not None else (yield from self._active())
-        recent = list(islice((name for name in reversed(self._known) if name not in active), WATCHED))
+        recent = list(
+            islice((name for name in reversed(self._known) if name not in active), max(WATCHED - len(active), 0))
+        )
         names = [*recent, *active]
         events: list[Event] = []
         for first in range(0, len(names), WATCHED):
@@ -84,7 +86,7 @@ class Watch:
         """List the threads that were written since the last poll, the one written last at the end."""
         found: list[ThreadRank] = []
         before = None
-        for _ in range(_PAGES if self._began else 1):
+        for _ in range(_PAGES if self._began else WATCHED // _PAGE + 1):
             page = yield from ListThreads(before, _PAGE)
             found += [each for each in page if self._newest is None or each.updated >= self._newest.updated]
             if len(page) < _PAGE or (self._newest is not None and page[-1].updated < self._newest.updated):
