@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import given, settings
 
 from zerograph_redis.inspection.lanes import draw
 
@@ -56,6 +56,7 @@ def test_a_parent_that_was_stored_later_than_its_child_has_no_line():
     assert drawn(("a", None), ("b", "a")) == ["○ a", "● b"]
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 30))
 def test_every_lane_ends_in_its_parent(data, count):
     nodes = [

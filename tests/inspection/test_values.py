@@ -14,7 +14,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from rich.pretty import pretty_repr
 from zerograph import Interrupt
 
@@ -65,6 +65,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_any_value_can_be_shown_and_told(value):
     for limits in (SHORT, ALL):
@@ -141,6 +142,7 @@ def test_lists_are_compared_by_their_members(before, after, found):
     assert [(each.kind, each.path, each.before, each.after, each.place) for each in told] == found
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=12), st.lists(st.integers(0, 4), max_size=12))
 def test_the_differences_of_two_lists_make_one_of_the_other(before, after):
     made = list(before)

@@ -31,7 +31,9 @@ def find_threads(prefix: str, limit: int | None, before: Any) -> Operation[list[
                 break
             slice_ = names[first : first + DESCRIBED]
             facts = yield from DescribeThreads(slice_)
-            found += [info_of(name, each) for name, each in zip(slice_, facts, strict=True) if each is not None]
+            page = [info_of(name, each) for name, each in zip(slice_, facts, strict=True) if each is not None]
+            # On a cluster the list lags behind the threads a little.
+            found += sorted(page, key=lambda info: info.updated, reverse=True)
         if len(ranks) < size:
             break
         rank = ranks[-1]
