@@ -89,7 +89,7 @@ def flips(record):
         yield position, bytes(changed)
 
 
-HEADER = range(1, 54)
+HEADER = range(1, 70)
 
 
 def test_a_flipped_byte_of_a_checkpoint_is_an_error_at_every_position(stored):

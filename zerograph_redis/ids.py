@@ -7,8 +7,9 @@ a hash tag, a separator, a pattern or code.
 from __future__ import annotations
 
 import re
+import secrets
 
-__all__ = ("SEPARATOR", "WITHIN", "escape", "unescape")
+__all__ = ("SEPARATOR", "WITHIN", "escape", "random_name", "unescape")
 
 SEPARATOR = "\x1f"
 """Stands between the ids of a field or index member."""
@@ -37,3 +38,8 @@ def unescape(spelled: str) -> str:
 def _spell(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"%{code:02x}" if code < 0x80 else f"%u{code:04x}"
+
+
+def random_name() -> str:
+    """Return 16 hex digits that no other call returned, of a positive number below 2**63, as SQLite can store."""
+    return f"{secrets.randbits(63) | 1:016x}"

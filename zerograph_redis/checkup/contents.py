@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zerograph_redis.core.examination import OutlineThread
-from zerograph_redis.core.records import CheckpointRecord, unpack_checkpoint, unpack_write
-from zerograph_redis.core.requests import Operation, StoredCheckpoint
+from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.scanning import ThreadScan
-from zerograph_redis.core.settings import Address, Settings
-from zerograph_redis.core.states import read_state
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.core.verification import Verification
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
-from zerograph_redis.pieces import ThreadLogs
 
 __all__ = ("Contents", "read_contents")
 
@@ -71,33 +69,24 @@ class _Reading:
     """One attempt to read a thread whole."""
 
     def __init__(self, thread: str, settings: Settings) -> None:
-        self._thread = thread
-        self._settings = settings
-        self._cipher = settings.cipher(thread)
         self._scan = ThreadScan(thread)
-        self._logs = ThreadLogs()
-        self._records: list[tuple[str, str, CheckpointRecord]] = []
+        self._verification = Verification(thread, settings)
 
     def read(self) -> Operation[bool]:
         """Read all pages. Returns False if the thread changed meanwhile."""
         while (page := (yield from self._scan.next_page())) is not None:
-            for namespace, row in page.rows:
-                self._take(namespace, row)
-            for each in page.ranges:
-                self._logs.add(each.generation, each.start, each.data)
+            self._verification.add(page)
         return not self._scan.changed
 
     def judge(self) -> Contents:
-        """Put every state together, which its checksum must fit."""
+        """Verify what was read, and count it."""
+        self._verification.check()
         used: dict[str, set[tuple[int, int]]] = {}
-        for namespace, checkpoint_id, record in self._records:
-            address = Address(self._thread, namespace, checkpoint_id, None)
-            parts = record.placed()
-            read_state(address, checkpoint_id, record, parts, self._logs, self._settings)
+        for _, _, record in self._verification.records:
             ranges = used.setdefault(record.generation, set())
             ranges.update(
                 (segment.offset, segment.offset + (segment.stored or segment.length))
-                for _, segments in parts
+                for _, segments in record.placed()
                 for segment in segments
             )
         ends = self._scan.log_ends
@@ -106,13 +95,6 @@ class _Reading:
             logs=sum(ends.values()),
             unused=sum(end - _covered(used.get(log, ())) for log, end in ends.items()),
         )
-
-    def _take(self, namespace: str, row: StoredCheckpoint) -> None:
-        for write in row.writes:
-            unpack_write(self._thread, namespace, row.checkpoint_id, write.identity, write.record, self._cipher)
-        if row.record is not None:
-            record = unpack_checkpoint(self._thread, namespace, row.checkpoint_id, row.record, self._cipher)
-            self._records.append((namespace, row.checkpoint_id, record))
 
 
 def _covered(ranges: Iterable[tuple[int, int]]) -> int:

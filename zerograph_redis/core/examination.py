@@ -145,7 +145,7 @@ class DiscardStaged(Request[bool]):
     remove: bool
 
 
-_HEADER = 54  # what stands in a record before its segments: see records
+_HEADER = 70  # what stands in a record before its segments: see records
 
 
 def outline_of(

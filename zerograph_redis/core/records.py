@@ -2,12 +2,14 @@
 
 A stored checkpoint is, up to its first US, plain text that the store itself can read::
 
-    version (1)  order (16 hex)  generation (16 hex)  slot (1)  base (10 hex)  appended (10 hex)  segments  US
+    version (1)  order (16 hex)  generation (16 hex)  slot (1)  base (10 hex)  appended (10 hex)  attempt (16 hex)
+    segments  US
 
-and behind it a digest (8 bytes) and msgpack content. The store puts the first 54 bytes there; version and order stand
-there in every version. The digest is XXH3-64 over the ids that the record is stored under, the segments and the content.
-The content names the digest of the whole state in turn. So a flipped or missing byte, or a record in another's place, is
-an error and never a wrong state.
+and behind it a digest (8 bytes) and msgpack content. The store puts the first 70 bytes there; version and order stand
+there in every version. ``attempt`` is the random name of the put that stored it: with base and appended it proves where
+its bytes are, see `zerograph_redis.pieces`. The digest is XXH3-64 over the ids that the record is stored under, the
+segments and the content. The content names the digest of the whole state in turn. So a flipped or missing byte, or a
+record in another's place, is an error and never a wrong state.
 
 A stored write is ``version (1)  digest (8)  value``.
 
@@ -39,23 +41,24 @@ __all__ = (
     "digest_of",
     "has_parts",
     "is_sealed",
+    "log_name",
     "lost",
     "pack_checkpoint",
     "pack_header",
     "pack_write",
+    "proof_of",
     "read_header",
     "read_segments",
     "reseal_checkpoint",
     "reseal_write",
-    "spell_appended",
     "unpack_checkpoint",
     "unpack_write",
     "version_of",
 )
 
 _PLAIN, _SEALED = b"1", b"2"
-HEADER_SIZE = 54
-_ORDER, _GENERATION, _APPENDED = slice(1, 17), slice(17, 33), slice(34, 54)
+HEADER_SIZE = 70
+_ORDER, _GENERATION, _PROOF = slice(1, 17), slice(17, 33), slice(34, 70)
 _LARGEST = 1024 * 1024 * 1024  # bytes that a state may have: more than any log can hold
 _DIGEST_SIZE = 8
 _US = SEPARATOR.encode()
@@ -74,8 +77,8 @@ class CheckpointRecord:
     """`digest_of` the state."""
     order: str = ""
     generation: str = ""
-    appended: str = ""
-    """Where its put appended to the log, and how much: 10 hex digits each."""
+    proof: str = ""
+    """`proof_of` the put that stored it."""
     base: int = 0
 
     def placed(self) -> list[tuple[int, list[Segment]]]:
@@ -109,9 +112,20 @@ def pack_checkpoint(namespace: str, checkpoint_id: str, record: CheckpointRecord
     return segments + _US + digest_of((place, segments, content)) + content
 
 
-def pack_header(version: bytes, order: int, generation: int, base: int, appended: int) -> bytes:
+def pack_header(version: bytes, order: int, generation: int, base: int, appended: int, attempt: str) -> bytes:
     """Build a header, for a store that is not a script."""
-    return b"%b%016x%016x%b%010x%010x" % (version, order, generation, b"0" if generation else b"-", base, appended)
+    slot = b"0" if generation else b"-"
+    return b"%b%016x%016x%b%b" % (version, order, generation, slot, proof_of(base, appended, attempt).encode())
+
+
+def log_name(attempt: str, order: int) -> int:
+    """Return the generation that a put begins, as put_checkpoint.lua does.
+
+    Neither another put, nor the same one done again at another time, begins one of that name.
+    """
+    high = int(attempt[:8], 16) + (order >> 32)
+    low = int(attempt[8:], 16) + (order & 0xFFFFFFFF)
+    return high % 2**31 << 32 | low % 2**32
 
 
 def unpack_checkpoint(
@@ -132,12 +146,12 @@ def unpack_checkpoint(
         found = iter(parse(segments.decode("ascii")))
         counts = zip(places[::2], places[1::2], strict=True)
         parts = [(place, [next(found) for _ in range(count)]) for place, count in counts]
-        order, generation, appended = (header[part].decode("ascii") for part in (_ORDER, _GENERATION, _APPENDED))
-        base = int(appended[:10], 16)
+        order, generation, proof = (header[part].decode("ascii") for part in (_ORDER, _GENERATION, _PROOF))
+        base = int(proof[:10], 16)
         _check(parent, metadata, literals, parts, digest)
     except (ValueError, TypeError, StopIteration) as error:
         raise CorruptCheckpointError(f"{name} cannot be read: its record is damaged") from error
-    return CheckpointRecord(parent, metadata, literals, parts, digest, order, generation, appended, base)
+    return CheckpointRecord(parent, metadata, literals, parts, digest, order, generation, proof, base)
 
 
 class Header(NamedTuple):
@@ -148,6 +162,7 @@ class Header(NamedTuple):
     slot: str
     base: int
     appended: int
+    attempt: str
 
 
 def read_header(name: str, stored: bytes) -> Header:
@@ -155,11 +170,11 @@ def read_header(name: str, stored: bytes) -> Header:
     found = _HEADER.match(stored)
     if found is None:
         raise _changed(name)
-    order, generation, slot, base, appended = (part.decode("ascii") for part in found.groups())
-    return Header(order, generation, slot, int(base, 16), int(appended, 16))
+    order, generation, slot, base, appended, attempt = (part.decode("ascii") for part in found.groups())
+    return Header(order, generation, slot, int(base, 16), int(appended, 16), attempt)
 
 
-_HEADER = re.compile(rb".([0-9a-f]{16})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})", re.DOTALL)
+_HEADER = re.compile(rb".([0-9a-f]{16})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})([0-9a-f]{16})", re.DOTALL)
 
 
 def has_parts(stored: bytes) -> bool:
@@ -183,9 +198,9 @@ def is_sealed(stored: bytes) -> bool:
     return stored[:1] == _SEALED
 
 
-def spell_appended(base: int, length: int) -> str:
-    """Spell where a put appended to the log, and how much, as a record's header does."""
-    return f"{base:010x}{length:010x}"
+def proof_of(base: int, length: int, attempt: str) -> str:
+    """Spell where a put appended to the log, how much, and its name, as a record's header does."""
+    return f"{base:010x}{length:010x}{attempt}"
 
 
 def _check(

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from zerograph_redis.pieces.log import Latest, Span
+from zerograph_redis.pieces.log import BaseCheckpoint, Span
 
 __all__ = (
     "ZERO",
@@ -131,6 +131,8 @@ class Placed:
 class PutCheckpoint(Request["Placed | None"]):
     """Store a record under the next order of its thread, or under its old order if the id is known; then retain.
 
+    A request that was done already is not done again: the record with the same *attempt* is there.
+
     The reply is None, and nothing was stored, if the segments refer to what the store does not have, or no longer wants
     to build on: then the state must be sent whole.
     """
@@ -138,6 +140,8 @@ class PutCheckpoint(Request["Placed | None"]):
     thread: str
     namespace: str
     checkpoint_id: str
+    attempt: str
+    """A random name for this put, which no other has: 16 hex digits."""
     version: bytes
     """The format version of the record, one byte."""
     record: bytes
@@ -146,7 +150,7 @@ class PutCheckpoint(Request["Placed | None"]):
     """What to append to the log."""
     needed: int
     """How many bytes of the log the state is made of."""
-    basis: Latest | None
+    base: BaseCheckpoint | None
     """The checkpoint of the namespace that the segments were taken from."""
     ttl: int | None
     keep_last: int | None
@@ -443,11 +447,16 @@ class ScanThread(Request[Page]):
 
 
 @dataclass(slots=True)
-class StageThread(Request[None]):
-    """Keep a page for a thread to be published later; nobody sees it. It goes by itself if that never comes."""
+class StageThread(Request[bool]):
+    """Keep a page for a thread to be published later; nobody sees it. It goes by itself if that never comes.
+
+    Pages are staged one after the other. The reply is False if those before this one are not there (any more).
+    """
 
     thread: str
     token: str
+    number: int
+    """How many pages come before it."""
     page: Page
 
 
@@ -480,6 +489,8 @@ class PublishThread(Request["bool | None"]):
     token: str
     current: str
     """The generation of the log to go on with, zeros for none."""
+    pages: int
+    """How many pages must have been staged; and in them, in case that the store let go of a key since:"""
     checkpoints: int
     """How many must have been staged."""
     written: int

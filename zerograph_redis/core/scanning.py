@@ -1,13 +1,14 @@
-"""Reading the stored bytes of a whole thread, while others may go on writing to it."""
+"""Reading the stored bytes of a whole thread, while others may go on writing to it, and staging them elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import uuid4
 
 from .records import lost, read_header
-from .requests import ZERO, LogRange, Operation, Page, ScanThread, StoredCheckpoint
+from .requests import ZERO, LogRange, Operation, Page, ScanThread, StageThread, StoredCheckpoint
 
-__all__ = ("ThreadScan",)
+__all__ = ("Staging", "ThreadScan")
 
 
 class ThreadScan:
@@ -70,3 +71,20 @@ class ThreadScan:
         end = part.start + len(part.data)
         self.log_ends[generation] = max(self.log_ends.get(generation, 0), end)
         return replace(part, generation=generation)
+
+
+class Staging:
+    """The pages of a thread that is not published yet, in the order in which they are staged."""
+
+    def __init__(self, thread: str) -> None:
+        """Stage for *thread*."""
+        self.thread = thread
+        self.token = uuid4().hex
+        self.pages = 0
+        """How many were staged."""
+
+    def stage(self, page: Page) -> Operation[bool]:
+        """Stage the next page. Returns False if those before it are gone: then all must be staged again."""
+        staged = yield from StageThread(self.thread, self.token, self.pages, page)
+        self.pages += 1
+        return staged

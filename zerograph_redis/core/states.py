@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
-from zerograph_redis.pieces import Cut, Draft, KnownLogs, Latest, Logs, ThreadLogs, assemble, cut, draft
-from zerograph_redis.pieces.segments import Segment, joined
+from zerograph_redis.ids import random_name
+from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Logs, Part, ThreadLogs, cut, draft, read_part
+from zerograph_redis.pieces.segments import joined
 from zerograph_redis.serde import Serializer
 
 from .leasing import fence
-from .records import CheckpointRecord, digest_of, lost, pack_checkpoint, spell_appended, unpack_checkpoint, version_of
+from .records import CheckpointRecord, digest_of, lost, pack_checkpoint, proof_of, unpack_checkpoint, version_of
 from .requests import Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
 from .settings import Address, Settings
 
-__all__ = ("ReadCheckpoint", "States", "cut_state", "latest_of", "read_state", "whole")
+__all__ = ("ReadCheckpoint", "States", "base_of", "cut_state", "read_state")
 
 _log = logging.getLogger(__name__)
 
@@ -40,36 +41,40 @@ class States:
         """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
         pieces = cut_state(state, self._settings.serializer)
         cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
-        digest = digest_of(whole(pieces), cipher)
+        digest = digest_of(pieces.whole(), cipher)
         logs = self._known.of(address.thread)
-        latest = logs.latest(address.namespace)
-        placed = None
-        while placed is None:
-            drafted = draft(pieces, logs, latest, coding)
-            record = CheckpointRecord(address.checkpoint_id, metadata, pieces.literals, drafted.parts, digest)
+        base = logs.base(address.namespace)
+        while True:
+            drafted, attempt = draft(pieces, base, coding), random_name()
+            record = CheckpointRecord(address.checkpoint_id, metadata, pieces.literals, drafted.segments, digest)
             placed = yield from PutCheckpoint(
                 address.thread,
                 address.namespace,
                 checkpoint_id,
+                attempt,
                 version_of(cipher),
                 pack_checkpoint(address.namespace, checkpoint_id, record, cipher),
                 drafted.appended,
-                sum(segment.stored or segment.length for segment in drafted.segments),
-                drafted.basis,
+                drafted.needed,
+                drafted.base,
                 address.ttl,
                 self._settings.keep_last,
                 self._settings.max_age,
                 fence(address.thread, address.token, self._settings),
                 address.expected,
             )
-            latest = None
-            if placed is None:
-                _log.info(
-                    "checkpoint %r is sent again whole: the store lost what it was built on, or begins a new log",
-                    checkpoint_id,
-                    extra={"thread_id": address.thread},
-                )
-        self._note(address, checkpoint_id, logs, drafted, placed)
+            if placed is not None:
+                break
+            base = None
+            _log.info(
+                "checkpoint %r is sent again whole: the store lost what it was built on, or begins a new log",
+                checkpoint_id,
+                extra={"thread_id": address.thread},
+            )
+        if drafted.appended:
+            logs.add(placed.generation, placed.base, drafted.appended)
+        logs.note(address.namespace, base_of(checkpoint_id, attempt, drafted, placed))
+        self._known.weigh(address.thread)
 
     def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
         """Read checkpoints, and of the log what is not known yet."""
@@ -78,15 +83,15 @@ class States:
         fetched = yield from request
         try:
             return self._read(address, fetched, logs)
-        except CorruptCheckpointError:
+        except CheckpointError:
             if not request.known:
                 raise
-        # What was known may be of a log that the server lost in a failover, or another OS thread let go of it.
-        _log.info("what was known of the log does not fit and is read anew", extra={"thread_id": address.thread})
-        self._known.forget(address.thread)
-        logs = self._known.of(address.thread)
-        request.known = ()
-        return self._read(address, (yield from request), logs)
+        # What was known may be of a history that the store has left, or another OS thread dropped it.
+        _log.info("what was known of the log does not fit, all of it is read", extra={"thread_id": address.thread})
+        logs, request.known = ThreadLogs(), ()
+        found = self._read(address, (yield from request), logs)
+        self._known.replace(address.thread, logs)
+        return found
 
     def _read(self, address: Address, fetched: Fetched, logs: ThreadLogs) -> list[ReadCheckpoint]:
         cipher = self._settings.cipher(address.thread)
@@ -100,20 +105,15 @@ class States:
                     f"checkpoint {stored.checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r} "
                     f"cannot be read: its order is not that of its index, so its bytes were changed."
                 )
-            parts = record.placed()
-            pieces = read_state(address, stored.checkpoint_id, record, parts, logs, self._settings)
-            found.append((stored, record, b"".join(pieces)))
+            pieces = read_state(address, stored.checkpoint_id, record, logs, self._settings)
+            found.append((stored, record, b"".join(pieces.whole())))
             if len(fetched.checkpoints) == 1:
-                latest = Latest(stored.checkpoint_id, record.order, record.generation, record.appended, dict(parts), {})
-                logs.note(address.namespace, latest)
+                parts = zip(pieces.parts, record.placed(), strict=True)
+                content = {part.place: (part, joined(segments)) for part, (_, segments) in parts}
+                base = BaseCheckpoint(stored.checkpoint_id, record.generation, record.proof, content)
+                logs.note(address.namespace, base)
         self._known.weigh(address.thread)
         return found
-
-    def _note(self, address: Address, checkpoint_id: str, logs: ThreadLogs, drafted: Draft, placed: Placed) -> None:
-        if drafted.appended:
-            logs.add(placed.generation, placed.base, drafted.appended)
-        logs.note(address.namespace, latest_of(checkpoint_id, drafted, placed))
-        self._known.weigh(address.thread)
 
 
 def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:
@@ -126,40 +126,33 @@ def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:
         raise
 
 
-def latest_of(checkpoint_id: str, drafted: Draft, placed: Placed) -> Latest:
+def base_of(checkpoint_id: str, attempt: str, drafted: Draft, placed: Placed) -> BaseCheckpoint:
     """What to compare the next state with, once this one is stored."""
-    appended = spell_appended(placed.base, len(drafted.appended))
-    parts = {place: joined([segment.placed(placed.base) for segment in segments]) for place, segments in drafted.parts}
-    return Latest(checkpoint_id, placed.order, placed.generation, appended, parts, drafted.prints)
+    parts = {
+        part.place: (part, joined([segment.placed(placed.base) for segment in segments]))
+        for part, segments in drafted.parts
+    }
+    proof = proof_of(placed.base, len(drafted.appended), attempt)
+    return BaseCheckpoint(checkpoint_id, placed.generation, proof, parts)
 
 
-def read_state(
-    address: Address,
-    checkpoint_id: str,
-    record: CheckpointRecord,
-    parts: Sequence[tuple[int, Sequence[Segment]]],
-    logs: Logs,
-    settings: Settings,
-) -> list[bytes]:
-    """Put a state together, in pieces; CorruptCheckpointError if they are not what was stored."""
+def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
+    """Put a state together; CorruptCheckpointError if it is not what was stored."""
     name = f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"
     coding = settings.coding(address.thread)
+    pieces = Cut(record.literals, [])
     try:
-        pieces = assemble(record.literals, [segments for _, segments in parts], logs, record.generation, coding)
+        for place, segments in record.placed():
+            content = read_part(segments, logs, record.generation, coding)
+            if content is None:
+                raise lost(name)
+            pieces.parts.append(Part(place, content))
+    except CorruptCheckpointError:
+        raise
     except CheckpointError as error:
         raise type(error)(f"{name} cannot be read: {error}") from error
     except ValueError as error:
         raise CorruptCheckpointError(f"{name} cannot be read: {error}") from error
-    if pieces is None:
-        raise lost(name)
-    if digest_of(pieces, settings.cipher(address.thread)) != record.digest:
+    if digest_of(pieces.whole(), settings.cipher(address.thread)) != record.digest:
         raise CorruptCheckpointError(f"{name} cannot be read: its checksum does not match, so its bytes were changed.")
     return pieces
-
-
-def whole(pieces: Cut) -> list[bytes | memoryview]:
-    """The bytes of a packed state, in pieces."""
-    found: list[bytes | memoryview] = [pieces.literals[0]]
-    for part, literal in zip(pieces.parts, pieces.literals[1:], strict=True):
-        found += (part.payload, literal)
-    return found

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 from zerograph.checkpoint import CheckpointTuple
 
-from zerograph_redis.errors import BusyThreadError, ConfigError
+from zerograph_redis.errors import BusyThreadError, ConfigError, CorruptCheckpointError
 from zerograph_redis.threads import LeaseInfo, ThreadInfo
 
 from .leasing import fence
@@ -19,13 +18,13 @@ from .requests import (
     ListThreads,
     Operation,
     PublishThread,
-    StageThread,
     ThreadFacts,
     ThreadRank,
 )
 from .resealing import Resealing, refuse_sealed
-from .scanning import ThreadScan
+from .scanning import Staging, ThreadScan
 from .settings import read_id
+from .verification import Verification
 
 __all__ = ("ThreadOperations", "info_of", "moment", "rank_of")
 
@@ -83,26 +82,23 @@ class ThreadOperations(CheckpointOperations):
         source, target = read_id("source", source), read_id("target", target)
         if (yield from DescribeThreads([target])) != [None]:
             raise _occupied(target)
-        for _ in range(_TRIES):
-            scan, token = ThreadScan(source), uuid4().hex
-            resealing = self._resealing(source, target)
-            while (page := (yield from scan.next_page())) is not None:
-                if resealing is None:
-                    refuse_sealed(source, page)
-                else:
-                    page = resealing.page(page)
-                if page.rows or page.ranges:
-                    yield from StageThread(target, token, page)
-            if scan.changed:
+        for tries_left in reversed(range(_TRIES)):
+            scan, copy = ThreadScan(source), Staging(target)
+            try:
+                if not (yield from self._stage(scan, copy)):
+                    continue
+            except CorruptCheckpointError:
+                # The store may have returned to an earlier moment between two pages.
+                if not tries_left:
+                    raise
                 continue
-            if resealing is not None:
-                resealing.check_end()
             if not scan.checkpoints and not scan.written:
                 return 0
             published = yield from PublishThread(
                 target,
-                token,
+                copy.token,
                 scan.current,
+                copy.pages,
                 len(scan.checkpoints),
                 len(scan.written),
                 sum(scan.log_ends.values()),
@@ -115,6 +111,25 @@ class ThreadOperations(CheckpointOperations):
             if published:
                 return len(scan.checkpoints)
         raise BusyThreadError(f"thread {source!r} cannot be copied now: it changes faster than it is read")
+
+    def _stage(self, scan: ThreadScan, copy: Staging) -> Operation[bool]:
+        """Stage what a scan reads, and verify it. Returns False if it does not belong together."""
+        resealing = self._resealing(scan.thread, copy.thread)
+        verification = Verification(scan.thread, self.settings)
+        while (page := (yield from scan.next_page())) is not None:
+            if resealing is None:
+                refuse_sealed(scan.thread, page)
+            verification.add(page)
+            if resealing is not None:
+                page = resealing.page(page)
+            if (page.rows or page.ranges) and not (yield from copy.stage(page)):
+                return False
+        if scan.changed:
+            return False
+        if resealing is not None:
+            resealing.check_end()
+        verification.check()
+        return True
 
     def _resealing(self, source: str, target: str) -> Resealing | None:
         sealed, anew = self.settings.cipher(source), self.settings.cipher(target)

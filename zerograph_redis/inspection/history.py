@@ -23,7 +23,7 @@ from zerograph_redis.core.requests import (
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.threads import moment
 from zerograph_redis.errors import CheckpointError
-from zerograph_redis.pieces import ThreadLogs, assemble
+from zerograph_redis.pieces import ThreadLogs, read_part
 
 from .comparing import Change, compare
 from .outline import NotAtHandError, Outline, Piece, outline_of
@@ -284,9 +284,9 @@ class History:
     def _read_piece(self, piece: Piece) -> bytes:
         coding = self._settings.coding(self._thread)
         try:
-            found = assemble([b"", b""], [piece.segments], self._logs, piece.generation, coding)
+            found = read_part(piece.segments, self._logs, piece.generation, coding)
         except CheckpointError as error:
             raise NotAtHandError from error
         if found is None:
             raise NotAtHandError
-        return b"".join(found)
+        return found

@@ -5,6 +5,7 @@
 --       7 how many checkpoints must be staged   8 how many with writes   9 how many bytes of logs
 --       10 when it was created, µs, or '' for now   11 when it was written last   12 what is left of its ttl, ms or ''
 --       13 the name of the copy that may be replaced, or ''   14 when that was written last, µs
+--       15 how many pages must be staged
 -- Reply 1, or 0 if not all of it is there (any more), or nil if the thread was not empty
 
 local id, ttl, copy, staged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -18,7 +19,8 @@ if facts.checkpoints > 0 or facts.written > 0 then
   if ARGV[13] == '' or copied ~= ARGV[13] or updated ~= ARGV[14] or gone then return false end
 end
 
-if redis.call('HLEN', KEYS[staged + 2]) ~= tonumber(ARGV[7])
+if tonumber(redis.call('HGET', KEYS[staged], 'pages') or 0) ~= tonumber(ARGV[15])
+  or redis.call('HLEN', KEYS[staged + 2]) ~= tonumber(ARGV[7])
   or tonumber(redis.call('HGET', KEYS[staged], 'written') or 0) ~= tonumber(ARGV[8])
   or redis.call('STRLEN', KEYS[staged + 4]) + redis.call('STRLEN', KEYS[staged + 5]) ~= tonumber(ARGV[9]) then
   return 0
@@ -43,7 +45,7 @@ if length == 0 then slot = '-' end
 local now = microseconds()
 redis.call('HSET', thread, 'created', integer(now), 'checkpoints', redis.call('HLEN', checkpoints), 'slot', slot,
   'generation', generation, 'length', length, 'dropped', math.max(length - appended, 0), 'copy', copy)
-redis.call('HDEL', thread, 'appended:0', 'appended:1', 'generation:0', 'generation:1')
+redis.call('HDEL', thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
 if lease then redis.call('HSET', thread, 'lease', lease) end
 facts = load_facts()
 save_facts(id, facts, ttl, now)

@@ -3,24 +3,32 @@
 -- ARGV  1 thread   2 namespace   3 checkpoint id   4 ttl, ms or ''   5 how many to keep, or ''   6 how old to keep, µs
 --       or ''   7 format version   8 record from its segments on   9 bytes to append to the log
 --       10 how much of the log the state needs   11 generation that the segments refer to, or ''; then, of the
---       checkpoint that they were taken from,   12 order   13 id   14 where and how much it appended   15 token of the
---       lease, or ''   16 '' or '=' and the id that the newest checkpoint must have, '=' alone for none
+--       checkpoint that they were taken from,   12 id   13 proof: what its record has behind the slot   14 token of the
+--       lease, or ''   15 '' or '=' and the id that the newest checkpoint must have, '=' alone for none   16 random name
+--       of this put
 -- Reply {order, generation, where the appended bytes begin}, or nothing if the segments refer to what is not there, or
 --       the log begins anew: then the state must be sent whole
 
 local id, namespace, checkpoint_id, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_last, max_age = tonumber(ARGV[5]), tonumber(ARGV[6])
-local appended, needed, basis = ARGV[9], tonumber(ARGV[10]), ARGV[11]
+local appended, needed, attempt = ARGV[9], tonumber(ARGV[10]), ARGV[16]
 local counter = 'n:' .. namespace
 local facts, failure, counted = load_facts(counter)
-failure = failure or refused(facts.lease, ARGV[15])
+failure = failure or refused(facts.lease, ARGV[14])
 if failure then return failure end
 local first, last = range_of(namespace)
 local field = namespace .. US .. checkpoint_id
 local earlier = redis.call('HGET', checkpoints, field)
-if ARGV[16] ~= '' and not earlier then
+if ARGV[15] ~= '' and not earlier then
   local _, _, newest = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1] or US .. '0' .. US)
-  if '=' .. newest ~= ARGV[16] then return redis.error_reply('CONFLICT ' .. newest) end
+  if '=' .. newest ~= ARGV[15] then return redis.error_reply('CONFLICT ' .. newest) end
+end
+
+-- The name of a log that a put begins: neither another put, nor the same one done again, begins one of that name.
+local function log_name(name, order)
+  local high = tonumber(name:sub(1, 8), 16) + math.floor(order / 2 ^ 32)
+  local low = tonumber(name:sub(9), 16) + order % 2 ^ 32
+  return string.format('%08x%08x', high % 2 ^ 31, low % 2 ^ 32)
 end
 
 local now = microseconds()
@@ -29,7 +37,7 @@ local place = string.format('%016x', order)
 local generation, base = string.rep('0', 16), 0
 local count = tonumber(counted or 0)
 
-if earlier and earlier:sub(55) == ARGV[8] then
+if earlier and earlier:sub(55, 70) == attempt then
   -- This very put was done already: it is tried again, since its reply was lost.
   place, generation, base = earlier:sub(2, 17), earlier:sub(18, 33), tonumber(earlier:sub(35, 44), 16)
 else
@@ -40,11 +48,11 @@ else
   local free = facts.live['0'] == 0 and '0' or facts.live['1'] == 0 and '1'
   local anew = slot == '-' or (free and ((facts.dropped > 4096 and facts.dropped > 2 * needed)
     or facts.length + #appended > LONGEST))
-  if basis ~= '' then
-    if anew or basis ~= facts.generation then return false end
-    -- The very record that the writer knows being there proves that the server has not lost what it knows of the log.
-    local known = redis.call('HGET', checkpoints, namespace .. US .. ARGV[13])
-    if not known or known:sub(2, 33) ~= ARGV[12] .. basis or known:sub(35, 54) ~= ARGV[14] then return false end
+  if ARGV[11] ~= '' then
+    if anew or ARGV[11] ~= facts.generation then return false end
+    -- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
+    local known = redis.call('HGET', checkpoints, namespace .. US .. ARGV[12])
+    if not known or known:sub(18, 33) ~= ARGV[11] or known:sub(35, 70) ~= ARGV[13] then return false end
   end
   if not anew and facts.length + #appended > LIMIT then
     return redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
@@ -55,7 +63,7 @@ else
   else
     if anew then
       slot = free
-      facts.slot, facts.generation, facts.length, facts.dropped = slot, place, 0, 0
+      facts.slot, facts.generation, facts.length, facts.dropped = slot, log_name(attempt, order), 0, 0
     end
     generation, base = facts.generation, facts.length
     if #appended > 0 then
@@ -73,7 +81,8 @@ else
     if count == 0 then facts.namespaces = facts.namespaces + 1 end
     count = count + 1
   end
-  local record = ARGV[7] .. place .. generation .. slot .. string.format('%010x%010x', base, #appended) .. ARGV[8]
+  local record = ARGV[7] .. place .. generation .. slot .. string.format('%010x%010x', base, #appended)
+    .. attempt .. ARGV[8]
   redis.call('HSET', checkpoints, field, record)
   facts.bytes = facts.bytes + #record
   if earlier then

@@ -46,7 +46,7 @@ end
 -- for segments of more than `longest` bytes, if that is given.
 local function want(wanted, spans, record, longest)
   local generation, slot = record:sub(18, 33), record:sub(34, 34)
-  local base, segments = tonumber(record:sub(35, 44), 16), record:match('^([^\31]*)\31', 55)
+  local base, segments = tonumber(record:sub(35, 44), 16), record:match('^([^\31]*)\31', 71)
   -- Who reads the record finds out that it is damaged, and can say which it is.
   if not logs[slot] or not base or not segments then return end
   local ranges = wanted[slot] or {}

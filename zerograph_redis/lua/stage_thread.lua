@@ -1,9 +1,9 @@
 -- Keep a page of a copied thread in keys that no reader looks at, until the thread is published.
 -- KEYS  1 to 6 are the staged keys here
--- ARGV  1 'writes', 'checkpoints' or 'log'   2 lifetime of what is staged, ms
---       3 … flat: for checkpoints ns, id, record; for writes ns, id, manifest, then one record for each write; for logs
+-- ARGV  1 'writes', 'checkpoints' or 'log'   2 lifetime of what is staged, ms   3 how many pages come before
+--       4 … flat: for checkpoints ns, id, record; for writes ns, id, manifest, then one record for each write; for logs
 --       generation, start, bytes
--- Reply nothing
+-- Reply 1, or 0 if the pages before are not there (any more)
 
 -- The slot that a log comes to lie in here: the first that no other has.
 local function slot_of(generation)
@@ -15,8 +15,10 @@ local function slot_of(generation)
   error('DAMAGED it has more than two logs')
 end
 
-local kind = ARGV[1]
-local argument = 3
+local kind, number = ARGV[1], tonumber(ARGV[3])
+local pages = tonumber(redis.call('HGET', thread, 'pages') or 0)
+if number ~= pages then return number < pages and 1 or 0 end
+local argument = 4
 while argument <= #ARGV do
   if kind == 'writes' then
     local field, manifest = ARGV[argument] .. US .. ARGV[argument + 1], ARGV[argument + 2]
@@ -53,5 +55,6 @@ while argument <= #ARGV do
     argument = argument + 3
   end
 end
+redis.call('HSET', thread, 'pages', pages + 1)
 for key = 1, OWN_KEYS do redis.call('PEXPIRE', KEYS[key], ARGV[2]) end
-return false
+return 1

@@ -2,9 +2,9 @@
 -- KEYS  1 thread (hash)   2 index (zset)   3 checkpoints (hash)   4 writes (hash)   5 log:0   6 log:1 (strings)
 --       7 threads (zset: last write, µs)   8 deadlines (zset: ms)      both absent on a cluster
 --
--- A checkpoint's record begins with 54 bytes in plain: format version (1), order (16 hex digits), generation of the log
+-- A checkpoint's record begins with 70 bytes in plain: format version (1), order (16 hex digits), generation of the log
 -- (16 hex), its slot (1: 0, 1, or - for none), where the bytes that this put appended begin (10 hex), how many they are
--- (10 hex). Then its segments up to the first US, [+]<offset>:<length stored>… with commas between; + counts from where
+-- (10 hex), the random name of the put (16 hex); the last three prove where its bytes are. Then its segments up to the first US, [+]<offset>:<length stored>… with commas between; + counts from where
 -- the appended bytes begin. Version and order stand there in every version.
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
 -- stands in the field <ns> US <id> US <n>.

@@ -83,7 +83,7 @@ def _checkpoint(image: Image, namespace: str, row: StoredCheckpoint, settings: S
     record = unpack_checkpoint(image.thread, namespace, row.checkpoint_id, row.record, cipher)
     address = Address(image.thread, namespace, None, None)
     state = blake2b(digest_size=16)
-    for piece in read_state(address, row.checkpoint_id, record, record.placed(), image, settings):
+    for piece in read_state(address, row.checkpoint_id, record, image, settings).whole():
         state.update(piece)
     return _digest((record.order, record.parent, record.metadata, state.digest()))
 

@@ -23,10 +23,10 @@ from zerograph_redis.core.records import (
 )
 from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint, StoredWrite
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.core.states import cut_state, latest_of, whole
+from zerograph_redis.core.states import base_of, cut_state
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
-from zerograph_redis.ids import WITHIN, escape
-from zerograph_redis.pieces import Latest, draft
+from zerograph_redis.ids import WITHIN, escape, random_name
+from zerograph_redis.pieces import BaseCheckpoint, draft
 
 from .image import Image, Life
 
@@ -164,8 +164,9 @@ class _Building:
         self.image = Image(thread, Life(0, 0, None, None))
         self._settings = settings
         self._cipher, self._coding = settings.cipher(thread), settings.coding(thread)
-        self._latest: dict[str, Latest] = {}
-        self._first = self._order = self._generation = self._end = 0
+        self._bases: dict[str, BaseCheckpoint] = {}
+        self._first = self._order = self._end = 0
+        self._generation = random_name()
 
     def add_checkpoint(self, namespace: str, checkpoint_id: str, found: Any, moment: int) -> None:
         """Add what follows all that was added before."""
@@ -174,25 +175,23 @@ class _Building:
         parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
         metadata = self._settings.serializer.pack(found.metadata or {}, root="metadata")
         pieces = cut_state(found.checkpoint, self._settings.serializer)
-        drafted = draft(pieces, self.image, self._latest.get(namespace), self._coding)
+        drafted, attempt = draft(pieces, self._bases.get(namespace), self._coding), random_name()
         record = CheckpointRecord(
-            parent or None, metadata, pieces.literals, drafted.parts, digest_of(whole(pieces), self._cipher)
+            parent or None, metadata, pieces.literals, drafted.segments, digest_of(pieces.whole(), self._cipher)
         )
         self._order = max(moment, self._order + 1)
         self._first = self._first or self._order
-        generation, base = 0, 0
-        if drafted.parts:
-            # Not one that was used before: whoever knows bytes of a log by its name never asks for them again.
-            self._generation = self._generation or time.time_ns() // 1000
-            generation, base = self._generation, self._end
-        header = pack_header(version_of(self._cipher), self._order, generation, base, len(drafted.appended))
+        generation, base = (self._generation, self._end) if drafted.parts else (ZERO, 0)
+        header = pack_header(
+            version_of(self._cipher), self._order, int(generation, 16), base, len(drafted.appended), attempt
+        )
         behind = pack_checkpoint(namespace, checkpoint_id, record, self._cipher)
         self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + behind, []))
-        placed = Placed(f"{self._order:016x}", f"{generation:016x}", base)
+        placed = Placed(f"{self._order:016x}", generation, base)
         if drafted.appended:
             self.image.add_range(LogRange(placed.generation, base, drafted.appended))
             self._end += len(drafted.appended)
-        self._latest[namespace] = latest_of(checkpoint_id, drafted, placed)
+        self._bases[namespace] = base_of(checkpoint_id, attempt, drafted, placed)
 
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
         """Add the pending writes of a checkpoint."""
@@ -209,7 +208,7 @@ class _Building:
         if not image.checkpoints and not image.written:
             image.close()
             return None
-        image.current = f"{self._generation:016x}" if self._generation else ZERO
+        image.current = self._generation if image.generations else ZERO
         now = time.time_ns() // 1000
         image.life = Life(self._first or now, self._order or now, None, None)
         return image

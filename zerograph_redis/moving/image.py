@@ -96,7 +96,7 @@ class Image:
 
     @property
     def generations(self) -> list[str]:
-        """The logs that checkpoints are made of, oldest first."""
+        """The logs that checkpoints are made of."""
         return sorted(self._logs)
 
     def length_of(self, generation: str) -> int:
@@ -184,11 +184,6 @@ class Image:
             found.append(self._read(log.places[number] + start - log.starts[number], size))
             start, length = start + size, length - size
         return b"".join(found)
-
-    def matches(self, generation: str, start: int, data: memoryview) -> bool:
-        """Tell whether *data* lies at *start* of a log."""
-        found = self.read(generation, start, len(data))
-        return found is not None and memoryview(found) == data
 
     def name_of(self, place: Place) -> str:
         """What to call a checkpoint in an error."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from zerograph_redis.core.leasing import fence
 from zerograph_redis.core.requests import (
     DescribeThreads,
@@ -11,11 +9,10 @@ from zerograph_redis.core.requests import (
     Operation,
     Past,
     PublishThread,
-    StageThread,
     ThreadFacts,
     Untouched,
 )
-from zerograph_redis.core.scanning import ThreadScan
+from zerograph_redis.core.scanning import Staging, ThreadScan
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import BusyThreadError
 
@@ -101,13 +98,15 @@ def place_thread(image: Image, origin: str, settings: Settings, instead: Untouch
     """
     life = image.life
     for _ in range(TRIES):
-        token = uuid4().hex
+        staging = Staging(image.thread)
         for page in image.pages():
-            yield from StageThread(image.thread, token, page)
+            if not (yield from staging.stage(page)):
+                break
         published = yield from PublishThread(
             image.thread,
-            token,
+            staging.token,
             image.current,
+            staging.pages,
             image.checkpoints,
             image.written,
             image.log_bytes,

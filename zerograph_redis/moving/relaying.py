@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 from zerograph_redis.core.records import HEADER_SIZE, pack_checkpoint, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import LogRange, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
+from zerograph_redis.ids import random_name
 
 from .image import Image
 
@@ -24,9 +24,8 @@ def relaid(image: Image, settings: Settings) -> Image:
         SerializationError: A record is encrypted, and *settings* have no keys: it names its pieces, and opens with those
             names alone.
     """
-    *older, newest = image.generations
-    # A name that was not used before: whoever knows bytes of a log by its name never asks for them again.
-    joined = f"{time.time_ns() // 1000:016x}"
+    older = [each for each in image.generations if each != image.current]
+    joined = random_name()
     starts, end = {}, 0
     for generation in older:
         starts[generation] = end
@@ -38,14 +37,12 @@ def relaid(image: Image, settings: Settings) -> Image:
         for namespace, row in image.rows("checkpoints"):
             anew.add_row(namespace, _moved(image, namespace, row, starts, joined, settings))
         for each in image.ranges():
-            if each.generation == newest:
-                anew.add_range(each)
-            else:
-                anew.add_range(LogRange(joined, starts[each.generation] + each.start, each.data))
+            start = starts.get(each.generation)
+            anew.add_range(each if start is None else LogRange(joined, start + each.start, each.data))
     except BaseException:
         anew.close()
         raise
-    anew.current = image.current if image.current == newest else joined
+    anew.current = image.current
     return anew
 
 

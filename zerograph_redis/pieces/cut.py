@@ -27,8 +27,19 @@ class Part(NamedTuple):
 
     place: int
     """A hash of the keys that lead to it."""
-    payload: memoryview
-    """Its bytes, not copied: a state is mostly what it was."""
+    packed: bytes
+    start: int = 0
+    """Where the content begins in *packed*. It is not copied: a state is mostly what it was."""
+
+    @property
+    def payload(self) -> memoryview:
+        """The content."""
+        return memoryview(self.packed)[self.start :]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the content."""
+        return len(self.packed) - self.start
 
 
 class Cut(NamedTuple):
@@ -36,6 +47,13 @@ class Cut(NamedTuple):
 
     literals: list[bytes]
     parts: list[Part]
+
+    def whole(self) -> list[bytes | memoryview]:
+        """The bytes of the packed state, in pieces."""
+        found: list[bytes | memoryview] = [self.literals[0]]
+        for part, literal in zip(self.parts, self.literals[1:], strict=True):
+            found += (part.payload, literal)
+        return found
 
 
 def cut(state: Mapping[Any, Any], pack: Pack) -> Cut:
@@ -78,26 +96,27 @@ class _Cutter:
 
     def _add_small(self, entries: dict[Any, Any], place: int) -> None:
         packed = self._pack(entries)
-        content = memoryview(packed)[header_size(packed) :]
+        start = header_size(packed)
+        content = memoryview(packed)[start:]
         if len(content) < SMALLEST:
             self._literal += content
         else:
-            self._hoist(content, xxh32_intdigest(content[:8], seed=place))
+            self._hoist(Part(xxh32_intdigest(content[:8], seed=place), packed, start))
 
     def _add(self, packed: bytes, place: int) -> None:
         if len(packed) < SMALLEST:
             self._literal += packed
         else:
-            view, size = memoryview(packed), header_size(packed)
-            self._literal += view[:size]
-            self._hoist(view[size:], place)
+            size = header_size(packed)
+            self._literal += memoryview(packed)[:size]
+            self._hoist(Part(place, packed, size))
 
-    def _hoist(self, payload: memoryview, place: int) -> None:
+    def _hoist(self, part: Part) -> None:
         if len(self._parts) == _MOST:
-            self._literal += payload
+            self._literal += part.payload
             return
         self._literals.append(bytes(self._literal))
-        self._parts.append(Part(place, payload))
+        self._parts.append(part)
         self._literal.clear()
 
 

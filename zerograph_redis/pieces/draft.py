@@ -3,81 +3,72 @@
 from __future__ import annotations
 
 import math
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-
-from xxhash import xxh3_128
 
 from .coding import Coding
 from .cut import Cut, Part
 from .diff import Run, compare
-from .log import Latest, Logs, Print
+from .log import BaseCheckpoint, Logs
 from .segments import Segment, joined, sliced
 
-__all__ = ("Draft", "assemble", "draft")
+__all__ = ("Draft", "draft", "read_part")
 
 _MOST_SEGMENTS = 128  # of a part: every record spells them, and every reader follows them
-
-_SEED = secrets.randbits(64)
 
 
 class Draft(NamedTuple):
     """What is to be stored of a state."""
 
-    parts: list[tuple[int, list[Segment]]]
-    """The place of each part, and its segments."""
+    parts: list[tuple[Part, list[Segment]]]
+    """Each part, and its segments."""
     appended: bytes
-    basis: Latest | None
+    base: BaseCheckpoint | None
     """The checkpoint whose segments it uses."""
-    prints: dict[int, Print]
-    """Of the parts in pieces that are not stored as they are."""
 
     @property
-    def segments(self) -> list[Segment]:
-        """The segments of all parts."""
-        return [segment for _, segments in self.parts for segment in segments]
+    def needed(self) -> int:
+        """How many bytes of the log the state is made of."""
+        return sum(segment.stored or segment.length for _, segments in self.parts for segment in segments)
+
+    @property
+    def segments(self) -> list[tuple[int, list[Segment]]]:
+        """The place of each part, and its segments: what a record says of them."""
+        return [(part.place, segments) for part, segments in self.parts]
 
 
-def draft(pieces: Cut, logs: Logs, latest: Latest | None, coding: Coding) -> Draft:
-    """Compare *pieces* with the state of *latest*, as far as *logs* know it; without one, all is new."""
+def draft(pieces: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
+    """Compare *pieces* with the state of *base*; without one, all is new."""
     appended = bytearray()
     parts = []
-    prints = {}
     used = False
     for part in pieces.parts:
-        segments = None if latest is None else _reuse(part, logs, latest, appended, coding)
+        segments = None if base is None else _reuse(part, base, appended, coding)
         used = used or segments is not None
-        segments = segments or [_append(part.payload, appended, coding)]
-        parts.append((part.place, segments))
-        if any(segment.stored for segment in segments):
-            prints[part.place] = _print(part.payload)
-    return Draft(parts, bytes(appended), latest if used else None, prints)
+        parts.append((part, segments or [_append(part.payload, appended, coding)]))
+    return Draft(parts, bytes(appended), base if used else None)
 
 
-def assemble(
-    literals: Sequence[bytes], parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, coding: Coding
-) -> list[bytes] | None:
-    """Return the bytes of a state, in pieces; None if *logs* lack some. ValueError for a damaged piece."""
-    found = [literals[0]]
-    for segments, literal in zip(parts, literals[1:], strict=True):
-        for segment in segments:
-            data = logs.read(generation, segment.offset, segment.stored or segment.length)
-            if data is None:
-                return None
-            found.append(coding.unpack(data, segment) if segment.stored else data)
-        found.append(literal)
-    return found
+def read_part(segments: Iterable[Segment], logs: Logs, generation: str, coding: Coding) -> bytes | None:
+    """Return the content of a part; None if *logs* lack some of it. ValueError for a damaged piece."""
+    found = []
+    for segment in segments:
+        data = logs.read(generation, segment.offset, segment.stored or segment.length)
+        if data is None:
+            return None
+        found.append(coding.unpack(data, segment) if segment.stored else data)
+    return found[0] if len(found) == 1 else b"".join(found)
 
 
-def _reuse(part: Part, logs: Logs, latest: Latest, appended: bytearray, coding: Coding) -> list[Segment] | None:
-    """Say a part in the segments of its earlier self and new ones; None if it is better said anew."""
-    known = latest.parts.get(part.place)
-    if not known:
+def _reuse(part: Part, base: BaseCheckpoint, appended: bytearray, coding: Coding) -> list[Segment] | None:
+    """Express a part as segments of its earlier self and new ones; None if storing it whole is cheaper."""
+    earlier = base.parts.get(part.place)
+    if earlier is None:
         return None
-    runs = _grown(part, logs, latest, known) or _runs(part.payload, logs, latest.generation, known, coding)
+    old, known = earlier
+    runs = _compare(old, part)
     new = sum(len(run) for run in runs if not isinstance(run, tuple))
-    if new > 0.8 * len(part.payload):
+    if new > 0.8 * part.size:
         return None
     size = len(appended)
     segments: list[Segment] = []
@@ -87,39 +78,19 @@ def _reuse(part: Part, logs: Logs, latest: Latest, appended: bytearray, coding: 
         else:
             segments.append(_append(run, appended, coding))
     segments = joined(segments)
-    # Segments cost in every record from here on, sending the part anew costs once: about equal at this many.
-    if len(segments) > min(_MOST_SEGMENTS, 4 + math.isqrt(len(part.payload) // 3)):
+    # Segments cost in every record from here on, sending the part whole costs once: about equal at this many.
+    if len(segments) > min(_MOST_SEGMENTS, 4 + math.isqrt(part.size // 3)):
         del appended[size:]
         return None
     return segments
 
 
-def _grown(part: Part, logs: Logs, latest: Latest, known: Sequence[Segment]) -> Sequence[Run]:
-    """Say a part that is the same or grown, the common case, without a copy of either; nothing for any other."""
-    payload = part.payload
-    if part.place in latest.prints:
-        length = latest.prints[part.place][0]
-        same = length <= len(payload) and _print(payload[:length]) == latest.prints[part.place]
-    else:
-        length = known[0].length
-        same = (
-            len(known) == 1
-            and not known[0].stored
-            and length <= len(payload)
-            and logs.matches(latest.generation, known[0].offset, payload[:length])
-        )
-    if not same:
-        return ()
-    return [(0, length), payload[length:]] if length < len(payload) else [(0, length)]
-
-
-def _print(payload: memoryview) -> Print:
-    return len(payload), xxh3_128(payload, _SEED).digest()
-
-
-def _runs(payload: memoryview, logs: Logs, generation: str, known: Sequence[Segment], coding: Coding) -> Sequence[Run]:
-    old = assemble([b"", b""], [known], logs, generation, coding)
-    return [payload] if old is None else compare(b"".join(old), bytes(payload))
+def _compare(old: Part, new: Part) -> Sequence[Run]:
+    # A part that is the same or grown is the common case: it is found without a copy of either.
+    if new.packed.startswith(old.payload, new.start):
+        known: list[Run] = [(0, old.size)]
+        return [*known, new.payload[old.size :]] if new.size > old.size else known
+    return compare(bytes(old.payload), bytes(new.payload))
 
 
 def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> Segment:

@@ -11,15 +11,13 @@ from typing import NamedTuple, Protocol
 
 from zerograph_redis.forks import settle
 
+from .cut import Part
 from .segments import Segment
 
-__all__ = ("KnownLog", "KnownLogs", "Latest", "Logs", "Print", "Span", "ThreadLogs")
+__all__ = ("BaseCheckpoint", "KnownLog", "KnownLogs", "Logs", "Span", "ThreadLogs")
 
 Span = tuple[str, int, int]
 """Generation, from, to."""
-
-Print = tuple[int, bytes]
-"""The length of a part, and a hash of it, which no other process can foresee."""
 
 _WINDOWS = 1000  # stretches of one log that are kept
 _TOLD = 8  # the longest of them, of which a reader tells the store
@@ -29,17 +27,24 @@ _OVERHEAD = 1000  # bytes that a thread takes beside its log
 _SEGMENT = 100
 
 
-class Latest(NamedTuple):
-    """The checkpoint of a namespace that the worker last read or stored: what the next one is compared with."""
+class BaseCheckpoint(NamedTuple):
+    """A checkpoint that the worker read or stored, whose state the next one of its namespace is compared with.
+
+    Its content stands here, and not only where it lies in the log: what a worker remembers of the log may be of a history
+    that the store has left.
+    """
 
     checkpoint_id: str
-    order: str
     generation: str
-    appended: str
-    """Where its put appended to the log, and how much, as its record spells it: proves that the store still has that."""
-    parts: Mapping[int, Sequence[Segment]]
-    prints: Mapping[int, Print]
-    """Of parts in pieces that are compressed or encrypted, if they are known: tell a grown part without decoding it."""
+    proof: str
+    """What the header of its record says of its put: where it appended to the log, how much, and its random name."""
+    parts: Mapping[int, tuple[Part, Sequence[Segment]]]
+    """The content of each part, by its place, and where it lies in the log."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        return sum(part.size + _SEGMENT * len(segments) for part, segments in self.parts.values())
 
 
 class Logs(Protocol):
@@ -48,12 +53,9 @@ class Logs(Protocol):
     def read(self, generation: str, start: int, length: int) -> bytes | None:
         """Return bytes of a generation, or None if not all are there."""
 
-    def matches(self, generation: str, start: int, data: memoryview) -> bool:
-        """Tell whether *data* lies at *start* of a generation."""
-
 
 class KnownLog:
-    """Stretches of a log. They never change there, since a log is only appended to."""
+    """Stretches of a log, which is only appended to."""
 
     def __init__(self) -> None:
         """Know nothing."""
@@ -82,14 +84,14 @@ class KnownLog:
         with memoryview(window) as view, view[first : first + length] as data:
             return bytes(data)
 
-    def matches(self, start: int, data: memoryview) -> bool:
-        """Tell whether *data* is known to lie at *start*."""
-        place = bisect_right(self._starts, start) - 1
-        return place >= 0 and self._windows[place].startswith(data, start - self._starts[place])
-
     def add(self, start: int, data: bytes) -> None:
-        """Note bytes that were appended or read."""
+        """Note bytes that were appended or read. If others were known there, these are all that is known from now on."""
         place = bisect_right(self._starts, start) - 1
+        if self._differs(max(place, 0), start, data):
+            # The store returned to an earlier moment and went on from there, so it may lack the rest as well.
+            self._starts.clear()
+            self._windows.clear()
+            place = -1
         if place >= 0 and start <= self._starts[place] + len(self._windows[place]):
             window = self._windows[place]
             first = start - self._starts[place]
@@ -100,6 +102,18 @@ class KnownLog:
             self._starts.insert(place, start)
             self._windows.insert(place, bytearray(data))
         self._merge(place)
+
+    def _differs(self, place: int, start: int, data: bytes) -> bool:
+        """Tell whether a stretch from *place* on has other bytes than *data*, which begins at *start*."""
+        stop = start + len(data)
+        for number in range(place, len(self._starts)):
+            known, window = self._starts[number], self._windows[number]
+            if known >= stop:
+                return False
+            first, last = max(start, known), min(stop, known + len(window))
+            if first < last and window[first - known : last - known] != data[first - start : last - start]:
+                return True
+        return False
 
     def trim(self) -> None:
         """Let go of the shortest stretches, if there are too many."""
@@ -119,12 +133,12 @@ class KnownLog:
 
 
 class ThreadLogs:
-    """What is known of one thread: its last generations, and the latest checkpoint of each namespace."""
+    """What is known of one thread: bytes of its last generations, and a checkpoint of each namespace to compare with."""
 
     def __init__(self) -> None:
         """Know nothing."""
         self._generations: OrderedDict[str, KnownLog] = OrderedDict()
-        self._latest: OrderedDict[str, Latest] = OrderedDict()
+        self._bases: OrderedDict[str, BaseCheckpoint] = OrderedDict()
         self._lock = threading.Lock()
 
     def trim(self) -> int:
@@ -134,8 +148,8 @@ class ThreadLogs:
                 self._generations.popitem(last=False)
             for log in self._generations.values():
                 log.trim()
-            segments = sum(len(part) for latest in self._latest.values() for part in latest.parts.values())
-            return sum(log.size for log in self._generations.values()) + _SEGMENT * segments + _OVERHEAD
+            bases = sum(base.size for base in self._bases.values())
+            return sum(log.size for log in self._generations.values()) + bases + _OVERHEAD
 
     def spans(self) -> list[Span]:
         """The longest stretches that are known."""
@@ -156,24 +170,18 @@ class ThreadLogs:
             log = self._generations.get(generation)
             return None if log is None else log.read(start, length)
 
-    def matches(self, generation: str, start: int, data: memoryview) -> bool:
-        """Tell whether *data* is known to lie at *start* of a generation."""
-        with self._lock:
-            log = self._generations.get(generation)
-            return log is not None and log.matches(start, data)
-
-    def latest(self, namespace: str) -> Latest | None:
+    def base(self, namespace: str) -> BaseCheckpoint | None:
         """The checkpoint to compare the next one with."""
         with self._lock:
-            return self._latest.get(namespace)
+            return self._bases.get(namespace)
 
-    def note(self, namespace: str, latest: Latest) -> None:
+    def note(self, namespace: str, base: BaseCheckpoint) -> None:
         """Set the checkpoint to compare the next one with."""
         with self._lock:
-            self._latest[namespace] = latest
-            self._latest.move_to_end(namespace)
-            if len(self._latest) > _NAMESPACES:
-                self._latest.popitem(last=False)
+            self._bases[namespace] = base
+            self._bases.move_to_end(namespace)
+            if len(self._bases) > _NAMESPACES:
+                self._bases.popitem(last=False)
 
 
 class KnownLogs:
@@ -198,10 +206,13 @@ class KnownLogs:
                 self._threads.move_to_end(thread)
             return logs
 
-    def forget(self, thread: str) -> None:
-        """Know nothing of *thread*."""
+    def replace(self, thread: str, logs: ThreadLogs) -> None:
+        """Know of *thread* what *logs* know, and nothing else."""
         with self._lock:
             self._drop(thread)
+            self._threads[thread] = logs
+            self._sizes[thread] = 0
+        self.weigh(thread)
 
     def weigh(self, thread: str) -> None:
         """Count what *thread* takes now, and let go of the threads that were not in hand for longest."""

@@ -95,7 +95,7 @@ class Observation:
             if checkpoint_id is not None:
                 self._place[names.CHECKPOINT] = _sound(checkpoint_id)
         if isinstance(request, PutCheckpoint):
-            self.kind = "whole" if request.basis is None else "patch"
+            self.kind = "whole" if request.base is None else "patch"
 
     def _answer(self, request: Request[Any], reply: Any) -> None:
         self.received += received(reply)

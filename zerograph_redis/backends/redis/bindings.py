@@ -74,11 +74,11 @@ def _nothing(reply: Any, request: Any) -> None:
     return None
 
 
-_NO_BASIS = ("",) * 4
+_NO_BASE = ("",) * 3
 
 
 def _put_checkpoint(request: PutCheckpoint, keyspace: Keyspace) -> Call:
-    basis = request.basis
+    base = request.base
     return Call(
         keyspace.of(request.thread),
         (
@@ -92,13 +92,10 @@ def _put_checkpoint(request: PutCheckpoint, keyspace: Keyspace) -> Call:
             request.record,
             request.appended,
             request.needed,
-            *(
-                _NO_BASIS
-                if basis is None
-                else (basis.generation, basis.order, _id(basis.checkpoint_id), basis.appended)
-            ),
+            *(_NO_BASE if base is None else (base.generation, _id(base.checkpoint_id), base.proof)),
             _text(request.fence),
             b"" if request.expected is None else b"=" + _id(request.expected.checkpoint_id or ""),
+            request.attempt,
         ),
     )
 
@@ -225,7 +222,7 @@ def _stage_thread(request: StageThread, keyspace: Keyspace) -> Call:
     rows, ranges = request.page.rows, request.page.ranges
     # A page holds writes, or checkpoints, or ranges of logs.
     kind = "log" if ranges else "writes" if rows[0][1].record is None else "checkpoints"
-    arguments: list[bytes | str | int] = [kind, STAGED_FOR]
+    arguments: list[bytes | str | int] = [kind, STAGED_FOR, request.number]
     for each in ranges:
         if each.start + len(each.data) > _LONGEST_LOG:
             raise SerializationError(
@@ -262,6 +259,7 @@ def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
             request.log_bytes,
             *(("", "", "") if past is None else (past.created, past.updated, _text(past.left))),
             *(request.instead or ("", "")),
+            request.pages,
         ),
     )
 
@@ -412,7 +410,7 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
     UnrankThread: Binding(Script("unrank_thread"), _unrank_thread, _nothing),
     ForgetThread: Binding(Script("forget_thread", "thread"), _forget_thread, _nothing),
     ScanThread: Binding(Script("scan_thread", "thread", "read"), _scan_thread, _parse_page),
-    StageThread: Binding(Script("stage_thread", "thread"), _stage_thread, _nothing),
+    StageThread: Binding(Script("stage_thread", "thread"), _stage_thread, lambda reply, _: reply == 1),
     PublishThread: Binding(
         Script("publish_thread", "thread", "write"),
         _publish_thread,

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zerograph_redis.core.records import pack_header
+from zerograph_redis.core.records import log_name, pack_header, proof_of, read_header
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
     Fetched,
@@ -23,7 +23,6 @@ from zerograph_redis.core.requests import (
     StoredWrite,
 )
 from zerograph_redis.ids import escape, unescape
-from zerograph_redis.pieces import Latest
 
 from . import logs
 from .threads import delete_rows, is_alive, touch
@@ -37,36 +36,65 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
     """Store a record under the next order, or in the place of the earlier one; then let go of what is too old."""
     thread, namespace = escape(request.thread), escape(request.namespace)
     _check_expected(connection, request, thread, namespace, now)
-    basis = request.basis
-    if basis is not None and not _is_known(connection, thread, namespace, basis, request.needed, now):
+    place = (thread, namespace, escape(request.checkpoint_id))
+    earlier = _earlier(connection, place, now)
+    header = None if earlier is None else read_header(f"checkpoint {request.checkpoint_id!r}", earlier)
+    # The same put may come again, since its reply was lost.
+    done = header is not None and header.attempt == request.attempt
+    if not done and not _is_proven(connection, request, thread, namespace, now):
         return None
     last_order, generation, dropped = touch(connection, thread, request.ttl, now)
-    order = max(now, last_order + 1)
-    anew = generation == 0 or logs.is_due(dropped, request.needed)
+    if header is not None and done:
+        placed = Placed(header.order, header.generation, header.base)
+    else:
+        order = max(now, last_order + 1)
+        placed = _store(connection, request, place, earlier, (order, generation, dropped))
+    if request.keep_last is not None:
+        _drop(connection, thread, namespace, request.keep_last, None, AT_ONCE)
+    if request.max_age is not None:
+        _drop(connection, thread, namespace, 1, now - request.max_age, AT_ONCE)
+    return placed
+
+
+def _earlier(connection: sqlite3.Connection, place: tuple[str, str, str], now: int) -> bytes | None:
+    if not is_alive(connection, place[0], now):
+        return None
+    row = connection.execute(
+        "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", place
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _store(
+    connection: sqlite3.Connection,
+    request: PutCheckpoint,
+    place: tuple[str, str, str],
+    earlier: bytes | None,
+    log: tuple[int, int, int],
+) -> Placed:
+    """Append to the log, and write the record: under a new order, or over *earlier* in its place."""
+    thread, (order, generation, dropped) = place[0], log
     base = 0
     if request.needed == 0:
         generation = 0
     else:
-        if anew:
-            generation = order
+        if generation == 0 or logs.is_due(dropped, request.needed):
+            generation = log_name(request.attempt, order)
             connection.execute(
                 "UPDATE zerograph_redis_threads SET generation = ?, dropped = 0 WHERE thread = ?", (generation, thread)
             )
         base = logs.append(connection, thread, generation, request.appended)
-    place = (thread, namespace, escape(request.checkpoint_id))
-    earlier = connection.execute(
-        "SELECT position, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", place
-    ).fetchone()
-    if earlier:
-        order = earlier[0]
-    record = pack_header(request.version, order, generation, base, len(request.appended)) + request.record
-    if earlier:
+    if earlier is not None:
+        order = int(earlier[1:17], 16)
+    behind = (base, len(request.appended), request.attempt)
+    record = pack_header(request.version, order, generation, *behind) + request.record
+    if earlier is not None:
         connection.execute(
             "UPDATE zerograph_redis_checkpoints SET record = ?, generation = ? "
             "WHERE thread = ? AND namespace = ? AND id = ?",
             (record, generation, *place),
         )
-        logs.release(connection, thread, [earlier[1]])
+        logs.release(connection, thread, [earlier])
     else:
         connection.execute(
             "INSERT INTO zerograph_redis_checkpoints (thread, namespace, id, position, generation, record) "
@@ -74,10 +102,6 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
             (*place, order, generation, record),
         )
         connection.execute("UPDATE zerograph_redis_threads SET last_order = ? WHERE thread = ?", (order, thread))
-    if request.keep_last is not None:
-        _drop(connection, thread, namespace, request.keep_last, None, AT_ONCE)
-    if request.max_age is not None:
-        _drop(connection, thread, namespace, 1, now - request.max_age, AT_ONCE)
     return Placed(f"{order:016x}", f"{generation:016x}", base)
 
 
@@ -101,19 +125,20 @@ def _check_expected(
         raise conflict(request, newest or "")
 
 
-def _is_known(
-    connection: sqlite3.Connection, thread: str, namespace: str, basis: Latest, needed: int, now: int
-) -> bool:
-    """Tell whether the log can be built on: it is the current one, and what the writer knows of it is there."""
+def _is_proven(connection: sqlite3.Connection, request: PutCheckpoint, thread: str, namespace: str, now: int) -> bool:
+    """Tell whether the log can be built on: it is the current one, and the base checkpoint's record has its proof."""
+    base = request.base
+    if base is None:
+        return True
     row = connection.execute(
         "SELECT record, dropped FROM zerograph_redis_checkpoints JOIN zerograph_redis_threads AS threads USING (thread) "
         "WHERE thread = ? AND namespace = ? AND id = ? AND threads.generation = ? AND (deadline IS NULL OR deadline > ?)",
-        (thread, namespace, escape(basis.checkpoint_id), int(basis.generation, 16), now),
+        (thread, namespace, escape(base.checkpoint_id), int(base.generation, 16), now),
     ).fetchone()
-    if row is None or logs.is_due(row[1], needed):
+    if row is None or logs.is_due(row[1], request.needed):
         return False
-    record: bytes = row[0]
-    return record[1:33] == (basis.order + basis.generation).encode() and record[34:54] == basis.appended.encode()
+    header = read_header(f"checkpoint {base.checkpoint_id!r}", row[0])
+    return header.generation == base.generation and proof_of(*header[3:]) == base.proof
 
 
 _KEEP_WRITE = (

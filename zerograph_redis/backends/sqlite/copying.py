@@ -100,12 +100,17 @@ def _log(connection: sqlite3.Connection, thread: str, position: str) -> Found:
 _SCANS = {"writes": _writes, "checkpoints": _checkpoints, "logs": _log}
 
 
-def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int) -> None:
-    """Store a page under a name that no reader asks for."""
+def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int) -> bool:
+    """Store a page under a name that no reader asks for. What has no order yet counts its pages there."""
     thread = staged_name(request.thread, request.token)
+    row = connection.execute("SELECT last_order FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
+    pages = 0 if row is None else row[0]
+    if request.number != pages:
+        return request.number < pages
     connection.execute(
         "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) "
-        "VALUES (?1, 0, ?2, ?2, ?3, ?2 + ?3) ON CONFLICT (thread) DO UPDATE SET deadline = excluded.deadline",
+        "VALUES (?1, 1, ?2, ?2, ?3, ?2 + ?3) ON CONFLICT (thread) "
+        "DO UPDATE SET last_order = last_order + 1, deadline = excluded.deadline",
         (thread, now, STAGED_FOR),
     )
     for namespace, stored in request.page.rows:
@@ -128,6 +133,7 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
             for each in request.page.ranges
         ],
     )
+    return True
 
 
 def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: int) -> bool | None:
@@ -148,10 +154,11 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     staged_now = connection.execute(
         "SELECT (SELECT COUNT(*) FROM zerograph_redis_checkpoints WHERE thread = ?1), "
         "(SELECT COUNT(*) FROM (SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ?1)), "
-        "(SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
+        "(SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1), "
+        "(SELECT last_order FROM zerograph_redis_threads WHERE thread = ?1)",
         (staged,),
     ).fetchone()
-    if staged_now != (request.checkpoints, request.written, request.log_bytes):
+    if staged_now != (request.checkpoints, request.written, request.log_bytes, request.pages):
         return False
     delete_rows(connection, thread)
     touch(connection, thread, request.ttl, now)

@@ -19,7 +19,7 @@ def header_of(record: bytes) -> tuple[int, int, int, list[Segment]]:
     """Generation, base, how much was appended, and the segments of a record."""
     header = record.partition(b"\x1f")[0]
     try:
-        segments = parse(header[54:].decode("ascii"))
+        segments = parse(header[70:].decode("ascii"))
         return int(header[17:33], 16), int(header[34:44], 16), int(header[44:54], 16), segments
     except ValueError as error:
         raise CorruptCheckpointError("the header of a checkpoint's record is damaged") from error

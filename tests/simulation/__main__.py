@@ -1,0 +1,85 @@
+"""Simulate many workers on a store that loses, repeats and goes back in time, until something is found or time is up."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from support.servers import RedisServer
+
+from . import sabotage
+from .search import KINDS, Found, search, shrink
+from .worlds import World, make_world
+
+WORLDS = ("memory", "fakeredis", "redis")
+
+
+def main() -> int:
+    """Simulate; 1 if something was found."""
+    parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="for how long (default 60), shared by the stores")
+    parser.add_argument("--seed", type=int, help="the first seed (default: a random one); the same seed finds the same")
+    parser.add_argument("--on", default=",".join(WORLDS), help=f"some of {', '.join(WORLDS)}, with commas")
+    parser.add_argument("--sabotage", action="store_true", help="put faults into the code, and see them found")
+    given = parser.parse_args()
+    names = given.on.split(",")
+    if unknown := set(names) - set(WORLDS):
+        parser.error(f"unknown store: {', '.join(sorted(unknown))}")
+    seed = secrets.randbelow(10**6) if given.seed is None else given.seed
+    with ExitStack() as stack:
+        port = None
+        if "redis" in names:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zerograph-simulate-")))
+            port = stack.enter_context(RedisServer(directory)).port
+        if given.sabotage:
+            return _see_faults_found(names, port, seed, given.seconds)
+        return _search(names, port, seed, given.seconds)
+
+
+def _search(names: list[str], port: int | None, seed: int, seconds: float) -> int:
+    for name in names:
+        end = monotonic() + seconds / len(names)
+        make = partial(make_world, name, port)
+        counts, found = search(make, KINDS, seed, lambda _, end=end: monotonic() > end)
+        print(f"{name}: seed {seed}, {counts.runs:,} runs, {counts.steps:,} steps, {counts.puts:,} puts stored")
+        if found is not None:
+            _show(make, found, seed + (counts.runs - 1) // len(KINDS))
+            return 1
+    print("nothing was found")
+    return 0
+
+
+def _show(make: Callable[[], World], found: Found, seed: int) -> None:
+    print(f"found with seed {seed}, {found.kind}: {found.problem}\nshortened:")
+    shorter = shrink(make, found, 60)
+    print("\n".join(f"  {line}" for line in shorter.log))
+    print(f"  => {shorter.problem}")
+
+
+def _see_faults_found(names: list[str], port: int | None, seed: int, seconds: float) -> int:
+    missed = 0
+    for name in names:
+        for fault, harm in (sabotage.MEMORY if name == "memory" else sabotage.LUA).items():
+            end = monotonic() + seconds
+            with harm():
+                counts, found = search(
+                    partial(make_world, name, port), KINDS, seed, lambda _, end=end: monotonic() > end
+                )
+            missed += found is None
+            told = "not found" if found is None else found.problem[:100]
+            print(f"{name}: {fault}: {counts.runs} runs, {counts.puts:,} puts: {told}", flush=True)
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

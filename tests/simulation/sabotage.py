@@ -1,0 +1,113 @@
+"""Faults put into the code on purpose, each in one place, to see the simulation find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+from unittest import mock
+
+from zerograph_redis.backends.sqlite import checkpoints, logs
+from zerograph_redis.core import scanning, states, verification
+from zerograph_redis.core.records import proof_of
+from zerograph_redis.core.requests import PublishThread, PutCheckpoint, StageThread
+
+from .worlds import changed_script
+
+Fault = Callable[[], AbstractContextManager[Any]]
+
+
+def _python(target: Any, name: str, value: Any) -> Fault:
+    return lambda: mock.patch.object(target, name, value)
+
+
+def _lua(request: Any, old: str, new: str) -> Fault:
+    return lambda: changed_script(request, old, new)
+
+
+def _proof_without(part: slice) -> Any:
+    """Compare only a *part* of a proof."""
+
+    class Proof(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, str) and self[part] == other[part]
+
+    return lambda *header: Proof(proof_of(*header))
+
+
+def _read_without_repeat(self: Any, address: Any, request: Any) -> Any:
+    logs = self._known.of(address.thread)
+    request.known = logs.spans()
+    return self._read(address, (yield from request), logs)
+
+
+_next_page = scanning.ThreadScan.next_page
+
+
+def _next_page_of_any_time(self: Any) -> Any:
+    if self._page is not None:
+        self._page.logs = "0"
+    steps = _next_page(self)
+    reply = None
+    while True:
+        try:
+            request = steps.send(reply)
+        except StopIteration as end:
+            return end.value
+        reply = yield request
+        reply.logs = "0"
+
+
+_release = logs.release
+
+
+def _release_early(connection: Any, thread: str, records: Any) -> None:
+    records = list(records)
+    _release(connection, thread, records)
+    for record in records:
+        connection.execute(
+            "DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ? AND start = ?",
+            (thread, int(record[17:33], 16), int(record[34:44], 16)),
+        )
+
+
+MEMORY: dict[str, Fault] = {
+    "a base is taken without proof": _python(checkpoints, "_is_proven", lambda *given: True),
+    "a proof without the name of the put": _python(checkpoints, "proof_of", _proof_without(slice(20))),
+    "a proof without the offset": _python(checkpoints, "proof_of", _proof_without(slice(20, 36))),
+    "what is remembered of the log is believed": _python(states, "digest_of", lambda pieces, cipher=None: b"8 bytes."),
+    "a reader does not read again": _python(states.States, "read", _read_without_repeat),
+    "bytes go while others need them": _python(logs, "release", _release_early),
+    "a copy goes on although its source changed": lambda: _both(
+        mock.patch.object(scanning.ThreadScan, "next_page", _next_page_of_any_time),
+        mock.patch.object(verification.Verification, "check"),
+    ),
+}
+
+LUA: dict[str, Fault] = {
+    "a base is taken without proof": _lua(PutCheckpoint, " or known:sub(35, 70) ~= ARGV[13]", ""),
+    "a proof without the name of the put": _lua(
+        PutCheckpoint, "known:sub(35, 70) ~= ARGV[13]", "known:sub(35, 54) ~= ARGV[13]:sub(1, 20)"
+    ),
+    "any log is the current one": _lua(PutCheckpoint, "anew or ARGV[11] ~= facts.generation", "anew"),
+    "pages of a copy in any order": lambda: _both(
+        changed_script(StageThread, "if number ~= pages then", "if false then"),
+        changed_script(PublishThread, "~= tonumber(ARGV[15])", "< 0"),
+    ),
+    "bytes go while others need them": _lua(
+        PutCheckpoint, "if facts.live[slot] == 0 then", "if facts.live[slot] <= 1 then"
+    ),
+}
+
+
+def _both(*managers: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
+    stack = ExitStack()
+    for each in managers:
+        stack.enter_context(each)
+    return stack
+
+
+__all__ = ("LUA", "MEMORY", "Fault")

@@ -1,0 +1,341 @@
+"""The scheduler: who goes on, what goes wrong, and what must hold after each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from zerograph_redis.core.requests import (
+    DescribeThreads,
+    GetCheckpoint,
+    ListCheckpoints,
+    Pause,
+    PublishThread,
+    PutCheckpoint,
+    Request,
+    ScanThread,
+)
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.errors import BusyThreadError, CheckpointError, ConfigError
+
+from .model import Model, Place
+from .states import State, following, fresh
+from .worlds import World
+
+THREADS = ("a", "b")
+NAMESPACES = ("", "x")
+IDS = tuple(f"c{number}" for number in range(4))
+WORKERS = 3
+AT_ONCE = 3  # operations of one worker under way
+MOMENTS = 24  # earlier moments that the store may return to
+LATE = 6  # requests that may come once more, at any time
+MOODS = {"puts": (40, 8, 12, 8, 6, 8, 6, 3, 3, 4), "copies": (20, 4, 4, 2, 4, 6, 12, 12, 4, 10)}
+"""How often each operation begins, in the order of `Simulation._begin`."""
+
+
+class FindingError(AssertionError):
+    """Something that must never happen."""
+
+
+@dataclass(eq=False)
+class Task:
+    """An operation under way: it waits to send its request, or for the reply."""
+
+    name: str
+    operation: Any
+    worker: Worker
+    state: State | None = None
+    request: Request[Any] | None = None
+    reply: Any = None
+    answered: bool = False
+    expected: Any = None
+    """What a reader without memory read at the moment of the last reply."""
+    done: Callable[[Any], None] = lambda result: None
+
+
+class Worker:
+    """A process: what it knows of the threads, and its operations under way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.operations = ThreadOperations(settings)
+        self.tasks: list[Task] = []
+        self.views: dict[tuple[str, str], tuple[State, str]] = {}
+        """The last state that it put or read, by thread and namespace, and its id."""
+
+
+class Simulation:
+    """Many workers on one world."""
+
+    def __init__(self, world: World, settings: Callable[[], Settings], mood: str) -> None:
+        self._world = world
+        self._mood = MOODS[mood]
+        self._settings = settings
+        self._workers = [Worker(settings()) for _ in range(WORKERS)]
+        self._late: list[tuple[Request[Any], Task]] = []
+        self._moments: list[Any] = []
+        self._model = Model()
+        self.log: list[str] = []
+        self.puts = 0
+
+    def step(self, seed: int) -> None:
+        """Do one thing, decided by *seed* and by what is under way."""
+        rng = Random(seed)
+        tasks = [task for worker in self._workers for task in worker.tasks]
+        choice = rng.random()
+        if choice < 0.68 and tasks:
+            self._advance(rng, rng.choice(tasks))
+        elif choice < 0.90:
+            worker = rng.choice(self._workers)
+            if len(worker.tasks) < AT_ONCE:
+                self._begin(rng, worker)
+        else:
+            self._disturb(rng)
+
+    def finish(self) -> None:
+        """Let everything come to its end, and read all of it."""
+        for worker in self._workers:
+            for task in list(worker.tasks):
+                while task in worker.tasks:
+                    if task.answered:
+                        self._deliver(task)
+                    else:
+                        self._execute(task)
+        self._audit()
+
+    # What workers do.
+
+    def _begin(self, rng: Random, worker: Worker) -> None:
+        thread, namespace = rng.choice(THREADS), rng.choices(NAMESPACES, (3, 1))[0]
+        operations, place = worker.operations, (thread, namespace)
+        config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
+        name = rng.choices(
+            ("put", "put again", "get", "get one", "list", "writes", "copy", "copy again", "delete", "prune"),
+            self._mood,
+        )[0]
+        match name:
+            case "put" | "put again":
+                known = worker.views.get(place)
+                base, parent = known or (fresh(rng), None)
+                state = {**following(rng, base), "id": parent if name == "put again" and parent else rng.choice(IDS)}
+                if parent is not None:
+                    config["configurable"]["checkpoint_id"] = parent
+                self._model.put(thread, (namespace, state["id"]), state)
+                task = Task(name, operations.put(config, state, {"n": seed_of(state)}), worker, state)
+                task.done = lambda _: worker.views.__setitem__(place, (state, state["id"]))
+            case "get" | "get one":
+                if name == "get one":
+                    config["configurable"]["checkpoint_id"] = rng.choice(IDS)
+                task = Task(name, operations.get_tuple(config), worker)
+                task.done = lambda found: self._check_read(worker, place, task, [found] if found else [])
+            case "list":
+                limit = rng.choice((1, 3, None))
+                task = Task(name, operations.list(config, limit, None, None), worker)
+                task.done = lambda found: self._check_read(worker, place, task, found)
+            case "writes":
+                config["configurable"]["checkpoint_id"] = checkpoint_id = rng.choice(IDS)
+                writes = [(f"t{rng.randrange(2)}", "c", f"{thread}{rng.randrange(1000)}") for _ in range(2)]
+                self._model.put_writes(thread, (namespace, checkpoint_id), writes)
+                task = Task(name, operations.put_writes(config, writes, "t"), worker)
+            case "copy" | "copy again":
+                source = rng.choice([each for each in THREADS if each != thread])
+                self._model.copied(source, thread)
+                task = Task(f"copy {source} to {thread}", operations.copy_thread(source, thread), worker)
+                if name == "copy again":
+                    task = Task(f"{task.name} again", self._copy_again(operations, source, thread), worker)
+            case "delete":
+                task = Task(f"delete {thread}", operations.delete_thread(thread, None), worker)
+            case _:
+                task = Task(f"prune {thread}", operations.prune(thread, rng.randrange(1, 4), None, None), worker)
+        if name in ("put", "put again", "get", "get one", "list", "writes"):
+            task.name = f"{name} {thread}/{namespace}" + (f"/{task.state['id']}" if task.state else "")
+        worker.tasks.append(task)
+        self.log.append(f"worker {self._workers.index(worker)} begins: {task.name}")
+        self._send(task, None)
+
+    @staticmethod
+    def _copy_again(operations: ThreadOperations, source: str, target: str) -> Any:
+        yield from operations.delete_thread(target, None)
+        return (yield from operations.copy_thread(source, target))
+
+    def _send(self, task: Task, reply: Any) -> None:
+        """Run an operation up to its next request."""
+        try:
+            task.request = task.operation.send(reply)
+            while isinstance(task.request, Pause):
+                task.request = task.operation.send(None)
+            task.answered, task.reply = False, None
+        except StopIteration as end:
+            task.worker.tasks.remove(task)
+            task.done(end.value)
+        except (BusyThreadError, ConfigError) as error:  # a target that is not empty
+            self.log.append(f"{task.name}: {type(error).__name__}")
+            task.worker.tasks.remove(task)
+        except CheckpointError as error:
+            raise FindingError(f"{task.name}: {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise FindingError(f"{task.name}: a bare {type(error).__name__}: {error}") from error
+
+    # What the network and the store do.
+
+    def _advance(self, rng: Random, task: Task) -> None:
+        if task.answered:
+            self._deliver(task)
+            return
+        fate = rng.random()
+        if fate < 0.74:
+            self._execute(task)
+            if rng.random() < 0.6:
+                self._deliver(task)
+        elif fate < 0.82:
+            self.log.append(f"{task.name}: the reply is lost, the client tries again")
+            self._execute(task)
+            task.answered = False
+        elif fate < 0.86:
+            self.log.append(f"{task.name}: delivered twice")
+            self._execute(task)
+            self._execute(task)
+        elif fate < 0.90:
+            self.log.append(f"{task.name}: the client gives up, the request may come late")
+            self._give_up(task)
+        else:
+            self.log.append(f"{task.name}: done, and will come once more")
+            self._keep_late(task)
+            self._execute(task)
+
+    def _deliver(self, task: Task) -> None:
+        self._send(task, task.reply)
+
+    def _give_up(self, task: Task) -> None:
+        self._keep_late(task)
+        task.operation.close()
+        task.worker.tasks.remove(task)
+
+    def _keep_late(self, task: Task) -> None:
+        if not isinstance(task.request, GetCheckpoint | ListCheckpoints | ScanThread | DescribeThreads):
+            self._late.append((task.request, task))
+            del self._late[:-LATE]
+
+    def _execute(self, task: Task) -> None:
+        task.reply = self._ask(task.request, task)
+        task.answered = True
+        if isinstance(task.request, GetCheckpoint | ListCheckpoints):
+            task.expected = self._reread(task.request)
+
+    def _ask(self, request: Any, task: Task) -> Any:
+        try:
+            reply = self._world.execute(request)
+        except CheckpointError as error:
+            raise FindingError(f"{task.name}: {type(request).__name__}: {error}") from error
+        self.log.append(f"{task.name}: {type(request).__name__} is done")
+        if isinstance(request, PutCheckpoint) and reply is not None:
+            self.puts += 1
+            self._check_put(request, task)
+        elif isinstance(request, PublishThread) and reply:
+            self._audit_thread(request.thread)
+        if not isinstance(request, GetCheckpoint | ListCheckpoints):
+            self._moments.append(self._world.snapshot())
+            del self._moments[:-MOMENTS]
+        return reply
+
+    def _disturb(self, rng: Random) -> None:
+        faults = ("late", "restart", "back", "failover", "failover and late", "flush", "expire", "audit")
+        what = rng.choices(faults, (6, 3, 3, 8, 8, 1, 1, 3))[0]
+        self.log.append(what)
+        match what:
+            case "late" if self._late:
+                self._ask(*rng.choice(self._late))
+            case "restart":
+                place = rng.randrange(WORKERS)
+                for task in list(self._workers[place].tasks):
+                    self._give_up(task)
+                self._workers[place] = Worker(self._settings())
+            case "back" if self._moments:
+                self._world.restore(rng.choice(self._moments), clock=rng.random() < 0.5)
+            case "failover" | "failover and late" if len(self._moments) > 1:  # to a replica that missed the last writes
+                self._world.restore(self._moments[-rng.randrange(2, min(8, len(self._moments) + 1))])
+                if "late" in what:
+                    for late in rng.sample(self._late, min(3, len(self._late))):
+                        self._ask(*late)
+            case "flush":
+                self._world.restore(None)
+            case "expire":
+                self._world.expire(rng.choice(THREADS))
+            case "audit":
+                self._audit()
+
+    # What must hold.
+
+    def _check_put(self, request: PutCheckpoint, task: Task) -> None:
+        """What was acknowledged is read by a worker that knows nothing."""
+        config = {
+            "configurable": {
+                "thread_id": request.thread,
+                "checkpoint_ns": request.namespace,
+                "checkpoint_id": request.checkpoint_id,
+            }
+        }
+        found = self._fresh(lambda operations: operations.get_tuple(config), task.name)
+        if found is None and request.keep_last is None:
+            raise FindingError(f"{task.name}: acknowledged, and not there")
+        if found is not None and found.checkpoint != task.state:
+            raise FindingError(f"{task.name}: acknowledged, and another state is there")
+
+    def _check_read(self, worker: Worker, place: tuple[str, str], task: Task, found: list[Any]) -> None:
+        thread, namespace = place
+        for each in found:
+            problem = self._model.problem(
+                thread, (namespace, each.checkpoint["id"]), each.checkpoint, each.pending_writes
+            )
+            if problem:
+                raise FindingError(f"{task.name}: {problem}")
+        if task.expected is not None and [each.checkpoint for each in found] != task.expected:
+            raise FindingError(f"{task.name}: not what a worker without memory reads")
+        if len(found) == 1:
+            worker.views[place] = found[0].checkpoint, found[0].checkpoint["id"]
+
+    def _reread(self, request: GetCheckpoint | ListCheckpoints) -> list[Any]:
+        """Answer a read without any memory."""
+        config = {"configurable": {"thread_id": request.thread, "checkpoint_ns": request.namespace}}
+        if isinstance(request, GetCheckpoint):
+            if request.checkpoint_id is not None:
+                config["configurable"]["checkpoint_id"] = request.checkpoint_id
+            found = self._fresh(lambda operations: operations.get_tuple(config), "a read without memory")
+            return [] if found is None else [found.checkpoint]
+        found = self._fresh(
+            lambda operations: operations.list(config, request.limit, None, None), "a list without memory"
+        )
+        return [each.checkpoint for each in found]
+
+    def _audit(self) -> None:
+        for thread in THREADS:
+            self._audit_thread(thread)
+
+    def _audit_thread(self, thread: str) -> None:
+        for namespace in NAMESPACES:
+            config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
+            found = self._fresh(lambda operations, config=config: operations.list(config, None, None, None), "audit")
+            for each in found:
+                place: Place = (namespace, each.checkpoint["id"])
+                if problem := self._model.problem(thread, place, each.checkpoint, each.pending_writes):
+                    raise FindingError(f"audit: {problem}")
+
+    def _fresh(self, make: Callable[[ThreadOperations], Any], name: str) -> Any:
+        operation, reply = make(ThreadOperations(self._settings())), None
+        try:
+            while True:
+                reply = self._world.execute(operation.send(reply))
+        except StopIteration as end:
+            return end.value
+        except CheckpointError as error:
+            raise FindingError(f"{name}: a worker without memory: {type(error).__name__}: {error}") from error
+
+
+def seed_of(state: State) -> int:
+    """Something small to store as metadata."""
+    return int(state["channel_values"]["n"])
+
+
+__all__ = ("FindingError", "Simulation")

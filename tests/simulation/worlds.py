@@ -1,0 +1,155 @@
+"""Stores that can be returned to any earlier moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha1
+from typing import Any, Protocol
+from unittest import mock
+
+import fakeredis
+import redis
+
+from zerograph_redis.backends.redis import Keyspace, RedisBackend
+from zerograph_redis.backends.redis.backend import _SOURCES
+from zerograph_redis.backends.redis.bindings import BINDINGS
+from zerograph_redis.backends.redis.scripts import Script
+from zerograph_redis.backends.sqlite import SqliteBackend
+from zerograph_redis.core.requests import Request, ScanThread
+
+PREFIX = "simulated"
+
+
+class World(Protocol):
+    """A store, seen by those who can do to it what happens to servers."""
+
+    def execute(self, request: Request[Any]) -> Any:
+        """Answer a request, as a worker's backend does."""
+
+    def snapshot(self) -> Any:
+        """Remember this moment."""
+
+    def restore(self, moment: Any, *, clock: bool = False) -> None:
+        """Return to a moment; None for the empty store. With *clock*, the clock goes back too, where it can."""
+
+    def expire(self, thread: str) -> None:
+        """Remove a thread, as the end of its TTL does."""
+
+    def close(self) -> None:
+        """Release what the world holds."""
+
+
+@contextmanager
+def changed_script(request: type[Request[Any]], old: str, new: str) -> Iterator[None]:
+    """Change the script that answers a request."""
+    binding = BINDINGS[request]
+    script = Script(binding.script.name)
+    script.source = binding.script.source.replace(old, new)
+    assert script.source != binding.script.source, f"the script has no {old!r}"
+    script.sha = sha1(script.source.encode(), usedforsecurity=False).hexdigest()
+    with (
+        mock.patch.dict(BINDINGS, {request: binding._replace(script=script)}),
+        mock.patch.dict(_SOURCES, {script.sha: script.source}),
+    ):
+        yield
+
+
+class SqliteWorld:
+    """A database in memory, whose clock moves slowly: several requests share a microsecond."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._patches = ExitStack()
+        for name, value in {"backend._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
+            self._patches.enter_context(mock.patch(f"zerograph_redis.backends.sqlite.{name}", value))
+        self._backend = SqliteBackend(":memory:")
+        with self._backend.reading() as connection:
+            self._connection = connection  # the only one that a database in memory has
+        self._empty = self.snapshot()[0]
+
+    def _now(self) -> int:
+        self._calls += 1
+        return 1_700_000_000_000_000 + self._calls // 3
+
+    def execute(self, request: Request[Any]) -> Any:
+        return self._backend.execute(request)
+
+    def snapshot(self) -> tuple[bytes, int]:
+        return self._connection.serialize(), self._calls
+
+    def restore(self, moment: tuple[bytes, int] | None, *, clock: bool = False) -> None:
+        database, calls = moment or (self._empty, self._calls)
+        self._connection.deserialize(database)
+        if clock:
+            self._calls = calls
+
+    def expire(self, thread: str) -> None:
+        self._connection.execute("UPDATE zerograph_redis_threads SET deadline = 1 WHERE thread = ?", (thread,))
+
+    def close(self) -> None:
+        self._backend.close()
+        self._patches.close()
+
+
+class RedisWorld:
+    """A Redis whose keys are dumped and restored."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._patches = ExitStack()
+        # Threads are small here, and are to be copied in several pages all the same.
+        self._patches.enter_context(changed_script(ScanThread, "local PAGE = 256 * 1024", "local PAGE = 1000"))
+        self._backend = RedisBackend(lambda: client, Keyspace(PREFIX))
+        self.restore(None)
+
+    def execute(self, request: Request[Any]) -> Any:
+        return self._backend.execute(request)
+
+    def snapshot(self) -> dict[bytes, tuple[bytes, int]]:
+        keys = list(self._client.scan_iter(match=f"{PREFIX}:*", count=1000))
+        with self._client.pipeline(transaction=True) as pipeline:
+            for key in keys:
+                pipeline.dump(key)
+                pipeline.pttl(key)
+            found = pipeline.execute()
+        return {
+            key: (data, max(left, 0))
+            for key, data, left in zip(keys, found[::2], found[1::2], strict=True)
+            if data is not None
+        }
+
+    def restore(self, moment: dict[bytes, tuple[bytes, int]] | None, *, clock: bool = False) -> None:
+        moment = moment or {}
+        gone = [key for key in self._client.scan_iter(match=f"{PREFIX}:*", count=1000) if key not in moment]
+        with self._client.pipeline(transaction=True) as pipeline:
+            if gone:
+                pipeline.unlink(*gone)
+            for key, (data, left) in moment.items():
+                pipeline.restore(key, left, data, replace=True)
+            pipeline.execute()
+
+    def expire(self, thread: str) -> None:
+        keys = list(self._client.scan_iter(match=f"{PREFIX}:{{{thread}}}:*", count=1000))
+        if keys:
+            self._client.unlink(*keys)
+
+    def close(self) -> None:
+        self.restore(None)
+        self._patches.close()
+        self._client.close()
+
+
+def make_world(kind: str, port: int | None = None) -> World:
+    """Make an empty world: ``memory``, ``fakeredis``, or ``redis`` at a port of this machine."""
+    match kind:
+        case "memory":
+            return SqliteWorld()
+        case "fakeredis":
+            return RedisWorld(fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,))))
+        case _:
+            assert port is not None
+            return RedisWorld(redis.Redis(host="127.0.0.1", port=port))
+
+
+__all__ = ("RedisWorld", "SqliteWorld", "World", "changed_script", "make_world")

@@ -1,0 +1,41 @@
+"""The simulation of workers, losses and time travel, for as long as a test may take; `scripts/simulate` goes on."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from simulation import sabotage
+from simulation.search import KINDS, run, search, steps_of
+from simulation.worlds import make_world
+
+RUNS = {"memory": 160, "fakeredis": 16, "redis": 16}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_is_acknowledged_is_read_by_any_worker_whatever_the_store_loses_or_repeats(name, request):
+    port = request.getfixturevalue("new_server")().port if name == "redis" else None
+    counts, found = search(partial(make_world, name, port), KINDS, 1, lambda counts: counts.runs >= RUNS[name])
+    assert found is None
+    assert counts.puts > counts.runs
+
+
+def test_a_seed_does_the_same_each_time():
+    with sabotage.MEMORY["bytes go while others need them"]():
+        found = [run(partial(make_world, "memory"), KINDS[0], steps_of(1)) for _ in range(2)]
+    assert found[0] is not None
+    assert (found[0].problem, found[0].log) == (found[1].problem, found[1].log)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        *(("memory", fault) for fault in sabotage.MEMORY),
+        *(("fakeredis", fault) for fault in ("a base is taken without proof", "bytes go while others need them")),
+    ],
+)
+def test_a_fault_that_is_put_into_the_code_is_found(name, fault):
+    faults = sabotage.MEMORY if name == "memory" else sabotage.LUA
+    with faults[fault]():
+        _, found = search(partial(make_world, name), KINDS, 1, lambda counts: counts.runs > 4000)
+    assert found is not None
