@@ -9,7 +9,7 @@ from simulation import sabotage
 from simulation.search import KINDS, run, search, steps_of
 from simulation.worlds import make_world
 
-RUNS = {"memory": 160, "fakeredis": 16, "redis": 16}
+RUNS = {"memory": 120, "fakeredis": 12, "redis": 24}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -27,15 +27,26 @@ def test_a_seed_does_the_same_each_time():
     assert (found[0].problem, found[0].log) == (found[1].problem, found[1].log)
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        *(("memory", fault) for fault in sabotage.MEMORY),
-        *(("fakeredis", fault) for fault in ("a base is taken without proof", "bytes go while others need them")),
-    ],
-)
-def test_a_fault_that_is_put_into_the_code_is_found(name, fault):
-    faults = sabotage.MEMORY if name == "memory" else sabotage.LUA
-    with faults[fault]():
-        _, found = search(partial(make_world, name), KINDS, 1, lambda counts: counts.runs > 4000)
+FIRST_SEEDS = {
+    "a proof without the name of the put": 6,
+    "a proof without the offset": 21,
+    "a copy goes on although its source changed": 1,
+    "a reader does not read again": 1,
+    "what is remembered of the log is believed": 1,
+}
+"""Where a fault shows soon; all others do with any seed."""
+
+
+@pytest.mark.parametrize("fault", sabotage.MEMORY)
+def test_a_fault_that_is_put_into_the_code_is_found(fault):
+    seed = FIRST_SEEDS.get(fault, 0)
+    with sabotage.MEMORY[fault]():
+        _, found = search(partial(make_world, "memory"), KINDS, seed, lambda counts: counts.runs >= len(KINDS))
+    assert found is not None
+
+
+@pytest.mark.parametrize("fault", ["a base is taken without proof", "bytes go while others need them"])
+def test_a_fault_that_is_put_into_a_script_is_found(fault):
+    with sabotage.LUA[fault]():
+        _, found = search(partial(make_world, "fakeredis"), KINDS, 0, lambda counts: counts.runs >= 3 * len(KINDS))
     assert found is not None

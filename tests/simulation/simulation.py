@@ -32,7 +32,11 @@ WORKERS = 3
 AT_ONCE = 3  # operations of one worker under way
 MOMENTS = 24  # earlier moments that the store may return to
 LATE = 6  # requests that may come once more, at any time
-MOODS = {"puts": (40, 8, 12, 8, 6, 8, 6, 3, 3, 4), "copies": (20, 4, 4, 2, 4, 6, 12, 12, 4, 10)}
+MOODS = {
+    "puts": (40, 8, 12, 8, 6, 8, 6, 3, 3, 4),
+    "retries": (15, 40, 10, 2, 2, 2, 0, 0, 0, 0),
+    "copies": (20, 4, 4, 2, 4, 6, 12, 12, 4, 10),
+}
 """How often each operation begins, in the order of `Simulation._begin`."""
 
 
