@@ -73,7 +73,7 @@ def message(value, types=(), root=""):
         Set(),
         Letter.A,
         Sub(1),
-        collections.Counter(),
+        type("Tally", (collections.Counter,), {})(),
         msgpack.ExtType(5, b""),
         msgpack.Timestamp(1),
         memoryview(b"a"),

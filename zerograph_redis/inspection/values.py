@@ -66,7 +66,7 @@ def key_of(value: Any, depth: int = 0) -> Any:
     if kind in {dict, list}:
         # What msgpack itself can say, as most of a state, has quickly a key: its bytes.
         with suppress(Exception):
-            return kind, _EXACT.strict.pack(value)
+            return kind, _EXACT.pack(value)
     if isinstance(value, Mapping):
         return kind, tuple((key_of(key, depth + 1), key_of(each, depth + 1)) for key, each in value.items())
     if (found := fields_of(value)) is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict, defaultdict, deque
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from zerograph_redis.serde import codes
 from zerograph_redis.serde.packing import Boxed
+from zerograph_redis.serde.storage import refuse_attributes
 from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
 
 __all__ = ("DECODERS", "ENCODERS")
@@ -18,7 +20,7 @@ _FACTORIES: Final[dict[str, type]] = {
     kind.__name__: kind
     for kind in (
         *(bool, int, float, complex, str, bytes, bytearray),
-        *(list, tuple, dict, set, frozenset, OrderedDict, deque, Decimal, Fraction),
+        *(list, tuple, dict, set, frozenset, OrderedDict, Counter, ChainMap, deque, Decimal, Fraction),
     )
 }
 _FACTORY_NAMES: Final = {kind: name for name, kind in _FACTORIES.items()}
@@ -48,6 +50,30 @@ def _deque(stored: Any) -> deque[Any]:
         msg = "a deque longer than its maxlen"
         raise ValueError(msg)
     return deque(want(list, members), maxlen)
+
+
+def _dict_parts(value: Any) -> dict[Any, Any]:
+    if value.__dict__:
+        refuse_attributes(value)
+    return dict(value)
+
+
+def _chain_map_parts(value: ChainMap[Any, Any]) -> list[Any]:
+    refuse_attributes(value, ("maps",))
+    maps: Any = value.__dict__.get("maps")
+    if type(maps) is not list or not all(isinstance(each, Mapping) for each in maps):
+        msg = "its maps are no list of mappings"
+        raise RefusedError(msg)
+    return maps
+
+
+def _chain_map(stored: Any) -> ChainMap[Any, Any]:
+    if not all(isinstance(each, Mapping) for each in want(list, stored)):
+        msg = "a ChainMap of something else than mappings"
+        raise ValueError(msg)
+    value: ChainMap[Any, Any] = ChainMap()
+    value.maps = stored
+    return value
 
 
 def _defaultdict_parts(value: defaultdict[Any, Any]) -> list[Any]:
@@ -112,7 +138,9 @@ ENCODERS: Final[Encoders] = {
     set: (codes.SET, list),
     frozenset: (codes.FROZENSET, list),
     deque: (codes.DEQUE, _deque_parts),
-    OrderedDict: (codes.ORDERED_DICT, dict),
+    OrderedDict: (codes.ORDERED_DICT, _dict_parts),
+    Counter: (codes.COUNTER, _dict_parts),
+    ChainMap: (codes.CHAIN_MAP, _chain_map_parts),
     defaultdict: (codes.DEFAULT_DICT, _defaultdict_parts),
     complex: (codes.COMPLEX, lambda value: [value.real, value.imag]),
     # An "e" comes from a decimal context with capitals=0.
@@ -130,6 +158,8 @@ DECODERS: Final[Decoders] = {
     codes.FROZENSET: lambda stored: frozenset(want(list, stored)),
     codes.DEQUE: _deque,
     codes.ORDERED_DICT: lambda stored: OrderedDict(want(dict, stored)),
+    codes.COUNTER: lambda stored: Counter(want(dict, stored)),
+    codes.CHAIN_MAP: _chain_map,
     codes.DEFAULT_DICT: _defaultdict,
     codes.COMPLEX: _complex,
     codes.DECIMAL: _decimal,

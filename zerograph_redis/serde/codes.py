@@ -41,6 +41,8 @@ RANGE: Final = 30  # [start, stop, step]
 SLICE: Final = 31  # [start, stop, step]
 ARRAY: Final = 32  # [dtype, shape, "C" or "F", bytes]
 SCALAR: Final = 33  # [dtype, bytes], ["U", str] or ["S", bytes]
+COUNTER: Final = 34  # map
+CHAIN_MAP: Final = 35  # array of its mappings
 
 REGISTERED: Final = 64  # [name, value], pydantic models add [fields set, extras or nil, private or nil]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum, Flag
+from types import MemberDescriptorType
 from typing import Any, Final, Protocol
 
 from zerograph_redis.errors import SerializationError
+from zerograph_redis.serde.spelling import spell
+from zerograph_redis.serde.storage import Storage, is_described, is_open, refuse_attributes, static
 from zerograph_redis.serde.table import RefusedError, want
 
-__all__ = ("EnumKind", "FieldsKind", "Kind", "NamedTupleKind", "check_known", "check_whole", "kind_of")
+__all__ = ("EnumKind", "FieldsKind", "Kind", "NamedTupleKind", "check_known", "check_set", "kind_of")
 
 
 class Kind(Protocol):
@@ -26,6 +27,7 @@ class Kind(Protocol):
 
 
 _UNSET: Final = object()
+_PAIR: Final = "give the class an encode and a decode function"
 
 
 def kind_of(cls: type) -> Kind | None:
@@ -34,13 +36,12 @@ def kind_of(cls: type) -> Kind | None:
         return EnumKind(cls)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return NamedTupleKind(cls)
-    if any(base.__module__ == "builtins" and base is not object for base in cls.__mro__):
-        return None  # such as a dataclass that is a dict too: its items are no field
+    if not is_open(cls):
+        return None
     if hasattr(cls, "__attrs_attrs__"):
-        return FieldsKind(cls, _attrs_defaults(cls), cached_hash=_caches_hash(cls))
+        return FieldsKind(cls, _attrs_defaults(cls), optional=_attrs_optional(cls), cached_hash=_caches_hash(cls))
     if dataclasses.is_dataclass(cls):
-        optional = [each.name for each in dataclasses.fields(cls) if not each.init]
-        return FieldsKind(cls, _dataclass_defaults(cls), optional=optional)
+        return FieldsKind(cls, _dataclass_defaults(cls), optional=_dataclass_optional(cls))
     return None
 
 
@@ -52,13 +53,14 @@ def check_known(cls: type, stored: dict[str, Any], known: Any) -> None:
             raise SerializationError(msg)
 
 
-def check_whole(value: Any, fields: Any) -> None:
-    """Raise RefusedError if *value* has attributes besides its fields, for they would be lost."""
-    for name in getattr(value, "__dict__", ()):
-        if name in fields or name == "_attrs_cached_hash":
-            continue
-        if not isinstance(inspect.getattr_static(type(value), name, None), functools.cached_property):
-            msg = f"its attribute {name!r} is no field of the class; give the class an encode and a decode function"
+def check_set(fields: Any, names: Any) -> None:
+    """Raise RefusedError if *fields* lack one of *names*, which would come back as a default, or not at all."""
+    for name in names:
+        if name not in fields:
+            msg = (
+                f"its field {name!r} is not set in the object itself, so it would not come back as it is; "
+                f"set it, or {_PAIR}"
+            )
             raise RefusedError(msg)
 
 
@@ -89,6 +91,23 @@ def _dataclass_defaults(cls: Any) -> dict[str, Default | None]:
     return defaults
 
 
+def _dataclass_optional(cls: Any) -> Iterator[str]:
+    """Name the fields that ``__init__`` leaves alone: they are not set, or as the class has them."""
+    for each in dataclasses.fields(cls):
+        if each.init or each.default_factory is not dataclasses.MISSING:
+            continue
+        found = static(cls, each.name)
+        is_slot = isinstance(found, MemberDescriptorType)
+        if each.default is dataclasses.MISSING if is_slot else not is_described(cls, each.name):
+            yield each.name
+
+
+def _attrs_optional(cls: Any) -> Iterator[str]:
+    import attr
+
+    return (each.name for each in cls.__attrs_attrs__ if not each.init and each.default is attr.NOTHING)
+
+
 def _attrs_defaults(cls: Any) -> dict[str, Default | None]:
     import attr
 
@@ -112,7 +131,7 @@ def _caches_hash(cls: Any) -> bool:
 class FieldsKind:
     """A class whose objects are their attributes."""
 
-    __slots__ = ("_cached_hash", "_cls", "_defaults", "_optional")
+    __slots__ = ("_cached_hash", "_cls", "_defaults", "_described", "_optional", "_required", "_storage")
 
     def __init__(
         self, cls: type, defaults: dict[str, Default | None], *, optional: Any = (), cached_hash: bool = False
@@ -120,36 +139,48 @@ class FieldsKind:
         self._cls = cls
         self._defaults = defaults
         self._optional = frozenset(optional)
+        self._required = frozenset(defaults) - self._optional
+        self._storage = Storage(cls, defaults)
         self._cached_hash = cached_hash
+        self._described = [name for name in defaults if is_described(cls, name)]
 
     def take(self, value: Any) -> list[Any]:
         """Return the map of fields; an optional one that is not set is left out."""
-        check_whole(value, self._defaults)
-        fields: dict[str, Any] = {}
-        for name in self._defaults:
-            member = getattr(value, name, _UNSET)
-            if member is not _UNSET:
-                fields[name] = member
-            elif name not in self._optional:
-                msg = f"its field {name!r} is not set"
-                raise RefusedError(msg)
+        fields = self._storage.read(value)
+        if not fields.keys() >= self._required:
+            check_set(fields, self._required)
+        if self._described:
+            self._check_described(value, fields)
         return [fields]
+
+    def _check_described(self, value: Any, fields: dict[str, Any]) -> None:
+        """Refuse a *value* that shows what it does not keep itself: a property or descriptor may keep it elsewhere."""
+        back = self.build([fields])
+        for name in self._described:
+            shown, again = (getattr(each, name, _UNSET) for each in (value, back))
+            if shown is not again and not shown == again:  # noqa: SIM201 - of arrays, say, that has no answer
+                msg = f"its field {name!r} is kept elsewhere, by its property or descriptor; {_PAIR}"
+                raise RefusedError(msg)
 
     def build(self, stored: list[Any]) -> Any:
         """Return an object with the stored fields, and defaults for the ones that are missing."""
         (fields,) = stored
-        check_known(self._cls, want(dict, fields), self._defaults)
         value: Any = object.__new__(self._cls)
         if self._cached_hash:
             object.__setattr__(value, "_attrs_cached_hash", None)
-        for name, default in self._defaults.items():
-            if name in fields:
-                object.__setattr__(value, name, fields[name])
-            elif default is not None:
-                object.__setattr__(value, name, default(value))
-            elif name not in self._optional:
-                raise _no_default(self._cls, name)
+        self._storage.write(value, want(dict, fields))
+        if fields.keys() != self._defaults.keys():
+            check_known(self._cls, fields, self._defaults)
+            self._complete(value, fields)
         return value
+
+    def _complete(self, value: Any, fields: dict[str, Any]) -> None:
+        for name, default in self._defaults.items():
+            if name in fields or name in self._optional:
+                continue
+            if default is None:
+                raise _no_default(self._cls, name)
+            self._storage.write(value, {name: default(value)})
 
 
 class NamedTupleKind:
@@ -162,8 +193,13 @@ class NamedTupleKind:
 
     def take(self, value: Any) -> list[Any]:
         """Return the map of fields."""
-        check_whole(value, ())
-        return [dict(zip(self._cls._fields, value, strict=True))]
+        names = self._cls._fields
+        if hasattr(value, "__dict__"):
+            refuse_attributes(value)
+        if tuple.__len__(value) != len(names):
+            msg = f"it has {tuple.__len__(value)} members, and its class {len(names)} fields"
+            raise RefusedError(msg)
+        return [dict(zip(names, tuple.__iter__(value), strict=True))]
 
     def build(self, stored: list[Any]) -> Any:
         """Return a tuple of the stored fields, and defaults for the ones that are missing."""
@@ -179,31 +215,42 @@ class NamedTupleKind:
 class EnumKind:
     """An Enum, stored by the names of its members; a Flag by its number, for it may combine members."""
 
-    __slots__ = ("_cls",)
+    __slots__ = ("_cls", "_defined", "_is_flag", "_members")
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls
+        self._is_flag = issubclass(cls, Flag)
+        self._members: dict[str, Any] = dict(cls.__members__)
+        # What the class makes of a name or number: a member that was made at run time is not there in other workers.
+        self._defined: dict[Any, Any] = (
+            cls._value2member_map_ if self._is_flag else {name: self._members[name] for name in cls._member_names_}
+        )
 
     def take(self, value: Any) -> list[Any]:
         """Return the name of the member, or the number of the flags."""
-        return [value._value_ if isinstance(value, Flag) else value._name_]
+        key = value._value_ if self._is_flag else value._name_
+        if self._defined.get(key) is not value:
+            msg = (
+                f"the class defines no such {'flags' if self._is_flag else 'member'}, so other workers may not have it; "
+                f"store its value, or {_PAIR}"
+            )
+            raise RefusedError(msg)
+        return [key]
 
     def build(self, stored: list[Any]) -> Any:
         """Return the member of that name or number."""
         (key,) = stored
-        if issubclass(self._cls, Flag):
-            member = self._flags(want(int, key))
-        else:
-            member = self._cls.__members__.get(want(str, key))
+        member = self._flags(want(int, key)) if self._is_flag else self._members.get(want(str, key))
         if type(member) is not self._cls:
             kind = f"{self._cls.__module__}.{self._cls.__qualname__}"
-            msg = f"the stored {kind} is {key!r}, which the class no longer has"
+            msg = f"the stored {kind} is {spell(key)}, which the class no longer has"
             raise SerializationError(msg)
         return member
 
     def _flags(self, number: int) -> Any:
+        """Return the flags of a number, None if the class has none."""
         try:
-            member = self._cls(number)
+            flags = self._cls(number)
         except ValueError:
             return None
-        return member if member == self._cls._value2member_map_.get(number, member) else None
+        return flags if getattr(flags, "_value_", None) == number else None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, deque
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, Final
 
 from zerograph_redis.serde import arrays, codes
-from zerograph_redis.serde.packing import MAX_DEPTH, NATIVE
+from zerograph_redis.serde.packing import MAX_DEPTH, NATIVE, ThreadPackers
 from zerograph_redis.serde.registered import describe, how_to_register
-from zerograph_redis.serde.table import Encoders, RefusedError
+from zerograph_redis.serde.spelling import reason, spell
+from zerograph_redis.serde.table import Checks, Encoders, RefusedError
 
 __all__ = ("explain",)
 
 _LEAVES: Final[frozenset[type]] = frozenset({type(None), bool, float, str, bytes, bytearray})
-_MAPS: Final[frozenset[type]] = frozenset({dict, OrderedDict, defaultdict})
+_MAPS: Final[frozenset[type]] = frozenset({dict, Counter, OrderedDict, defaultdict})
 _LEVELS: Final = 1024  # of dicts and lists, that msgpack packs and unpacks
 _SHOWN: Final = 8  # parts of a path, at each of its ends
 _REPR: Final = 60
@@ -22,31 +23,37 @@ _REPR: Final = 60
 _Step = tuple[str, Any]
 
 
-def explain(value: Any, root: str, encoders: Encoders, error: Exception) -> str:
+def explain(
+    value: Any, root: str, encoders: Encoders, checks: Checks, packers: ThreadPackers, error: Exception
+) -> str:
     """Return the message for the *error* that packing *value* raised.
 
     Args:
         value: What was packed.
         root: What to call it.
         encoders: The look-up of the serializer.
+        checks: The types whose objects are checked.
+        packers: Pack, and check.
         error: Explains it if the walk finds nothing.
     """
     try:
-        found = _Walk(encoders).find(value, root)
-    except (RecursionError, MemoryError):
+        found = _Walk(encoders, checks, packers).find(value, root)
+    except Exception:  # noqa: BLE001 - whatever the user's own types raise while they are looked at
         found = None
     if found is not None:
         return found
     if isinstance(error, RecursionError):
         return f"{root or 'the value'} is nested too deeply to be stored"
-    return f"{root or 'the value'} cannot be stored: {type(error).__name__}: {error}"
+    return f"{root or 'the value'} cannot be stored: {reason(error)}"
 
 
 class _Walk:
     """One depth-first walk; not recursive, since what it looks for may be depth."""
 
-    def __init__(self, encoders: Encoders) -> None:
+    def __init__(self, encoders: Encoders, checks: Checks, packers: ThreadPackers) -> None:
         self._encoders = encoders
+        self._checks = checks
+        self._packers = packers
         self._done: dict[int, Any] = {}  # also keeps what encoders return alive, so that no id is used twice
 
     def find(self, value: Any, root: str) -> str | None:
@@ -79,7 +86,8 @@ class _Walk:
             step = next(steps, None)
             if step is None:
                 stack.pop()
-                self._done[holder] = open_ids.pop(holder)
+                self._done[holder] = item = open_ids.pop(holder)
+                problem = self._check(item, path)
                 path.pop()
                 continue
             path.append(step[0])
@@ -88,6 +96,16 @@ class _Walk:
             if problem is None and len(stack) == size:
                 path.pop()
         return problem
+
+    def _check(self, item: Any, path: list[str]) -> str | None:
+        """Say what is wrong with an *item* whose members are all right."""
+        if type(item) not in self._checks:
+            return None
+        try:
+            self._packers.pack(item)
+        except RefusedError as error:
+            return f"{_place(path)} is a {describe(type(item))} that cannot be stored: {error}"
+        return None
 
     def _members(self, item: Any) -> tuple[Iterator[_Step], str]:
         """Return the members of *item* with what they add to the path, or else what is wrong with it."""
@@ -109,7 +127,8 @@ class _Walk:
         except RefusedError as error:
             return iter(()), f"is a {describe(kind)} that cannot be stored: {error}"
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            return iter(()), f"is a {describe(kind)} whose encode function raised {type(error).__name__}: {error}"
+            raised = "whose encode function raised" if kind in self._checks else "that cannot be stored:"
+            return iter(()), f"is a {describe(kind)} {raised} {reason(error)}"
         self._done[id(stored)] = stored
         if kind is int:
             return iter(()), ""
@@ -119,6 +138,8 @@ class _Walk:
             return _items(item), ""
         if kind is deque:
             return _indexed(item), ""
+        if kind is ChainMap:
+            return ((f".maps{place}", each) for place, each in _indexed(stored)), ""
         if kind is set or kind is frozenset:
             return (("{…}", member) for member in item), ""
         if kind is slice:
@@ -149,7 +170,7 @@ def _fields(parts: list[Any]) -> Iterator[_Step]:
 def _shown(key: Any) -> str:
     if type(key) not in (str, bytes, int, float, bool, type(None)):
         return f"<{type(key).__name__}>"
-    text = repr(key)
+    text = spell(key)
     return text if len(text) <= _REPR else f"{text[:_REPR]}…"
 
 

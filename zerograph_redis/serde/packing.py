@@ -9,7 +9,7 @@ import threading
 from typing import Any, Final
 
 from zerograph_redis.serde import arrays
-from zerograph_redis.serde.table import Encoders, RefusedError
+from zerograph_redis.serde.table import Checks, Encoders, RefusedError
 from zerograph_redis.serde.wire import msgpack
 
 __all__ = ("MAX_DEPTH", "NATIVE", "Boxed", "ThreadPackers")
@@ -107,25 +107,35 @@ def _levels(value: Any) -> int:
 class ThreadPackers(threading.local):
     """The packers of each thread, because a packer cannot be entered again while it packs."""
 
-    def __init__(self, encoders: Encoders) -> None:
+    def __init__(self, encoders: Encoders, checks: Checks | None = None) -> None:
         """Make those of the current thread; ``threading.local`` calls this once in each."""
-        self.strict = PackerStack(encoders, None)
-        self.lenient = PackerStack(encoders, "surrogatepass")
+        self._strict = PackerStack(encoders, checks or {}, None)
+        self._lenient = PackerStack(encoders, checks or {}, "surrogatepass")
+
+    def pack(self, value: Any) -> bytes:
+        """Return *value* as bytes."""
+        try:
+            return self._strict.pack(value)
+        except UnicodeEncodeError:
+            return self._lenient.pack(value)
 
 
 class PackerStack:
     """One packer per depth."""
 
-    __slots__ = ("_depth", "_encoders", "_levels", "_packers", "_unicode_errors")
+    __slots__ = ("_checking", "_checks", "_depth", "_encoders", "_levels", "_packers", "_unicode_errors")
 
-    def __init__(self, encoders: Encoders, unicode_errors: str | None) -> None:
+    def __init__(self, encoders: Encoders, checks: Checks, unicode_errors: str | None) -> None:
         """Make an empty stack.
 
         Args:
             encoders: How every type is written.
+            checks: What is asked about the objects of some types, once they are packed.
             unicode_errors: What to do about a lone surrogate, as for ``str.encode``; None refuses it, and is fastest.
         """
         self._encoders = encoders
+        self._checks = checks
+        self._checking = False
         self._unicode_errors = unicode_errors
         self._packers: list[Any] = []
         self._depth = 0
@@ -173,7 +183,14 @@ class PackerStack:
             msg = f"{kind.__qualname__} is not registered"
             raise RefusedError(msg)
         code, encode = entry
-        return msgpack.ExtType(code, self.pack(self._in_order(value) if kind in _UNORDERED else encode(value)))
+        data = self.pack(self._in_order(value) if kind in _UNORDERED else encode(value))
+        if self._checks and kind in self._checks and not self._checking:
+            self._checking = True  # what is packed in the course of it was checked already, where it lies
+            try:
+                self._checks[kind](value, data, self.pack)
+            finally:
+                self._checking = False
+        return msgpack.ExtType(code, data)
 
     def _in_order(self, members: Any) -> list[Any]:
         """Return the members of a set in an order of their own: that of the set is another in every process."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from zerograph_redis.errors import SerializationError
 from zerograph_redis.serde.kinds import Kind, kind_of
+from zerograph_redis.serde.pairs import PairKind
 from zerograph_redis.serde.pydantic_models import PydanticKind
 
 __all__ = ("Registered", "describe", "how_to_register")
@@ -65,31 +65,7 @@ class Registered:
     def _pair(self) -> Kind | None:
         if self.encode is None or self.decode is None:
             return None
-        return PairKind(self.name, self.encode, self.decode)
-
-
-class PairKind:
-    """A class that is stored through a pair of functions."""
-
-    __slots__ = ("_decode", "_encode", "_name")
-
-    def __init__(self, name: str, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
-        self._name = name
-        self._encode = encode
-        self._decode = decode
-
-    def take(self, value: Any) -> list[Any]:
-        """Return what *encode* makes of *value*."""
-        return [self._encode(value)]
-
-    def build(self, stored: list[Any]) -> Any:
-        """Return what *decode* makes of the stored value."""
-        (value,) = stored
-        try:
-            return self._decode(value)
-        except Exception as error:
-            msg = f"the decode function of {self._name!r} raised {type(error).__name__}: {error}"
-            raise SerializationError(msg) from error
+        return PairKind(self.name, self.cls, self.encode, self.decode)
 
 
 _ELLIPSIS: Final = "…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -14,8 +15,9 @@ from zerograph_redis.serde.engine_types import ENGINE_TYPES
 from zerograph_redis.serde.kinds import Kind
 from zerograph_redis.serde.locate import explain
 from zerograph_redis.serde.packing import MAX_DEPTH, NATIVE, Boxed, ThreadPackers
+from zerograph_redis.serde.pairs import PairKind
 from zerograph_redis.serde.registered import Registered, describe
-from zerograph_redis.serde.table import Decoders, Encoders, want
+from zerograph_redis.serde.table import Checks, Decoders, Encoders, want
 from zerograph_redis.serde.wire import msgpack
 
 __all__ = ("MsgpackSerializer",)
@@ -52,13 +54,14 @@ class MsgpackSerializer:
         self._decoders: Decoders = builtin.DECODERS | stdlib.DECODERS | arrays.DECODERS
         self._decoders[codes.REGISTERED] = self._registered
         self._kinds: dict[str, Kind] = {}
+        self._checks: Checks = {}
         for name, (cls, kind) in ENGINE_TYPES.items():
             self._add(name, cls, kind)
         for each in types:
             registered = each if isinstance(each, Registered) else Registered(getattr(each, "__name__", "?"), each)
             self._check(registered)
             self._add(registered.name, registered.cls, registered.kind)
-        self._packers = ThreadPackers(self._encoders)
+        self._packers = ThreadPackers(self._encoders, self._checks)
         self._nesting = _Depth()
         self._fast = msgspec.msgpack.Decoder(ext_hook=lambda code, data: self._extension(code, bytes(data)))
 
@@ -74,12 +77,9 @@ class MsgpackSerializer:
                 line that registers the type; what an *encode* function raised is ``__cause__``.
         """
         try:
-            try:
-                return self._packers.strict.pack(value)
-            except UnicodeEncodeError:
-                return self._packers.lenient.pack(value)
+            return self._packers.pack(value)
         except Exception as error:  # an encode function may raise anything
-            raise SerializationError(explain(value, root, self._encoders, error)) from error
+            raise SerializationError(explain(value, root, self._encoders, self._checks, self._packers, error)) from error
 
     def unpack(self, data: bytes) -> Any:
         """Return the value that *data* was packed from.
@@ -107,6 +107,9 @@ class MsgpackSerializer:
         take = kind.take
         self._kinds[name] = kind
         self._encoders[cls] = codes.REGISTERED, lambda value: [name, *take(value)]
+        if isinstance(kind, PairKind):
+            check, unpack = kind.check, partial(self._extension, codes.REGISTERED)
+            self._checks[cls] = lambda value, data, pack: check(value, data, pack, unpack)
 
     def _check(self, registered: Registered) -> None:
         name, cls = registered.name, registered.cls

@@ -12,6 +12,7 @@ from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 from zerograph_redis.serde import codes
+from zerograph_redis.serde.storage import refuse_attributes
 from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
 
 __all__ = ("DECODERS", "ENCODERS")
@@ -75,6 +76,11 @@ def _zone_key(value: ZoneInfo) -> str:
     if not _is_zone(value.key):
         msg = f"a zone is stored by its key, and {value.key!r} is none of the tz database"
         raise RefusedError(msg)
+    try:
+        value.__reduce__()
+    except Exception as error:  # an error of pickle, which is not imported for its sake
+        msg = f"a zone is stored by its key, and this {value.key!r} was read from a file of its own"
+        raise RefusedError(msg) from error
     return value.key
 
 
@@ -99,6 +105,12 @@ def _path_text(value: PurePath) -> str:
     if type(value)(text).parts != value.parts:
         msg = f"the path is not what its text, {text!r}, stands for"
         raise RefusedError(msg)
+    return text
+
+
+def _network_text(value: Any) -> str:
+    text = str(value)
+    refuse_attributes(value, vars(type(value)(text)))
     return text
 
 
@@ -133,6 +145,8 @@ _PATHS: Final[dict[type, int]] = {
 _ADDRESSES: Final[dict[type, int]] = {
     IPv4Address: codes.IPV4_ADDRESS,
     IPv6Address: codes.IPV6_ADDRESS,
+}
+_NETWORKS: Final[dict[type, int]] = {
     IPv4Network: codes.IPV4_NETWORK,
     IPv6Network: codes.IPV6_NETWORK,
     IPv4Interface: codes.IPV4_INTERFACE,
@@ -150,6 +164,7 @@ ENCODERS: Final[Encoders] = {
     re.Pattern: (codes.PATTERN, _pattern_parts),
     **{kind: (code, _path_text) for kind, code in _PATHS.items()},
     **{kind: (code, str) for kind, code in _ADDRESSES.items()},
+    **{kind: (code, _network_text) for kind, code in _NETWORKS.items()},
 }
 
 DECODERS: Final[Decoders] = {
@@ -161,5 +176,5 @@ DECODERS: Final[Decoders] = {
     codes.ZONEINFO: _zone,
     codes.UUID: _uuid,
     codes.PATTERN: _pattern,
-    **{code: _from_text(kind) for kind, code in (_PATHS | _ADDRESSES).items()},
+    **{code: _from_text(kind) for kind, code in (_PATHS | _ADDRESSES | _NETWORKS).items()},
 }

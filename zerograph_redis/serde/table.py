@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ("Decoders", "Encoders", "Entry", "RefusedError", "want")
+__all__ = ("Checks", "Decoders", "Encoders", "Entry", "RefusedError", "want")
 
 Entry: TypeAlias = tuple[int, Callable[[Any], Any]]
 """An extension code, and the function from an object to the storable value that becomes its payload."""
 
 Encoders: TypeAlias = dict[type, Entry]
+Checks: TypeAlias = dict[type, Callable[[Any, bytes, Callable[[Any], bytes]], None]]
+"""What raises RefusedError if an object would not come back: it is given the object, what it was packed to, and how."""
+
 Decoders: TypeAlias = dict[int, Callable[[Any], Any]]
 
 

@@ -1,0 +1,155 @@
+"""What an object keeps, read and written past every property, descriptor and hook of its class.
+
+So nothing of the class can change a value on its way: what is read from an object is all that it keeps, and an object to
+which the same is written keeps the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
+from typing import Any, Final
+
+from zerograph_redis.serde.table import RefusedError
+
+__all__ = ("Storage", "is_described", "is_open", "refuse_attributes", "static")
+
+_CACHED_HASH: Final = "_attrs_cached_hash"
+_BY_PYTHON: Final = ("__dict__", "__weakref__")
+
+
+class Storage:
+    """Where the objects of one class keep their fields: in their ``__dict__``, or in slots of the class and its bases."""
+
+    __slots__ = ("_caches", "_dict", "_foreign", "_getters", "_in_dict", "_slots")
+
+    def __init__(self, cls: type, fields: Iterable[str], beside: Iterable[str] = ()) -> None:
+        """Look where *cls* keeps *fields*. Slots named in *beside* are somebody else's business.
+
+        Raises:
+            ValueError: Objects of *cls* keep something where Python code cannot see it.
+        """
+        if not is_open(cls):
+            raise ValueError(cls)
+        as_dict: Any = static(cls, "__dict__")
+        self._dict: Callable[[Any], dict[str, Any]] | None = as_dict and as_dict.__get__
+        self._slots = {
+            name: found for name in fields if isinstance(found := static(cls, name), MemberDescriptorType)
+        }
+        self._getters = [(name, slot.__get__) for name, slot in self._slots.items()]
+        self._in_dict = frozenset(name for name in fields if name not in self._slots) if as_dict else frozenset()
+        self._caches = frozenset(_caches(cls))
+        left_out = {*beside, *self._caches}
+        own = set(self._slots.values())
+        self._foreign = [slot for slot in _slots(cls) if slot not in own and slot.__name__ not in left_out]
+
+    def read(self, value: Any) -> dict[str, Any]:
+        """Return the fields that *value* keeps; not all need be there. The dict may be the object's own.
+
+        Raises:
+            RefusedError: It keeps something that is no field, which would be lost.
+        """
+        held: dict[str, Any] = {} if self._dict is None else self._dict(value)
+        if held.keys() != self._in_dict:
+            held = self._sorted_out(held)
+        for slot in self._foreign:
+            if _is_set(slot, value):
+                raise _not_a_field(slot.__name__)
+        if not self._slots:
+            return held
+        try:
+            found = {name: get(value) for name, get in self._getters}
+        except AttributeError:  # one is not set
+            found = {name: slot.__get__(value) for name, slot in self._slots.items() if _is_set(slot, value)}
+        return {**found, **held} if held else found
+
+    def write(self, value: Any, fields: dict[str, Any]) -> None:
+        """Have *value*, which is new, keep *fields*."""
+        for name, slot in self._slots.items():
+            if name in fields:
+                slot.__set__(value, fields[name])
+        if self._dict is not None:
+            in_dict = self._in_dict
+            self._dict(value).update(
+                fields if not self._slots else {name: each for name, each in fields.items() if name in in_dict}
+            )
+
+    def _sorted_out(self, held: dict[str, Any]) -> dict[str, Any]:
+        for name in held:
+            if name not in self._in_dict and name not in self._caches:
+                raise _not_a_field(name)
+        return {name: each for name, each in held.items() if name in self._in_dict}
+
+
+def refuse_attributes(value: Any, known: Iterable[str] = ()) -> None:
+    """Raise RefusedError if *value*, of a class of the standard library, keeps attributes besides those *known*."""
+    for name in value.__dict__.keys() - set(known):
+        if not isinstance(static(type(value), name), functools.cached_property):
+            raise _not_a_field(name)
+
+
+def _not_a_field(name: Any) -> RefusedError:
+    return RefusedError(
+        f"its attribute {name!r} is no field of the class, and would be lost; give the class an encode and a decode function"
+    )
+
+
+def is_open(cls: type) -> bool:
+    """Tell if all that the objects of *cls* keep is in a ``__dict__`` and in slots, where it can be read."""
+    if any(base.__module__ == "builtins" and base is not object for base in cls.__mro__):
+        return False  # such as a dataclass that is a dict too: its items are no field
+    try:
+        object.__new__(cls)
+    except TypeError:  # not safe: a base is made in C, as datetime is. Or abstract, and then there are no objects.
+        return bool(getattr(cls, "__abstractmethods__", None))
+    for base in cls.__mro__:
+        found = vars(base)
+        if not isinstance(found.get("__dict__", None), GetSetDescriptorType | None):
+            return False
+        declared = found.get("__slots__", ())
+        for name in (declared,) if isinstance(declared, str) else declared:
+            mangled = f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and name[-2:] != "__" else name
+            if name not in _BY_PYTHON and not isinstance(found.get(mangled), MemberDescriptorType):
+                return False  # something else hides the slot
+    return True
+
+
+def _slots(cls: type) -> Iterator[MemberDescriptorType]:
+    for base in cls.__mro__:
+        for found in vars(base).values():
+            if isinstance(found, MemberDescriptorType):
+                yield found
+
+
+def static(cls: type, name: str) -> Any:
+    """Return what the class has by that name, as it stands there."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+
+
+def is_described(cls: type, name: str) -> bool:
+    """Tell if a property or another descriptor of the class answers for *name*, and no slot."""
+    found = static(cls, name)
+    return hasattr(type(found), "__set__") and not isinstance(found, MemberDescriptorType)
+
+
+def _is_set(slot: MemberDescriptorType, value: Any) -> bool:
+    try:
+        slot.__get__(value)
+    except AttributeError:
+        return False
+    return True
+
+
+def _caches(cls: type) -> Iterator[str]:
+    """Name what is kept only to save work, and comes again: cached properties, and the hash that attrs caches."""
+    yield _CACHED_HASH
+    for base in cls.__mro__:
+        for name, found in vars(base).items():
+            if isinstance(found, functools.cached_property) and static(cls, name) is found:
+                yield name
+        getter = vars(base).get("__getattr__")
+        if "__attrs_attrs__" in vars(base) and isinstance(getter, FunctionType) and getter.__defaults__:
+            # In a class with slots, attrs has its cached properties in a default of its own __getattr__.
+            properties, *_ = getter.__defaults__
+            yield from properties if isinstance(properties, dict) else ()
