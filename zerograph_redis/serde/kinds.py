@@ -147,7 +147,7 @@ class FieldsKind:
     def take(self, value: Any) -> list[Any]:
         """Return the map of fields; an optional one that is not set is left out."""
         fields = self._storage.read(value)
-        if not fields.keys() >= self._required:
+        if len(fields) != len(self._defaults):
             check_set(fields, self._required)
         if self._described:
             self._check_described(value, fields)

@@ -38,7 +38,7 @@ class PydanticKind:
     def take(self, value: Any) -> list[Any]:
         """Return the map of fields, the names of the fields set, the extras and the private attributes."""
         fields = self._storage.read(value)
-        if fields.keys() != self._fields:
+        if len(fields) != len(self._fields):
             check_set(fields, self._fields)
         names, extra, private = (_state(value, name) for name in _BESIDE)
         if type(names) is not set or not {str}.issuperset(map(type, names)):

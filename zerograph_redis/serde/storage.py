@@ -50,19 +50,21 @@ class Storage:
         Raises:
             RefusedError: It keeps something that is no field, which would be lost.
         """
-        held: dict[str, Any] = {} if self._dict is None else self._dict(value)
-        if held.keys() != self._in_dict:
-            held = self._sorted_out(held)
         for slot in self._foreign:
             if _is_set(slot, value):
                 raise _not_a_field(slot.__name__)
-        if not self._slots:
-            return held
-        try:
-            found = {name: get(value) for name, get in self._getters}
-        except AttributeError:  # one is not set
-            found = {name: slot.__get__(value) for name, slot in self._slots.items() if _is_set(slot, value)}
-        return {**found, **held} if held else found
+        found: dict[str, Any] = {}
+        if self._slots:
+            try:
+                found = {name: get(value) for name, get in self._getters}
+            except AttributeError:  # one is not set
+                found = {name: slot.__get__(value) for name, slot in self._slots.items() if _is_set(slot, value)}
+        if self._dict is None:
+            return found
+        held = self._dict(value)
+        if held.keys() != self._in_dict:
+            held = self._sorted_out(held)
+        return found | held if found else held
 
     def write(self, value: Any, fields: dict[str, Any]) -> None:
         """Have *value*, which is new, keep *fields*."""
