@@ -1,6 +1,6 @@
 """What a round trip made of an object, seen past every hook of its class.
 
-Run as a script, it attempts as many objects as one has time for: ``python tests/serde/exactness.py --objects 100000 --seed 1``.
+Run as a script, it attempts many more: ``python tests/serde/exactness.py --objects 100000 --seed 1``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def difference(before: Any, after: Any, path: str = "") -> str | None:
         return f"{path}: {type(before).__name__} became {type(after).__name__}"
     if before is after:
         return None
-    if isinstance(before, Enum) or isinstance(before, ZoneInfo):
+    if isinstance(before, Enum | ZoneInfo):
         return f"{path}: is another object"
     if isinstance(before, float) and struct.pack("d", float(before)) != struct.pack("d", float(after)):
         return f"{path}: {before!r} became {after!r}"
@@ -60,7 +60,9 @@ def difference(before: Any, after: Any, path: str = "") -> str | None:
         pairs = [(before.items(), after.items())] if isinstance(before, dict) else [(before, after)]
         if isinstance(before, tuple):
             pairs = [(tuple.__iter__(before), tuple.__iter__(after))]
-        parts += [(old, new, f"{path}[{at}]") for both in pairs for at, (old, new) in enumerate(zip(*both, strict=True))]
+        parts += [
+            (old, new, f"{path}[{at}]") for both in pairs for at, (old, new) in enumerate(zip(*both, strict=True))
+        ]
         for name in ("maxlen", "default_factory"):
             parts.append((getattr(before, name, None), getattr(after, name, None), f"{path}.{name}"))
     elif isinstance(before, str | bytes | bytearray | int | set) and before != after:

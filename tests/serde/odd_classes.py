@@ -154,7 +154,9 @@ def make_dataclass(random: Random) -> Made:
     defaulted = False
     for name in names:
         members["__annotations__"][name] = Any
-        choice = random.choice(["bare", "bare", "default", "factory", "unset", "unset default", "descriptor", "property"])
+        choice = random.choice(
+            ["bare", "bare", "default", "factory", "unset", "unset default", "descriptor", "property"]
+        )
         if choice == "bare" and defaulted:
             choice = "default"
         if choice == "default":
@@ -253,7 +255,10 @@ def make_pydantic(random: Random) -> Made:
     definitions: dict[str, Any] = {
         name: (Any, random.choice([..., 5, pydantic.Field(default_factory=list)])) for name in names
     }
-    definitions["_secret"] = (Any, random.choice([3, pydantic.PrivateAttr(), pydantic.PrivateAttr(default_factory=list)]))
+    definitions["_secret"] = (
+        Any,
+        random.choice([3, pydantic.PrivateAttr(), pydantic.PrivateAttr(default_factory=list)]),
+    )
     if random.random() < 0.5:
         del definitions["_secret"]
     validators: dict[str, Any] = {}
@@ -420,7 +425,11 @@ def make_strange(random: Random) -> Made:
     """Make a dataclass or an attrs class that is something of C, too."""
     base = random.choice([dict, list, str, int, datetime, OrderedDict, Counter, deque, Exception, ChainMap])
     bare = type(f"Both{next(_numbers)}", (base,), {"a": 1, "__annotations__": {"a": int}})
-    cls = dataclasses.dataclass(eq=False, init=False)(bare) if random.random() < 0.7 else attr.s(these={"a": attr.ib()}, init=False)(bare)
+    cls = (
+        dataclasses.dataclass(eq=False, init=False)(bare)
+        if random.random() < 0.7
+        else attr.s(these={"a": attr.ib()}, init=False)(bare)
+    )
     arguments = {datetime: (2026, 1, 1)}.get(base, ())
 
     def make() -> Any:

@@ -14,7 +14,7 @@ from .naming import NAMED, named_state
 from .output import console, note, phrase, print_json, shown
 from .parameters import Json, Namespace, Thread
 from .session import Session
-from .values import excerpts, on_one_line, pretty, spell_path
+from .values import brief, excerpts, on_one_line, pretty, spell_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +100,7 @@ def _print_head(out: Console, before: State | None, after: State) -> None:
 def _spelled(value: Any) -> str:
     if isinstance(value, list):
         return "+".join(value) or "nothing"
-    return "nothing" if value is None else str(value)
+    return "nothing" if value is None else brief(value)
 
 
 def _print(out: Console, found: Difference, *, full: bool) -> None:

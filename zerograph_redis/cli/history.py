@@ -14,7 +14,8 @@ from .output import console, note, print_json, shown, table
 from .parameters import Json, Namespace, Thread
 from .progress import progress
 from .session import Session
-from .text import age, count, printable, size
+from .text import age, count, size
+from .values import brief
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -72,7 +73,7 @@ def _print_tree(found: NamespaceHistory) -> None:
             rows.add_row(line.joins)
         rows.add_row(
             shown(f"{line.lanes} {each.checkpoint_id[:width]}"),
-            "" if each.step is None else str(each.step),
+            "" if each.step is None else brief(each.step),
             shown(each.source or ""),
             age(each.stored),
             size(each.bytes),
@@ -110,7 +111,7 @@ def spell_changes(changes: list[Change] | None) -> str:
 
 def spell_waiting(interrupts: list[Any]) -> str:
     """Spell in a line what a graph waits for."""
-    return printable(", ".join(repr(getattr(each, "value", each)) for each in interrupts))
+    return ", ".join(brief(getattr(each, "value", each)) for each in interrupts)
 
 
 def _as_json(found: NamespaceHistory) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .output import console, phrase, print_json, shown
 from .parameters import Json, Namespace, Thread
 from .session import Session
 from .text import age, size
-from .values import pretty
+from .values import brief, pretty
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +61,7 @@ def show(
 
 def _print_head(out: Console, thread: str, state: State) -> None:
     out.print(shown(state.checkpoint_id, "bold"), soft_wrap=True)
-    step = "" if state.step is None else f"step {state.step}"
+    step = "" if state.step is None else f"step {brief(state.step)}"
     source = f"source {state.metadata['source']}" if state.metadata.get("source") else ""
     lines = {
         "thread": thread,

@@ -14,7 +14,7 @@ from .text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ("excerpts", "on_one_line", "pretty", "spell_path")
+__all__ = ("brief", "excerpts", "on_one_line", "pretty", "spell_path")
 
 _NARROWEST = 24  # characters of a line
 _SHORT = (type(None), bool, int, float, str)
@@ -41,6 +41,11 @@ def on_one_line(before: Any, after: Any, width: int) -> str | None:
     spelled = [_lines(each, width, full=True) for each in (before, after) if isinstance(each, _SHORT)]
     told = " → ".join(printable(lines[0]) for lines in spelled if len(lines) == 1)
     return told if len(spelled) == 2 and "→" in told and len(told) <= width else None
+
+
+def brief(value: Any) -> str:
+    """Spell a value on one line, cut if it is long."""
+    return printable(repr(abridge(value, SHORT)))
 
 
 def excerpts(before: str, after: str, width: int) -> tuple[Text, Text]:
@@ -76,7 +81,7 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def spell_path(channel: str, path: Iterable[Any]) -> str:
     """Spell where something is: ``profile['languages'][0].name``."""
-    return printable(channel + "".join(f"[{key!r}]" for key in path))
+    return printable(channel + "".join(f"[{abridge(key)!r}]" for key in path))
 
 
 def _common(pairs: Iterable[tuple[str, str]]) -> int:

@@ -17,6 +17,7 @@ from .parameters import complete_thread
 from .session import Session
 from .text import cut, duration, printable
 from .unlock import lease_as_json
+from .values import brief
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -84,7 +85,7 @@ def _words(event: Event) -> Text:
         return shown(f"{_place(event.entry)} waits for an answer to {spell_waiting(event.entry.interrupts)}", "yellow")
     if event.entry is not None:
         entry = event.entry
-        step = "" if entry.step is None else f" step {entry.step}"
+        step = "" if entry.step is None else f" step {brief(entry.step)}"
         following = f" → {', '.join(entry.next)}" if entry.next else ""
         told = shown(f"● {_place(entry)}{step} {entry.source or ''}{following}")
         changes = "" if entry.changes is None else spell_changes(entry.changes)

@@ -10,6 +10,7 @@ from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple
 
 from zerograph_redis.errors import ConfigError
 from zerograph_redis.ids import WITHIN, escape, unescape
+from zerograph_redis.serde.spelling import spell
 
 from .leasing import fence
 from .records import pack_write, unpack_write
@@ -217,10 +218,12 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
     try:
         task, channel, value = write
     except (TypeError, ValueError):
-        raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {write!r}") from None
+        raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {spell(write)}") from None
     task = task or task_id
     if not isinstance(task, str) or not isinstance(channel, str):
-        raise ConfigError(f"writes[{number}]: task id and channel must be strings, not {task!r} and {channel!r}")
+        raise ConfigError(
+            f"writes[{number}]: task id and channel must be strings, not {spell(task)} and {spell(channel)}"
+        )
     return task, channel, value
 
 

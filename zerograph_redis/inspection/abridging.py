@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .values import DEEPEST, array_of, fields_of, safe_repr
+from zerograph_redis.serde.spelling import has_digits, spell
+
+from .values import DEEPEST, array_of, fields_of
 
 __all__ = ("ALL", "SHORT", "Limits", "abridge", "summary")
 
@@ -49,8 +51,10 @@ def abridge(value: Any, limits: Limits = SHORT, depth: int = 0) -> Any:
         return _text(value, limits, "character")
     if isinstance(value, bytes | bytearray):
         return _text(value, limits, "byte")
+    if type(value) is int:
+        return _int(value, limits)
     if value is None or isinstance(value, bool | int | float):
-        return value if type(value) in {type(None), bool, int, float} else Words(safe_repr(value))
+        return value if type(value) in {type(None), bool, float} else Words(spell(value))
     if depth >= limits.depth:
         return Words("…")
     if (found := fields_of(value)) is not None:
@@ -66,7 +70,8 @@ def abridge(value: Any, limits: Limits = SHORT, depth: int = 0) -> Any:
         return _shape(type(value).__name__)([("", members)])
     if array_of(value) is not None:
         return Words(_array(value, limits))
-    return Words(safe_repr(value))
+    text = spell(value)
+    return Words(_cut(text, limits, f"{len(text):,} characters"))
 
 
 def summary(value: Any) -> str:
@@ -85,7 +90,7 @@ def summary(value: Any) -> str:
 def _text(value: Any, limits: Limits, unit: str) -> Any:
     most = limits.characters
     if most is None or len(value) <= most // (4 if unit == "byte" else 1):
-        return value if type(value) in {str, bytes} else Words(safe_repr(value))
+        return value if type(value) in {str, bytes} else Words(spell(value))
     if unit == "byte":
         most //= 4  # a byte is spelled with four characters
     head, tail = most * 3 // 4, most // 4
@@ -93,6 +98,17 @@ def _text(value: Any, limits: Limits, unit: str) -> Any:
         f"{bytes(value[:head])!r}…{bytes(value[-tail:])!r}" if unit == "byte" else f"{value[:head]!r}…{value[-tail:]!r}"
     )
     return Words(f"{shown} ({len(value):,} {unit}s)")
+
+
+def _int(value: int, limits: Limits) -> Any:
+    text = spell(value)
+    count = f"{len(text.lstrip('-')):,} digits" if has_digits(value) else f"{value.bit_length():,} bits"
+    return Words(_cut(text, limits, count))
+
+
+def _cut(text: str, limits: Limits, count: str) -> str:
+    most = limits.characters
+    return text if most is None or len(text) <= most else f"{text[: most * 3 // 4]}…{text[-(most // 4) :]} ({count})"
 
 
 def _members(value: Any, limits: Limits, depth: int) -> list[Any]:
@@ -136,6 +152,10 @@ class _Shape:
     def __rich_repr__(self) -> Iterator[Any]:
         for name, value in self._entries:
             yield (str(name), value) if name else value
+
+    def __repr__(self) -> str:
+        spelled = (f"{name}={value!r}" if name else repr(value) for name, value in self._entries)
+        return f"{type(self).__name__}({', '.join(spelled)})"
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,7 @@ from zerograph_redis.core.threads import moment
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.pieces import ThreadLogs, read_part
 
+from .abridging import abridge
 from .comparing import Change, compare
 from .outline import NotAtHandError, Outline, Piece, outline_of
 
@@ -214,7 +215,9 @@ class History:
             moment(int(record.order, 16)),
             metadata.get("source"),
             step if isinstance(step, int) else None,
-            [str(each) for each in following] if isinstance(following, list | tuple) else [],
+            [each if isinstance(each, str) else repr(abridge(each)) for each in following]
+            if isinstance(following, list | tuple)
+            else [],
             len(stored.record or b"") + header.appended + sum(len(write.record or b"") for write in stored.writes),
             [(task, channel) for task, channel, _ in writes],
             interrupts,

@@ -15,6 +15,7 @@ from zerograph_redis.core.records import CheckpointRecord
 from zerograph_redis.pieces import Segment
 from zerograph_redis.pieces.cut import DEEPEST, WIDEST, header_size
 from zerograph_redis.pieces.segments import joined
+from zerograph_redis.serde.spelling import spell
 from zerograph_redis.serde.wire import msgpack
 
 __all__ = ("CHANNELS", "Chunk", "NotAtHandError", "Outline", "Piece", "ReadPiece", "Value", "header_of", "outline_of")
@@ -233,4 +234,4 @@ def _note(channels: dict[str, Value], name: str, value: Value) -> None:
 
 def _name(packed: bytes) -> str:
     name = msgpack.unpackb(packed, **_OPTIONS)
-    return name if isinstance(name, str) else repr(name)
+    return name if isinstance(name, str) else spell(name)

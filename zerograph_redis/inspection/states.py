@@ -16,6 +16,8 @@ from zerograph_redis.core.settings import Address, Settings
 from zerograph_redis.core.states import States
 from zerograph_redis.core.threads import moment
 
+from .abridging import abridge
+
 __all__ = ("State", "read_state")
 
 
@@ -56,7 +58,11 @@ class State:
     def next(self) -> list[str]:
         """The nodes that come next."""
         following = self.checkpoint.get("_next_nodes")
-        return [str(each) for each in following] if isinstance(following, list | tuple) else []
+        return (
+            [each if isinstance(each, str) else repr(abridge(each)) for each in following]
+            if isinstance(following, list | tuple)
+            else []
+        )
 
 
 def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: str) -> Operation[State | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,8 +19,9 @@ from zoneinfo import ZoneInfo
 
 from zerograph_redis.serde.inspecting import StandIn
 from zerograph_redis.serde.packing import ThreadPackers
+from zerograph_redis.serde.spelling import has_digits, spell
 
-__all__ = ("array_of", "fields_of", "iso", "key_of", "plain", "safe_repr")
+__all__ = ("array_of", "fields_of", "iso", "key_of", "plain")
 
 DEEPEST = 100  # values within values: deeper ones are shown as an ellipsis
 _EXACT = ThreadPackers({})
@@ -32,6 +33,8 @@ _SPELLED = (
 
 def fields_of(value: Any) -> tuple[str, dict[str, Any]] | None:
     """Return the name and the fields of an object that has some; None for any other value."""
+    if isinstance(value, ChainMap):
+        return type(value).__name__, {"maps": list(value.maps)}
     if isinstance(value, StandIn):
         return None if value.fields is None else (value.name, value.fields)
     kind = type(value)
@@ -62,7 +65,7 @@ def key_of(value: Any, depth: int = 0) -> Any:
     if kind in {str, int, bool, type(None), bytes}:
         return kind, value
     if depth > DEEPEST:
-        return kind, safe_repr(value)
+        return kind, spell(value)
     if kind in {dict, list}:
         # What msgpack itself can say, as most of a state, has quickly a key: its bytes.
         with suppress(Exception):
@@ -77,13 +80,15 @@ def key_of(value: Any, depth: int = 0) -> Any:
         return kind, tuple(key_of(each, depth + 1) for each in value)
     if (array := array_of(value)) is not None:
         return kind, array.dtype.str, array.shape, array.tobytes()
-    return kind, bytes(value) if isinstance(value, bytearray) else safe_repr(value)
+    return kind, bytes(value) if isinstance(value, bytearray) else spell(value)
 
 
 def plain(value: Any, depth: int = 0) -> Any:
     """Make what JSON can say of *value*: objects as their type and fields, odd values as text, and never an error."""
-    if value is None or type(value) in {bool, str, int}:
+    if value is None or type(value) in {bool, str}:
         return value
+    if type(value) is int:
+        return value if has_digits(value) else spell(value)
     if depth > DEEPEST:
         return "…"
     if isinstance(value, float):
@@ -93,20 +98,19 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Enum):
-        return safe_repr(value)
+        return spell(value)
     if (found := fields_of(value)) is not None:
         return {"type": found[0], "fields": plain(found[1], depth + 1)}
     if isinstance(value, Mapping):
-        return {
-            key if type(key) is str else safe_repr(key): plain(each, depth + 1) for key, each in list(value.items())
-        }
+        return {key if type(key) is str else spell(key): plain(each, depth + 1) for key, each in list(value.items())}
     if isinstance(value, list | tuple | set | frozenset | deque):
         return [plain(each, depth + 1) for each in value]
     if isinstance(value, _SPELLED):
-        return str(value)
+        with suppress(ValueError):  # a fraction of ints that have too many digits
+            return str(value)
     if array_of(value) is not None or (type(value).__module__ == "numpy" and hasattr(value, "tolist")):
         return plain(value.tolist(), depth + 1)
-    return safe_repr(value)
+    return spell(value)
 
 
 def iso(moment: datetime) -> str:
@@ -114,11 +118,3 @@ def iso(moment: datetime) -> str:
     if moment.tzinfo is None:
         return moment.isoformat()
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def safe_repr(value: Any) -> str:
-    """Return ``repr(value)``, or what can be said of a value that has none."""
-    try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001 - a user's type may raise anything
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"

@@ -23,9 +23,7 @@ _REPR: Final = 60
 _Step = tuple[str, Any]
 
 
-def explain(
-    value: Any, root: str, encoders: Encoders, checks: Checks, packers: ThreadPackers, error: Exception
-) -> str:
+def explain(value: Any, root: str, encoders: Encoders, checks: Checks, packers: ThreadPackers, error: Exception) -> str:
     """Return the message for the *error* that packing *value* raised.
 
     Args:

@@ -1,8 +1,8 @@
 """Classes that are stored through a pair of functions, and the proof that the pair gives back what was put.
 
-Anything may happen in functions of the user, so every object goes there and back before it is stored. What *encode* says of it
-must be what it says of what comes back, and where the class has ``__eq__``, both must be equal. Of a class without, what
-*encode* leaves out is not missed.
+Anything may happen in functions of the user, so every object goes there and back before it is stored. *encode* must give
+the same for it and for what comes back, and where the class has ``__eq__``, both must be equal. Of a class without
+``__eq__``, what *encode* leaves out is not missed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class PairKind:
         self._cls = cls
         self._encode = encode
         self._decode = decode
-        self._has_equality = cls.__eq__ is not object.__eq__
+        self._has_equality = any("__eq__" in vars(base) for base in cls.__mro__[:-1])
         # By packed bytes, what came back of them: most objects of a state are put again and again.
         self._proven: dict[bytes, Any] = {}
 
@@ -89,7 +89,7 @@ class PairKind:
         try:
             return pack([self._name, self._encode(value)])
         except Exception as error:
-            raise RefusedError(f"its encode function fails on what its decode function made of it: {reason(error)}") from error
+            raise RefusedError(f"its encode function fails on what decode made of it: {reason(error)}") from error
 
 
 def _is_equal(one: Any, other: Any) -> bool:

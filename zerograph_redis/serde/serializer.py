@@ -79,7 +79,9 @@ class MsgpackSerializer:
         try:
             return self._packers.pack(value)
         except Exception as error:  # an encode function may raise anything
-            raise SerializationError(explain(value, root, self._encoders, self._checks, self._packers, error)) from error
+            raise SerializationError(
+                explain(value, root, self._encoders, self._checks, self._packers, error)
+            ) from error
 
     def unpack(self, data: bytes) -> Any:
         """Return the value that *data* was packed from.

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from fractions import Fraction
+from typing import Any, Final
 
-__all__ = ("reason", "spell", "spell_int")
+__all__ = ("has_digits", "reason", "spell")
+
+# Made of ints, and so without a repr where an int is too large for one.
+_PARTS: Final[dict[type, tuple[str, ...]]] = {
+    range: ("start", "stop", "step"),
+    slice: ("start", "stop", "step"),
+    Fraction: ("numerator", "denominator"),
+}
 
 
 def spell(value: Any) -> str:
-    """Return ``repr(value)``, or what can be said of a value that has none."""
+    """Return ``repr(value)``, or what can be said of a value that has none. A huge int is spelled in hexadecimal digits."""
     try:
-        return spell_int(value) if type(value) is int else repr(value)
+        return repr(value)
     except Exception as error:  # noqa: BLE001 - a user's type may raise anything
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+        kind = type(value)
+        if kind is int:
+            return hex(value)
+        if kind is tuple:
+            return f"({', '.join(map(spell, value))}{',' if len(value) == 1 else ''})"
+        if kind in _PARTS:
+            return f"{kind.__name__}({', '.join(spell(getattr(value, name)) for name in _PARTS[kind])})"
+        return f"<{kind.__name__} whose repr raised {type(error).__name__}>"
 
 
-def spell_int(value: int) -> str:
-    """Return the digits of an int: hexadecimal ones if it has more decimal ones than Python converts.
+def has_digits(value: int) -> bool:
+    """Tell if Python converts an int to decimal digits.
 
-    Python bounds them (``sys.get_int_max_str_digits``), since they take time with the square of their number.
+    It bounds their number (``sys.get_int_max_str_digits``), since that takes time with the square of it.
     """
     try:
-        return str(value)
+        str(value)
     except ValueError:
-        return hex(value)
+        return False
+    return True
 
 
 def reason(error: BaseException) -> str:

@@ -34,9 +34,7 @@ class Storage:
             raise ValueError(cls)
         as_dict: Any = static(cls, "__dict__")
         self._dict: Callable[[Any], dict[str, Any]] | None = as_dict and as_dict.__get__
-        self._slots = {
-            name: found for name in fields if isinstance(found := static(cls, name), MemberDescriptorType)
-        }
+        self._slots = {name: found for name in fields if isinstance(found := static(cls, name), MemberDescriptorType)}
         self._getters = [(name, slot.__get__) for name, slot in self._slots.items()]
         self._in_dict = frozenset(name for name in fields if name not in self._slots) if as_dict else frozenset()
         self._caches = frozenset(_caches(cls))
