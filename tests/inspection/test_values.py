@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict, deque
+from collections import ChainMap, Counter, OrderedDict, deque
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import NamedTuple
 
 import attrs
@@ -65,9 +66,39 @@ values = st.recursive(
 )
 
 
+HUGE = [  # has no repr, so hypothesis cannot have it
+    *(
+        10**6000,
+        (-(10**6000),),
+        Fraction(10**6000, 7),
+        range(10**6000),
+        slice(10**6000),
+        {10**6000, 1},
+        Attrs(10**6000),
+    ),
+    *(
+        Counter({10**6000: 2}),
+        ChainMap({1: 10**6000}),
+        Model(a=10**6000, b={(10**6000, 1): 2}),
+        StandIn("x", [10**6000]),
+    ),
+]
+
+
 @settings(deadline=None)
 @given(values)
 def test_any_value_can_be_shown_and_told(value):
+    show_and_tell(value)
+
+
+@pytest.mark.parametrize("place", range(len(HUGE)))
+def test_a_value_with_huge_ints_can_be_shown_and_told(place):
+    show_and_tell(HUGE[place])
+    show_and_tell({"a": [HUGE[place]]})
+    assert "repr" not in pretty_repr(abridge(HUGE[place]))
+
+
+def show_and_tell(value):
     for limits in (SHORT, ALL):
         assert pretty_repr(abridge(value, limits), max_width=40)
     json.dumps(plain(value), allow_nan=False)

@@ -7,6 +7,7 @@ from typing import Any
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.serde.protocol import Serializer
 from zerograph_redis.serde.serializer import MsgpackSerializer
+from zerograph_redis.serde.spelling import spell
 from zerograph_redis.serde.table import want
 
 __all__ = ("InspectingSerializer", "StandIn", "inspecting")
@@ -34,8 +35,10 @@ class StandIn:
     def __repr__(self) -> str:
         """Look like a call of its type."""
         if self.fields is None:
-            return f"{_bare(self.name)}({', '.join(map(repr, self.parts))})"
-        return f"{_bare(self.name)}({', '.join(f'{_bare(name)}={value!r}' for name, value in self.fields.items())})"
+            return f"{_bare(self.name)}({', '.join(map(spell, self.parts))})"
+        return (
+            f"{_bare(self.name)}({', '.join(f'{_bare(name)}={spell(value)}' for name, value in self.fields.items())})"
+        )
 
     def __eq__(self, other: object) -> bool:
         """Two are equal that were stored equal."""

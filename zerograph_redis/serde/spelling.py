@@ -18,16 +18,23 @@ _PARTS: Final[dict[type, tuple[str, ...]]] = {
 def spell(value: Any) -> str:
     """Return ``repr(value)``, or what can be said of a value that has none. A huge int is spelled in hexadecimal digits."""
     try:
-        return repr(value)
+        return _spelled(value)
     except Exception as error:  # noqa: BLE001 - a user's type may raise anything
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+
+
+def _spelled(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:
         kind = type(value)
         if kind is int:
             return hex(value)
         if kind is tuple:
-            return f"({', '.join(map(spell, value))}{',' if len(value) == 1 else ''})"
+            return f"({', '.join(map(_spelled, value))}{',' if len(value) == 1 else ''})"
         if kind in _PARTS:
-            return f"{kind.__name__}({', '.join(spell(getattr(value, name)) for name in _PARTS[kind])})"
-        return f"<{kind.__name__} whose repr raised {type(error).__name__}>"
+            return f"{kind.__name__}({', '.join(_spelled(getattr(value, name)) for name in _PARTS[kind])})"
+        raise
 
 
 def has_digits(value: int) -> bool:
