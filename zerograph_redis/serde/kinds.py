@@ -139,7 +139,7 @@ class FieldsKind:
         self._cls = cls
         self._defaults = defaults
         self._optional = frozenset(optional)
-        self._required = frozenset(defaults) - self._optional
+        self._required = tuple(name for name in defaults if name not in self._optional)
         self._storage = Storage(cls, defaults)
         self._cached_hash = cached_hash
         self._described = [name for name in defaults if is_described(cls, name)]

@@ -24,7 +24,7 @@ class PydanticKind:
         self._cls = cls
         self._fields = frozenset(cls.model_fields)
         self._storage = Storage(cls, self._fields, beside=_BESIDE)
-        self._private = frozenset(
+        self._private = tuple(
             name for name, each in cls.__private_attributes__.items() if each.default_factory or _has_default(each)
         )
 
@@ -39,7 +39,7 @@ class PydanticKind:
         """Return the map of fields, the names of the fields set, the extras and the private attributes."""
         fields = self._storage.read(value)
         if len(fields) != len(self._fields):
-            check_set(fields, self._fields)
+            check_set(fields, self._cls.model_fields)
         names, extra, private = (_state(value, name) for name in _BESIDE)
         if type(names) is not set or not {str}.issuperset(map(type, names)):
             _refuse("set of fields that were given is no set of names")

@@ -7,8 +7,8 @@ which the same is written keeps the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
+from collections.abc import Callable, Container, Iterable, Iterator
+from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final
 
 from zerograph_redis.serde.table import RefusedError
@@ -25,13 +25,7 @@ class Storage:
     __slots__ = ("_caches", "_dict", "_foreign", "_getters", "_in_dict", "_slots")
 
     def __init__(self, cls: type, fields: Iterable[str], beside: Iterable[str] = ()) -> None:
-        """Look where *cls* keeps *fields*. Slots named in *beside* are somebody else's business.
-
-        Raises:
-            ValueError: Objects of *cls* keep something where Python code cannot see it.
-        """
-        if not is_open(cls):
-            raise ValueError(cls)
+        """Look where *cls*, which is open, keeps *fields*. Slots named in *beside* are left to the caller."""
         as_dict: Any = static(cls, "__dict__")
         self._dict: Callable[[Any], dict[str, Any]] | None = as_dict and as_dict.__get__
         self._slots = {name: found for name in fields if isinstance(found := static(cls, name), MemberDescriptorType)}
@@ -70,10 +64,9 @@ class Storage:
             if name in fields:
                 slot.__set__(value, fields[name])
         if self._dict is not None:
-            in_dict = self._in_dict
-            self._dict(value).update(
-                fields if not self._slots else {name: each for name, each in fields.items() if name in in_dict}
-            )
+            if self._slots:
+                fields = {name: each for name, each in fields.items() if name in self._in_dict}
+            self._dict(value).update(fields)
 
     def _sorted_out(self, held: dict[str, Any]) -> dict[str, Any]:
         for name in held:
@@ -82,10 +75,10 @@ class Storage:
         return {name: each for name, each in held.items() if name in self._in_dict}
 
 
-def refuse_attributes(value: Any, known: Iterable[str] = ()) -> None:
+def refuse_attributes(value: Any, known: Container[str] = ()) -> None:
     """Raise RefusedError if *value*, of a class of the standard library, keeps attributes besides those *known*."""
-    for name in value.__dict__.keys() - set(known):
-        if not isinstance(static(type(value), name), functools.cached_property):
+    for name in value.__dict__:
+        if name not in known and not isinstance(static(type(value), name), functools.cached_property):
             raise _not_a_field(name)
 
 
@@ -97,14 +90,11 @@ def _not_a_field(name: Any) -> RefusedError:
 
 def is_open(cls: type) -> bool:
     """Tell if all that the objects of *cls* keep is in a ``__dict__`` and in slots, where it can be read."""
-    if any(base.__module__ == "builtins" and base is not object for base in cls.__mro__):
-        return False  # such as a dataclass that is a dict too: its items are no field
-    try:
-        object.__new__(cls)
-    except TypeError:  # not safe: a base is made in C, as datetime is. Or abstract, and then there are no objects.
-        return bool(getattr(cls, "__abstractmethods__", None))
-    for base in cls.__mro__:
+    for base in cls.__mro__[:-1]:
         found = vars(base)
+        # Made in C, as dict and datetime are: what it holds is no field.
+        if base.__module__ == "builtins" or isinstance(found.get("__new__"), BuiltinFunctionType):
+            return False
         if not isinstance(found.get("__dict__", None), GetSetDescriptorType | None):
             return False
         declared = found.get("__slots__", ())
