@@ -58,6 +58,9 @@ class Quoting:
 
 
 TYPES = [Registered("unwilling", Unwilling, encode=Unwilling.encode, decode=Unwilling.decode)]
+WILLING = [
+    Registered("unwilling", Unwilling, encode=Unwilling.encode, decode=lambda text: Unwilling(text, stored=True))
+]
 
 
 def use(saver, other):
@@ -157,7 +160,7 @@ def test_of_what_is_refused(url, opening, exported, secretive):
 
 
 def test_of_what_cannot_be_read(url, opening, exported, secretive):
-    saver = opening(url, serializer=MsgpackSerializer(types=TYPES))
+    saver = opening(url, serializer=MsgpackSerializer(types=WILLING))
     saver.put(at(), state("c0", value=Unwilling(SECRET, stored=True), text=SECRET), {})
     for serializer in (MsgpackSerializer(types=TYPES), None, Quoting()):
         with pytest.raises((CheckpointError, RuntimeError)) as caught:

@@ -18,6 +18,7 @@ __all__ = ("PairKind",)
 
 _SHORT: Final = 1024  # bytes of an object whose proof is remembered
 _REMEMBERED: Final = 4096
+_UNKNOWN: Final = object()
 
 Pack = Callable[[Any], bytes]
 Unpack = Callable[[bytes], Any]
@@ -59,9 +60,8 @@ class PairKind:
             pack: How they were.
             unpack: From such data to the object.
         """
-        if data in self._proven:
-            back = self._proven[data]
-        else:
+        back = self._proven.get(data, _UNKNOWN)
+        if back is _UNKNOWN:
             back = self._prove(value, data, pack, unpack)
             if len(data) <= _SHORT:
                 if len(self._proven) >= _REMEMBERED:
