@@ -9,11 +9,15 @@ import pytest
 from zerograph_redis import (
     CorruptCheckpointError,
     EncryptedSerializer,
+    InMemorySaver,
     MsgpackSerializer,
     RedisSaver,
     Registered,
     SerializationError,
 )
+from zerograph_redis.checkup.contents import read_contents
+from zerograph_redis.core.settings import read_config
+from zerograph_redis.core.writes import SealedWrites
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 THREAD = {"configurable": {"thread_id": "t"}}
@@ -231,3 +235,174 @@ def test_a_copy_that_could_never_be_opened_is_refused(client, kind):
     with pytest.raises(SerializationError, match="thread 't' cannot be copied: it is encrypted"):
         keyless.copy_thread("t", "copy")
     assert [each.thread_id for each in keyless.list_threads()] == ["t"]
+
+
+def test_a_thread_opens_only_under_the_name_of_its_store(client):
+    fill(saver_of(client, k=NEW))
+    for key in client.scan_iter("zerograph:*"):
+        client.copy(key, key.replace(b"zerograph", b"other"))
+    with pytest.raises(CorruptCheckpointError, match="name of the store"):
+        RedisSaver(client, prefix="other", serializer=EncryptedSerializer({"k": NEW})).get(THREAD)
+    named = RedisSaver(client, prefix="other", serializer=EncryptedSerializer({"k": NEW}, store="zerograph"))
+    assert named.get(THREAD) == STATE
+    assert named.get_tuple(THREAD).pending_writes == [("task", "channel", "a secret")]
+
+
+@pytest.mark.parametrize("store", ["", 1, b"name"])
+def test_a_store_without_a_name_is_refused(store):
+    with pytest.raises(ValueError, match="store must be a name"):
+        EncryptedSerializer({"k": NEW}, store=store)
+
+
+WRITTEN = {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}
+
+
+@pytest.fixture
+def written(client):
+    """A saver, a client, and the list of writes as it was after each of three batches."""
+    saver = saver_of(client, k=NEW)
+    saver.put(THREAD, STATE, {})
+    moments = []
+    for batch in ([("t", "a", 1), ("t", "b", 2)], [("u", "a", 3)], [("t", "a", 4), ("t", "b", 6)]):
+        saver.put_writes(WRITTEN, batch, "")
+        moments.append((client.hgetall(WRITES), saver.get_pending_writes(WRITTEN)))
+    return client, moments
+
+
+def readings(client):
+    saver = saver_of(client, k=NEW)
+    return [
+        lambda: saver.get_pending_writes(WRITTEN),
+        lambda: saver.get_tuple(THREAD).pending_writes,
+        lambda: saver.list(THREAD)[0].pending_writes,
+        lambda: saver.put_writes(WRITTEN, [("v", "a", 5)], ""),
+    ]
+
+
+def mixed(older, newer):
+    return {**newer, b"\x1fc\x1f1": older[b"\x1fc\x1f1"]}
+
+
+def without_the_last_identity(older, newer):
+    header, *identities, end = newer[b"\x1fc"].split(b"\x1f")
+    version = header.rpartition(b":")[2]
+    size = sum(len(newer[b"\x1fc\x1f%d" % number]) for number in (1, 2))
+    return {**newer, b"\x1fc": b"\x1f".join((b"1:2:%d:%b" % (size, version), *identities[:2], end))}
+
+
+def reordered(older, newer):
+    header, one, two, three, end = newer[b"\x1fc"].split(b"\x1f")
+    swapped = {b"\x1fc": b"\x1f".join((header, two, one, three, end))}
+    return {**newer, **swapped, b"\x1fc\x1f1": newer[b"\x1fc\x1f2"], b"\x1fc\x1f2": newer[b"\x1fc\x1f1"]}
+
+
+def doubled(older, newer):
+    header, one, two, three, end = newer[b"\x1fc"].split(b"\x1f")
+    version, size = header.rpartition(b":")[2], sum(len(newer[b"\x1fc\x1f%d" % number]) for number in (1, 1, 2, 3))
+    manifest = b"\x1f".join((b"1:4:%d:%b" % (size, version), one, two, three, one, end))
+    return {**newer, b"\x1fc": manifest, b"\x1fc\x1f4": newer[b"\x1fc\x1f1"]}
+
+
+@pytest.mark.parametrize("forged", [mixed, without_the_last_identity, reordered, doubled])
+def test_a_list_of_writes_that_never_was_is_refused(written, forged):
+    client, moments = written
+    fake = forged(moments[0][0], moments[2][0])
+    client.delete(WRITES)
+    client.hset(WRITES, mapping=fake)
+    for read in readings(client):
+        with pytest.raises(CorruptCheckpointError, match=r"list was changed"):
+            read()
+
+
+def test_a_list_of_writes_that_is_put_back_whole_is_a_rollback_that_nobody_sees(written):
+    client, moments = written
+    for stored, read in moments:
+        client.delete(WRITES)
+        client.hset(WRITES, mapping=stored)
+        assert saver_of(client, k=NEW).get_pending_writes(WRITTEN) == read
+    # A worker goes on from there, whatever it knew.
+    client.delete(WRITES)
+    client.hset(WRITES, mapping=moments[0][0])
+    saver_of(client, k=NEW).put_writes(WRITTEN, [("v", "a", 5)], "")
+    assert saver_of(client, k=NEW).get_pending_writes(WRITTEN) == [*moments[0][1], ("v", "a", 5)]
+
+
+@pytest.mark.parametrize("kind", ["redis", "memory"])
+def test_a_batch_whose_reply_was_lost_is_not_stored_again_behind_those_of_others(client, kind):
+    serializer = EncryptedSerializer({"k": NEW})
+    make = {
+        "redis": lambda: RedisSaver(client, serializer=serializer),
+        "memory": lambda: InMemorySaver(serializer=serializer),
+    }
+    saver = make[kind]()
+    operation = saver._operations.put_writes(WRITTEN, [("t", "a", 1)], "")
+    request = next(operation)
+    saver._backend.execute(request)
+    saver.put_writes(WRITTEN, [("u", "a", 2)], "")
+    with pytest.raises(StopIteration):
+        operation.send(saver._backend.execute(request))
+    assert saver.get_pending_writes(WRITTEN) == [("t", "a", 1), ("u", "a", 2)]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_encrypted_writes_that_come_again_replace_the_earlier_ones_or_leave_them(client, replace):
+    saver = RedisSaver(client, serializer=EncryptedSerializer({"k": NEW}))
+    cipher = saver._operations.settings.cipher("t")
+
+    def write(**values):
+        packed = {f"task\x1e{channel}": saver._operations.serializer.pack(value) for channel, value in values.items()}
+        address = read_config(WRITTEN, saver._operations.settings)
+        saver._run(SealedWrites().put(address, "c", packed, cipher, None, replace=replace))
+
+    write(a=1, b=2)
+    write(b=3, c=4)
+    write(a=5)
+    expected = [("a", 5), ("b", 3), ("c", 4)] if replace else [("a", 1), ("b", 2), ("c", 4)]
+    assert [each[1:] for each in saver.get_pending_writes(WRITTEN)] == expected
+
+
+def test_checkpoints_that_were_moved_are_seen_by_list_and_doctor(client):
+    saver, config = saver_of(client, k=NEW), THREAD
+    for number in range(5):
+        config = saver.put(config, {"id": f"c{number}", "channel_values": {"n": number}}, {})
+    assert [each.checkpoint["id"] for each in saver.list(THREAD)] == ["c4", "c3", "c2", "c1", "c0"]
+    move(client, "c2", 1 << 60)
+    # The newest alone does not tell, since what was stored behind it is not read.
+    assert saver_of(client, k=NEW).get(THREAD)["id"] == "c2"
+    with pytest.raises(CorruptCheckpointError, match=r"'c2' of thread 't'.*another order than when its child 'c3'"):
+        saver_of(client, k=NEW).list(THREAD)
+    damage = saver._run(read_contents("t", saver._operations.settings)).damage
+    assert "another order than when its child 'c3'" in damage
+
+
+def test_a_checkpoint_that_was_moved_before_its_parent_is_refused(client):
+    saver, config = saver_of(client, k=NEW), THREAD
+    for number in range(3):
+        config = saver.put(config, {"id": f"c{number}", "channel_values": {"n": number}}, {})
+    move(client, "c2", 1)
+    with pytest.raises(CorruptCheckpointError, match=r"'c2' of thread 't'.*Somebody moved it"):
+        saver_of(client, k=NEW).get_by_id("c2", "t")
+
+
+def move(client, name, order):
+    """Give a checkpoint another order, as the store itself would."""
+    field, index = f"\x1f{name}".encode(), "zerograph:{t}:index"
+    record = client.hget(CHECKPOINTS, field)
+    client.zrem(index, b"\x1f%b\x1f%b" % (record[1:17], name.encode()))
+    client.zadd(index, {b"\x1f%016x\x1f%b" % (order, name.encode()): 0})
+    client.hset(CHECKPOINTS, field, b"%b%016x%b" % (record[:1], order, record[17:]))
+
+
+def test_checkpoints_that_are_stored_before_their_parents_or_again_are_listed_all_the_same(client):
+    saver, config = saver_of(client, k=NEW), THREAD
+    for number in range(4):
+        config = saver.put(config, {"id": f"c{number}"}, {})
+    at_c3 = {"configurable": {"thread_id": "t", "checkpoint_id": "c3"}}
+    saver.put(at_c3, {"id": "c1"}, {})  # again, behind a later parent
+    saver.put(at_c3, {"id": "c3"}, {})  # behind itself
+    saver.put({"configurable": {"thread_id": "t", "checkpoint_id": "later"}}, {"id": "child"}, {})
+    saver.put(THREAD, {"id": "later"}, {})
+    saver.prune("t", 2)
+    for number in (3, 1):
+        saver.put(config, {"id": f"c{number}"}, {})
+    assert [each.checkpoint["id"] for each in saver_of(client, k=NEW).list(THREAD)] == ["c1", "c3", "later", "child"]

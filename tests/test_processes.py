@@ -19,7 +19,7 @@ from support.stores import make_store
 from zerograph import Command
 
 import zerograph_redis
-from zerograph_redis import AsyncRedisSaver, RedisSaver, SqliteSaver, open_saver
+from zerograph_redis import AsyncRedisSaver, EncryptedSerializer, RedisSaver, SqliteSaver, open_saver
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {
@@ -358,3 +358,28 @@ def test_two_clients_of_one_server_are_two_workers(real_store):
         graphs.approval(checkpointer=one).invoke({"log": []}, at())
         result = graphs.approval(checkpointer=other).invoke(Command(resume="yes"), at())
         assert result["log"] == ["before after 0", "answered yes", "after after 2"]
+
+
+def test_processes_and_threads_that_write_to_one_encrypted_checkpoint_lose_nothing(place_to_share):
+    url, prefix = place_to_share
+    config, serializer = {"configurable": {"checkpoint_id": "all"}}, EncryptedSerializer({"key": bytes(32)})
+    with ExitStack() as stack:
+        running = [stack.enter_context(worker("seal", url, prefix, f"process {name}", 15)) for name in range(3)]
+        saver = stack.enter_context(open_saver(url, prefix=prefix, serializer=serializer))
+        pool = stack.enter_context(ThreadPoolExecutor(8))
+        writing = [
+            pool.submit(saver.put_writes, config, [(f"thread {name}", str(number), number)], "")
+            for number in range(5)
+            for name in range(8)
+        ]
+        for each in writing:
+            each.result()
+        for process in running:
+            ended(process)
+        found = saver.get_pending_writes(config)
+    expected = {(f"process {name}", str(number)) for name in range(3) for number in range(15)}
+    expected |= {(f"thread {name}", str(number)) for name in range(8) for number in range(5)}
+    assert {(task, channel) for task, channel, _ in found} == expected
+    assert len(found) == len(expected)
+    # Those of one writer are in its order.
+    assert [value for task, _, value in found if task == "process 1"] == list(range(15))

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from support.data import at, fill, state
 
+from zerograph_redis import EncryptedSerializer
+
 
 class Watch:
     """What a server was told by a call: each command, and how many more its script ran."""
@@ -81,6 +83,26 @@ def test_an_operation_is_one_script_and_one_round_trip(redis_server, request, wa
     seen = watch.commands(lambda: CALLS[call](saver))
     assert [name for name, _ in seen] == ["EVALSHA"]
     store.close()
+
+
+def test_encrypted_writes_are_one_round_trip_and_two_where_another_worker_wrote(redis_server, real_store, watch):
+    serializer = EncryptedSerializer({"k": bytes(32)})
+    one, other = (real_store.open(serializer=serializer) for _ in range(2))
+
+    def trips(saver, task):
+        seen = watch.commands(lambda: saver.put_writes(at(id="c"), [(task, "a", task)], ""))
+        assert {name for name, _ in seen} <= {"EVALSHA"}
+        return len(seen)
+
+    for saver in (one, other):  # both connect, and the server learns the script
+        saver.put_writes(at(id="another"), [("t", "a", 1)], "")
+    assert [trips(one, f"t{number}") for number in range(3)] == [1, 1, 1]
+    assert [trips(one, "t1"), trips(one, "t1")] == [1, 1]
+    assert [trips(other, "u1"), trips(other, "u2"), trips(one, "t3"), trips(one, "t4")] == [2, 1, 2, 1]
+    written = [(task, "a", task) for task in ("t0", "t1", "t2", "u1", "u2", "t3", "t4")]
+    assert other.get_pending_writes(at(id="c")) == written
+    one.delete_thread("thread")
+    assert [trips(one, "v"), trips(one, "w")] == [2, 1]
 
 
 def test_the_server_counts_one_script_for_each_operation(redis_server, real_store):

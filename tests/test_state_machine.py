@@ -196,7 +196,10 @@ class Machine(RuleBasedStateMachine):
         assert found.pending_writes == self.model.pending(address)
 
 
-@pytest.mark.parametrize("name", ["memory-sync", "fakeredis-sync", "redis-sync", "redis-async"])
+@pytest.mark.parametrize(
+    "name",
+    ["memory-sync", "fakeredis-sync", "redis-sync", "redis-async", "memory-encrypted-sync", "redis-encrypted-sync"],
+)
 def test_any_sequence_of_calls_does_what_a_plain_dict_would(name, request):
     store = make_store(name, request)
     checked = type("Checked", (Machine,), {"store": store})

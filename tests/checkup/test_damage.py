@@ -323,6 +323,18 @@ def test_a_thread_that_was_written_in_the_future_is_told(checked):
     assert (finding.level, finding.items) == ("warning", ["thread"])
 
 
+@pytest.mark.parametrize("serializer", [None, EncryptedSerializer({"key": bytes(32)})])
+def test_checkpoints_before_their_parents_are_reported(checked, serializer):
+    saver = checked.open(serializer=serializer)
+    fill(saver, 3)
+    assert "order" not in amiss(look(saver).within)
+    saver.put(at(id="later"), state("child"), {})
+    saver.put(at(), state("later"), {})
+    finding = amiss(look(saver).within)["order"]
+    assert (finding.level, finding.items) == ("warning", ["thread"])
+    assert "order" not in amiss(look(saver, deep=False).within)
+
+
 def test_what_is_encrypted_needs_the_keys_to_be_looked_into(checked):
     pytest.importorskip("cryptography")
     sealed = checked.open(serializer=EncryptedSerializer({"key": bytes(32)}))

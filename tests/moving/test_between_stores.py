@@ -8,7 +8,7 @@ from support.data import at, fill, ids, state, thread_info
 from support.moves import end_of, fill_all, grow, migrate, snapshot
 from support.stores import make_store
 
-from zerograph_redis import EncryptedSerializer
+from zerograph_redis import CorruptCheckpointError, EncryptedSerializer
 from zerograph_redis.core.requests import Untouched
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.moving.outcomes import Outcome
@@ -256,21 +256,39 @@ def test_compressed_states_are_moved(stores, target):
     assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
 
 
-@pytest.mark.parametrize("with_keys", [True, False])
-def test_encrypted_threads_are_moved_with_their_keys_and_without(stores, with_keys):
+def test_encrypted_threads_are_encrypted_for_the_store_that_they_are_moved_to(stores):
     serializer = EncryptedSerializer({"k": b"1" * 32})
     source, target = (store.open(serializer=serializer) for store in stores)
     config = grow(source, "chat", steps=8)
     source.put_writes(config, [("t", "c", "secret")], "")
+    source.put_writes(config, [("t", "d", "secret"), ("t", "c", "another")], "")
+    report = migrate(source, target)
+    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.equal
+    assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
+    assert migrate(source, target).outcomes == {Outcome.SAME: 1}
+    target.put_writes(config, [("t", "e", "secret")], "")
+    assert [value for *_, value in target.get_pending_writes(config)] == ["another", "secret", "secret"]
+
+
+def test_without_keys_an_encrypted_thread_is_moved_as_it_is_and_opens_under_the_name_of_its_first_store(stores):
+    keys = {"k": b"1" * 32}
+    names = [getattr(store, "prefix", "zerograph") for store in stores]
+    source = stores[0].open(serializer=EncryptedSerializer(keys))
+    target = stores[1].open(serializer=EncryptedSerializer(keys, store=names[0]))
+    config = grow(source, "chat", steps=8)
+    source.put_writes(config, [("t", "c", "secret")], "")
     ends = [end_of(saver) for saver in (source, target)]
-    if not with_keys:
-        for end in ends:
-            end.settings = Settings.check()
+    for end in ends:
+        end.settings = Settings.check()
     report = migrate(*ends)
     assert report.outcomes == {Outcome.MOVED: 1}
     assert report.equal
     assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
     assert migrate(*ends).outcomes == {Outcome.SAME: 1}
+    if names[0] != names[1] and stores[1].shared:
+        with pytest.raises(CorruptCheckpointError, match="name of the store"):
+            stores[1].open(serializer=EncryptedSerializer(keys)).get(at("chat"))
 
 
 def test_a_large_thread_is_moved_exactly(source, target):

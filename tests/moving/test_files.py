@@ -104,7 +104,7 @@ def test_what_the_store_has_is_left_alone(saver, path, other):
 
 
 def test_encrypted_threads_go_through_a_file_without_keys(store, path):
-    keys = EncryptedSerializer({"k": b"1" * 32})
+    keys = EncryptedSerializer({"k": b"1" * 32}, store="the first")
     saver = store.open(serializer=keys)
     config = grow(saver, "chat")
     saver.put_writes(config, [("t", "c", "secret")], "")
@@ -119,6 +119,19 @@ def test_encrypted_threads_go_through_a_file_without_keys(store, path):
         assert b"secret" not in path.read_bytes()
         assert load(path, other).outcomes == {Outcome.MOVED: 1}
         assert other.list(at("chat")) == saver.list(at("chat"))
+
+
+def test_a_file_of_encrypted_threads_fits_every_store_whose_keys_open_it(store, path):
+    keys = EncryptedSerializer({"k": b"1" * 32})
+    saver = store.open(serializer=keys)
+    saver.put_writes(grow(saver, "chat"), [("t", "c", "secret")], "")
+    export(saver, path)
+    with InMemorySaver(max_per_thread=None, serializer=keys) as other:
+        assert load(path, other).outcomes == {Outcome.MOVED: 1}
+        assert other.list(at("chat")) == saver.list(at("chat"))
+    saver.delete_thread("chat")
+    assert load(path, saver).outcomes == {Outcome.MOVED: 1}
+    assert saver.get_tuple(at("chat")).pending_writes == [("t", "c", "secret")]
 
 
 def small_file(path):

@@ -9,7 +9,7 @@ import time
 from zerograph import END, START, Command, StateGraph
 
 from support.graphs import Log, note
-from zerograph_redis import open_saver
+from zerograph_redis import EncryptedSerializer, open_saver
 
 
 def say(*words):
@@ -50,7 +50,8 @@ def hammer(saver, name, rounds):
 
 
 def main(action, url, *rest):
-    with open_saver(url, prefix=rest[0]) as saver:
+    serializer = EncryptedSerializer({"key": bytes(32)}) if action == "seal" else None
+    with open_saver(url, prefix=rest[0], serializer=serializer) as saver:
         config = {"configurable": {"thread_id": "thread"}}
         if action == "start":
             build(saver, hang=True).invoke({"log": ["start"]}, config)
@@ -59,6 +60,9 @@ def main(action, url, *rest):
         elif action == "hammer":
             hammer(saver, rest[1], int(rest[2]))
             say("done")
+        elif action == "seal":
+            for number in range(int(rest[2])):
+                saver.put_writes({"configurable": {"checkpoint_id": "all"}}, [(rest[1], str(number), number)], "")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zerograph_redis.core.examination import OutlineThread
+from zerograph_redis.core.links import Lineage
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.scanning import ThreadScan
 from zerograph_redis.core.settings import Settings
@@ -27,6 +28,8 @@ class Contents:
     """Why it cannot be read here, though it may be whole; empty if it can."""
     busy: bool = False
     """Whether it changed faster than it could be read."""
+    reversed: int = 0
+    """How many checkpoints are stored before their parents."""
     waiting: int = 0
     """How many checkpoints have pending writes, and never came."""
     logs: int = 0
@@ -69,6 +72,7 @@ class _Reading:
     """One attempt to read a thread whole."""
 
     def __init__(self, thread: str, settings: Settings) -> None:
+        self._thread = thread
         self._scan = ThreadScan(thread)
         self._verification = Verification(thread, settings)
 
@@ -89,8 +93,13 @@ class _Reading:
                 for _, segments in record.placed()
                 for segment in segments
             )
+        records = self._verification.records
+        lineages = {namespace: Lineage(self._thread, namespace) for namespace, _, _ in records}
+        for namespace, checkpoint_id, record in records:
+            lineages[namespace].add(checkpoint_id, record)
         ends = self._scan.log_ends
         return Contents(
+            reversed=sum(1 for lineage in lineages.values() for _ in lineage.reversed()),
             waiting=len(self._scan.written - self._scan.checkpoints),
             logs=sum(ends.values()),
             unused=sum(end - _covered(used.get(log, ())) for log, end in ends.items()),

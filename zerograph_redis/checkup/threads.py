@@ -60,6 +60,8 @@ class Tally:
     """With keys whose deadline is another than the thread's."""
     ahead: list[str] = field(default_factory=list)
     """Written in the future, by the store's clock."""
+    reversed: list[str] = field(default_factory=list)
+    """With checkpoints that are stored before their parents."""
     waiting: list[str] = field(default_factory=list)
     """With pending writes of checkpoints that never came."""
     staged: list[tuple[str, str]] = field(default_factory=list)
@@ -154,6 +156,8 @@ def _count(tally: Tally, now: int, thread: str, condition: Condition, contents: 
         tally.astray.append(thread)
     if condition.updated > now + _AHEAD:
         tally.ahead.append(thread)
+    if contents.reversed:
+        tally.reversed.append(thread)
     if contents.waiting and condition.updated < now - WAITED:
         tally.waiting.append(thread)
     tally.logs += contents.logs

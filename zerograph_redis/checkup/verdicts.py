@@ -39,6 +39,17 @@ def judge_threads(tally: Tally, *, deep: bool) -> list[Finding]:
                 items=tally.ahead,
             )
         )
+    if tally.reversed:
+        found.append(
+            Finding(
+                "order",
+                Level.WARNING,
+                f"{_count(tally.reversed, 'thread')} have checkpoints that were stored before their parents: an application "
+                f"stored them so, or somebody reordered them",
+                "compare their history with a backup, unless your application stores checkpoints out of order",
+                items=tally.reversed,
+            )
+        )
     if deep:
         found += _needless(tally)
     return found

@@ -13,7 +13,8 @@ from zerograph_redis.ids import WITHIN, escape, unescape
 from zerograph_redis.serde.spelling import spell
 
 from .leasing import fence
-from .records import pack_write, unpack_write
+from .links import Lineage
+from .records import pack_write
 from .requests import (
     DeleteThread,
     FindNamespace,
@@ -27,6 +28,7 @@ from .requests import (
 )
 from .settings import Address, Settings, read_age, read_config, read_id, read_token
 from .states import ReadCheckpoint, States
+from .writes import SealedWrites, open_writes
 
 __all__ = ("CheckpointOperations", "check_limit", "find_namespace", "task_and_channel")
 
@@ -42,6 +44,7 @@ class CheckpointOperations:
         self.settings = settings
         self.serializer = settings.serializer
         self._states = States(settings)
+        self._sealed = SealedWrites()
 
     def get_tuple(self, config: Any) -> Operation[CheckpointTuple | None]:
         """Read the named checkpoint, or the newest."""
@@ -86,24 +89,23 @@ class CheckpointOperations:
         checkpoint_id = address.checkpoint_id
         if checkpoint_id is None:
             raise ConfigError("config['configurable']['checkpoint_id'] is required to store writes")
-        stored = []
-        cipher = self.settings.cipher(address.thread)
+        packed: dict[str, bytes] = {}
         for number, write in enumerate(writes):
             task, channel, value = _read_write(number, write, task_id)
-            identity = escape(task) + WITHIN + escape(channel)
-            packed = self.serializer.pack(value, root=f"writes[{number}]")
-            record = pack_write(address.namespace, checkpoint_id, identity, packed, cipher)
-            stored.append(StoredWrite(identity, record))
-        if stored:
-            yield from PutWrites(
-                address.thread,
-                address.namespace,
-                checkpoint_id,
-                stored,
-                replace=True,
-                ttl=address.ttl,
-                fence=fence(address.thread, address.token, self.settings),
-            )
+            packed[escape(task) + WITHIN + escape(channel)] = self.serializer.pack(value, root=f"writes[{number}]")
+        if not packed:
+            return
+        cipher, held = self.settings.cipher(address.thread), fence(address.thread, address.token, self.settings)
+        if cipher is not None:
+            yield from self._sealed.put(address, checkpoint_id, packed, cipher, held, replace=True)
+            return
+        stored = [
+            StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, value, None))
+            for identity, value in packed.items()
+        ]
+        yield from PutWrites(
+            address.thread, address.namespace, checkpoint_id, stored, replace=True, ttl=address.ttl, fence=held
+        )
 
     def get_pending_writes(self, config: Any) -> Operation[list[PendingWrite]]:
         """Read the pending writes of a checkpoint, in the order stored."""
@@ -151,13 +153,11 @@ class CheckpointOperations:
 
     def _writes(self, address: Address, checkpoint_id: str, writes: Sequence[StoredWrite]) -> list[PendingWrite]:
         cipher = self.settings.cipher(address.thread)
-        found = []
-        for write in writes:
-            packed = unpack_write(
-                address.thread, address.namespace, checkpoint_id, write.identity, write.record, cipher
-            )
-            found.append((*task_and_channel(write.identity), self.serializer.unpack(packed)))
-        return found
+        packed = open_writes(address.thread, address.namespace, checkpoint_id, writes, cipher)
+        return [
+            (*task_and_channel(write.identity), self.serializer.unpack(value))
+            for write, value in zip(writes, packed, strict=True)
+        ]
 
     # Last, since its name hides the builtin for the annotations that follow it.
     def list(
@@ -169,6 +169,7 @@ class CheckpointOperations:
         before_id = None if before is None else read_config(before, self.settings).checkpoint_id
         before_order = None
         found: list[CheckpointTuple] = []
+        lineage = Lineage(address.thread, address.namespace)
         while limit is None or len(found) < limit:
             wanted = PAGE if limit is None else min(PAGE, limit - len(found))
             size = FILTERED_PAGE if filter else wanted
@@ -176,6 +177,9 @@ class CheckpointOperations:
                 address.thread, address.namespace, before_id, before_order, size, self.settings.refresh_on_read, ()
             )
             page = yield from self._states.read(address, request)
+            if self.settings.encryption is not None:
+                for stored, record, _ in page:
+                    lineage.add(stored.checkpoint_id, record)
             found += [
                 self._tuple(address, each)
                 for each in page

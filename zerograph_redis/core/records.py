@@ -15,12 +15,13 @@ A stored write is ``version (1)  digest (8)  value``.
 
 Version 1 is plain. Version 2 is the same, but for this: content and value are encrypted, with what the digest is over as
 context, and so are all pieces in the log; the digest of the state is BLAKE2b-128, so that nobody can put another piece
-into the place of one.
+into the place of one; and the content ends with a `Link`.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -38,11 +39,13 @@ from zerograph_redis.serde.wire import msgpack
 __all__ = (
     "CheckpointRecord",
     "Header",
+    "Link",
     "digest_of",
     "has_parts",
     "is_sealed",
     "log_name",
     "lost",
+    "new_link",
     "pack_checkpoint",
     "pack_header",
     "pack_write",
@@ -61,7 +64,19 @@ HEADER_SIZE = 70
 _ORDER, _GENERATION, _PROOF = slice(1, 17), slice(17, 33), slice(34, 70)
 _LARGEST = 1024 * 1024 * 1024  # bytes that a state may have: more than any log can hold
 _DIGEST_SIZE = 8
+_MARK_SIZE = 8
 _US = SEPARATOR.encode()
+
+
+class Link(NamedTuple):
+    """What an encrypted record says of its place behind its parent, which the store confirmed when it was put."""
+
+    mark: bytes
+    """Names this put: no other put of any checkpoint has the same."""
+    follows: str = ""
+    """The order of the parent: that of the record itself is later. Empty if the writer did not know it."""
+    parent: bytes = b""
+    """The mark of the parent, if it followed its own parent: then no repeated request gives it another order."""
 
 
 @dataclass(slots=True)
@@ -80,6 +95,8 @@ class CheckpointRecord:
     proof: str = ""
     """`proof_of` the put that stored it."""
     base: int = 0
+    link: Link | None = None
+    """Of an encrypted record."""
 
     def placed(self) -> list[tuple[int, list[Segment]]]:
         """The parts, with offsets in the log."""
@@ -103,13 +120,19 @@ def pack_checkpoint(namespace: str, checkpoint_id: str, record: CheckpointRecord
     """Build what stands behind the header, which the store adds."""
     segments = spell(segment for _, part in record.parts for segment in part).encode()
     places = [number for place, part in record.parts for number in (place, len(part))]
+    link = () if cipher is None else (record.link or new_link(),)
     content: bytes = msgpack.packb(
-        (record.parent, record.metadata, record.literals, places, record.digest), unicode_errors="surrogatepass"
+        (record.parent, record.metadata, record.literals, places, record.digest, *link), unicode_errors="surrogatepass"
     )
     place = _place(namespace, checkpoint_id)
     if cipher is not None:
         content = cipher.seal(content, place + segments)
     return segments + _US + digest_of((place, segments, content)) + content
+
+
+def new_link(follows: str = "", parent: bytes = b"") -> Link:
+    """Make the link of a new put."""
+    return Link(secrets.token_bytes(_MARK_SIZE), follows, parent)
 
 
 def pack_header(version: bytes, order: int, generation: int, base: int, appended: int, attempt: str) -> bytes:
@@ -142,16 +165,21 @@ def unpack_checkpoint(
     if cipher is not None:
         content = _unsealed(name, content, place + segments, cipher)
     try:
-        parent, metadata, literals, places, digest = msgpack.unpackb(content, unicode_errors="surrogatepass")
+        parent, metadata, literals, places, digest, *more = msgpack.unpackb(content, unicode_errors="surrogatepass")
+        link = None if cipher is None else Link(*more[0])
         found = iter(parse(segments.decode("ascii")))
         counts = zip(places[::2], places[1::2], strict=True)
         parts = [(place, [next(found) for _ in range(count)]) for place, count in counts]
         order, generation, proof = (header[part].decode("ascii") for part in (_ORDER, _GENERATION, _PROOF))
         base = int(proof[:10], 16)
         _check(parent, metadata, literals, parts, digest)
-    except (ValueError, TypeError, StopIteration) as error:
+    except (ValueError, TypeError, IndexError, StopIteration) as error:
         raise CorruptCheckpointError(f"{name} cannot be read: its record is damaged") from error
-    return CheckpointRecord(parent, metadata, literals, parts, digest, order, generation, proof, base)
+    if link is not None and link.follows >= order:
+        raise CorruptCheckpointError(
+            f"{name} cannot be read: it was stored behind its parent, and its order is before that. Somebody moved it."
+        )
+    return CheckpointRecord(parent, metadata, literals, parts, digest, order, generation, proof, base, link)
 
 
 class Header(NamedTuple):

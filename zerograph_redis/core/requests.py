@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from zerograph_redis.pieces.log import BaseCheckpoint, Span
 
 __all__ = (
+    "NO_WRITES",
     "ZERO",
     "Cursor",
     "DeleteThread",
@@ -56,6 +57,7 @@ __all__ = (
     "ThreadFacts",
     "ThreadRank",
     "Untouched",
+    "WritesReply",
 )
 
 ZERO = "0" * 16
@@ -134,7 +136,7 @@ class PutCheckpoint(Request["Placed | None"]):
     A request that was done already is not done again: the record with the same *attempt* is there.
 
     The reply is None, and nothing was stored, if the segments refer to what the store does not have, or no longer wants
-    to build on: then the state must be sent whole.
+    to build on: then the state must be sent whole. Or if the checkpoint does not follow *follows*: then it must not say so.
     """
 
     thread: str
@@ -157,13 +159,30 @@ class PutCheckpoint(Request["Placed | None"]):
     max_age: int | None
     fence: Fence
     expected: Expected | None
+    follows: tuple[str, str] | None = None
+    """The id and the order of the parent that the record says it follows."""
+
+
+NO_WRITES = "-"
+"""The version of a list of pending writes that is not there."""
 
 
 @dataclass(slots=True)
-class PutWrites(Request[None]):
+class WritesReply:
+    """Whether a batch was stored, and the version of the list that is there now, with its writes if it was not."""
+
+    stored: bool
+    version: str
+    writes: Sequence[StoredWrite] = ()
+
+
+@dataclass(slots=True)
+class PutWrites(Request["WritesReply | None"]):
     """Store writes beside a checkpoint, which may come later.
 
-    A write whose identity is known takes the place of the earlier one, or leaves it if *replace* is false.
+    A write whose identity is known takes the place of the earlier one, or leaves it if *replace* is false. With *extends*,
+    nothing is stored unless the list of writes still has that version; without it the reply is None. Every batch gives
+    a list another version.
     """
 
     thread: str
@@ -173,6 +192,7 @@ class PutWrites(Request[None]):
     replace: bool
     ttl: int | None
     fence: Fence
+    extends: str | None = None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 from uuid import UUID
@@ -30,6 +30,9 @@ __all__ = (
 )
 
 DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config that names none
+
+DEFAULT_STORE = "zerograph"
+"""The name that encryption binds the threads of SQLite, memory, files of threads, and the default prefix to."""
 
 _UNSET: Any = object()
 
@@ -75,10 +78,16 @@ class Settings:
     compression: Compression | None
     require_lease: bool
     telemetry: Telemetry | None
+    store: str
+    """The name that encryption binds threads to, unless it was given another."""
 
     def cipher(self, thread: str) -> Cipher | None:
         """What encrypts for *thread*, if anything does."""
-        return None if self.encryption is None else self.encryption.cipher(thread)
+        return None if self.encryption is None else self.encryption.cipher(self.store, thread)
+
+    def of_files(self) -> Settings:
+        """The same for files of threads, which are encrypted for one name, whichever store they come from."""
+        return replace(self, store=DEFAULT_STORE)
 
     def coding(self, thread: str) -> Coding:
         """What becomes of the pieces of *thread*."""
@@ -98,6 +107,7 @@ class Settings:
         compression_level: int = 3,
         require_lease: bool = False,
         telemetry: Telemetry | None = None,
+        store: str = DEFAULT_STORE,
     ) -> Settings:
         """Check `Options`; ValueError for one that makes no sense, TypeError for one that does not exist."""
         for name, value in (("refresh_on_read", refresh_on_read), ("require_lease", require_lease)):
@@ -122,6 +132,7 @@ class Settings:
             None if compression is None else Compression(compression, compression_level),
             require_lease,
             telemetry,
+            store,
         )
 
 

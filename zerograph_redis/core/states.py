@@ -13,7 +13,17 @@ from zerograph_redis.pieces.segments import joined
 from zerograph_redis.serde import Serializer
 
 from .leasing import fence
-from .records import CheckpointRecord, digest_of, lost, pack_checkpoint, proof_of, unpack_checkpoint, version_of
+from .records import (
+    CheckpointRecord,
+    Link,
+    digest_of,
+    lost,
+    new_link,
+    pack_checkpoint,
+    proof_of,
+    unpack_checkpoint,
+    version_of,
+)
 from .requests import Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
 from .settings import Address, Settings
 
@@ -44,9 +54,13 @@ class States:
         digest = digest_of(pieces.whole(), cipher)
         logs = self._known.of(address.thread)
         base = logs.base(address.namespace)
+        parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
         while True:
             drafted, attempt = draft(pieces, base, coding), random_name()
-            record = CheckpointRecord(address.checkpoint_id, metadata, pieces.literals, drafted.segments, digest)
+            link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
+            record = CheckpointRecord(
+                address.checkpoint_id, metadata, pieces.literals, drafted.segments, digest, link=link
+            )
             placed = yield from PutCheckpoint(
                 address.thread,
                 address.namespace,
@@ -62,10 +76,12 @@ class States:
                 self._settings.max_age,
                 fence(address.thread, address.token, self._settings),
                 address.expected,
+                (parent.checkpoint_id, parent.order) if parent else None,
             )
             if placed is not None:
                 break
-            base = None
+            # Sent whole it may still follow its parent. If it does not, it is sent a third time.
+            base, parent = None, None if base is None else parent
             _log.info(
                 "checkpoint %r is sent again whole: the store lost what it was built on, or begins a new log",
                 checkpoint_id,
@@ -73,7 +89,8 @@ class States:
             )
         if drafted.appended:
             logs.add(placed.generation, placed.base, drafted.appended)
-        logs.note(address.namespace, base_of(checkpoint_id, attempt, drafted, placed))
+        stored = base_of(checkpoint_id, attempt, drafted, placed)
+        logs.note(address.namespace, stored._replace(order=placed.order, mark=_mark_of(link)))
         self._known.weigh(address.thread)
 
     def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
@@ -110,10 +127,17 @@ class States:
             if len(fetched.checkpoints) == 1:
                 parts = zip(pieces.parts, record.placed(), strict=True)
                 content = {part.place: (part, joined(segments)) for part, (_, segments) in parts}
-                base = BaseCheckpoint(stored.checkpoint_id, record.generation, record.proof, content)
+                base = BaseCheckpoint(
+                    stored.checkpoint_id, record.generation, record.proof, content, record.order, _mark_of(record.link)
+                )
                 logs.note(address.namespace, base)
         self._known.weigh(address.thread)
         return found
+
+
+def _mark_of(link: Link | None) -> bytes:
+    """What a child may call its parent by."""
+    return link.mark if link is not None and link.follows else b""
 
 
 def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:

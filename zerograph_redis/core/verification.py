@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from zerograph_redis.pieces import ThreadLogs
 
-from .records import CheckpointRecord, unpack_checkpoint, unpack_write
+from .records import CheckpointRecord, unpack_checkpoint
 from .requests import Page, StoredCheckpoint
 from .settings import Address, Settings
 from .states import read_state
+from .writes import open_writes
 
 __all__ = ("Verification",)
 
@@ -32,8 +33,7 @@ class Verification:
             self._logs.add(each.generation, each.start, each.data)
 
     def _add_row(self, namespace: str, row: StoredCheckpoint) -> None:
-        for write in row.writes:
-            unpack_write(self._thread, namespace, row.checkpoint_id, write.identity, write.record, self._cipher)
+        open_writes(self._thread, namespace, row.checkpoint_id, row.writes, self._cipher)
         if row.record is not None:
             record = unpack_checkpoint(self._thread, namespace, row.checkpoint_id, row.record, self._cipher)
             self.records.append((namespace, row.checkpoint_id, record))

@@ -10,7 +10,7 @@ from typing import Any
 from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.operations import find_namespace, task_and_channel
-from zerograph_redis.core.records import CheckpointRecord, read_header, unpack_checkpoint, unpack_write
+from zerograph_redis.core.records import CheckpointRecord, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import (
     Fetched,
     GetCheckpoint,
@@ -22,6 +22,7 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.threads import moment
+from zerograph_redis.core.writes import open_writes
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.pieces import ThreadLogs, read_part
 
@@ -195,14 +196,11 @@ class History:
         outline = self._outline(record, complete=complete)
         self._outlines[namespace, stored.checkpoint_id] = outline
         metadata = serializer.unpack(record.metadata)
-        writes = [(*task_and_channel(write.identity), write) for write in stored.writes]
-        interrupts = [
-            serializer.unpack(
-                unpack_write(self._thread, namespace, stored.checkpoint_id, write.identity, write.record, cipher)
-            )
-            for _, channel, write in writes
-            if channel == INTERRUPT
+        values = open_writes(self._thread, namespace, stored.checkpoint_id, stored.writes, cipher)
+        writes = [
+            (*task_and_channel(write.identity), value) for write, value in zip(stored.writes, values, strict=True)
         ]
+        interrupts = [serializer.unpack(value) for _, channel, value in writes if channel == INTERRUPT]
         header = read_header("a record", stored.record or b"")
         step, following = ((outline and self._plain(outline, name)) for name in ("_step", "_next_nodes"))
         if not isinstance(step, int):

@@ -10,11 +10,12 @@ from typing import Any
 from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.operations import task_and_channel
-from zerograph_redis.core.records import read_header, unpack_write
+from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import GetCheckpoint, Operation
 from zerograph_redis.core.settings import Address, Settings
 from zerograph_redis.core.states import States
 from zerograph_redis.core.threads import moment
+from zerograph_redis.core.writes import open_writes
 
 from .abridging import abridge
 
@@ -73,11 +74,11 @@ def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: s
     if not found:
         return None
     ((stored, record, packed),) = found
-    cipher, unpack = settings.cipher(thread), settings.serializer.unpack
-    writes = []
-    for write in stored.writes:
-        value = unpack_write(thread, namespace, checkpoint_id, write.identity, write.record, cipher)
-        writes.append((*task_and_channel(write.identity), unpack(value)))
+    unpack = settings.serializer.unpack
+    values = open_writes(thread, namespace, checkpoint_id, stored.writes, settings.cipher(thread))
+    writes = [
+        (*task_and_channel(write.identity), unpack(value)) for write, value in zip(stored.writes, values, strict=True)
+    ]
     size = read_header("a record", stored.record or b"").appended + len(stored.record or b"")
     return State(
         namespace,

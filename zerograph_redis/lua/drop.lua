@@ -31,7 +31,7 @@ local function drop(member, facts)
   end
   local manifest = redis.call('HGET', writes, field)
   if not manifest then return 1 end
-  local count, size = manifest:match('^1:(%d+):(%d+)\31')
+  local count, size = manifest:match('^1:(%d+):(%d+)[:\31]')
   facts.bytes = facts.bytes - tonumber(size or 0)
   facts.written = facts.written - 1
   count = tonumber(count or 0)

@@ -5,9 +5,9 @@
 --       10 how much of the log the state needs   11 generation that the segments refer to, or ''; then, of the
 --       checkpoint that they were taken from,   12 id   13 proof: what its record has behind the slot   14 token of the
 --       lease, or ''   15 '' or '=' and the id that the newest checkpoint must have, '=' alone for none   16 random name
---       of this put
+--       of this put   17 order of the parent that the record says it follows, or ''   18 id of that parent
 -- Reply {order, generation, where the appended bytes begin}, or nothing if the segments refer to what is not there, or
---       the log begins anew: then the state must be sent whole
+--       the log begins anew: then the state must be sent whole; or if the checkpoint does not follow that parent
 
 local id, namespace, checkpoint_id, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_last, max_age = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -53,6 +53,10 @@ else
     -- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
     local known = redis.call('HGET', checkpoints, namespace .. US .. ARGV[12])
     if not known or known:sub(18, 33) ~= ARGV[11] or known:sub(35, 70) ~= ARGV[13] then return false end
+  end
+  if ARGV[17] ~= '' then
+    local parent = redis.call('HGET', checkpoints, namespace .. US .. ARGV[18])
+    if not parent or parent:sub(2, 17) ~= ARGV[17] or (earlier and earlier:sub(2, 17) <= ARGV[17]) then return false end
   end
   if not anew and facts.length + #appended > LIMIT then
     return redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')

@@ -7,7 +7,7 @@
 -- (10 hex), the random name of the put (16 hex); the last three prove where its bytes are. Then its segments up to the first US, [+]<offset>:<length stored>… with commas between; + counts from where
 -- the appended bytes begin. Version and order stand there in every version.
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
--- stands in the field <ns> US <id> US <n>.
+-- stands in the field <ns> US <id> US <n>. If they are encrypted, :<version> follows <bytes>, another for every batch.
 -- The thread hash holds the facts (see load_facts), the lease, in n:<ns> how many checkpoints a namespace has, and in
 -- gone how many records were ever dropped or replaced, which tells a copy that it has missed some.
 
@@ -37,9 +37,9 @@ local function parse_member(member)
 end
 
 local function parse_manifest(manifest)
-  local count, size, identities = manifest:match('^1:(%d+):(%d+)(\31.*)$')
+  local count, size, version, identities = manifest:match('^1:(%d+):(%d+):?(%x*)(\31.*)$')
   if not count then error('DAMAGED the list of the pending writes of a checkpoint cannot be read') end
-  return tonumber(count), tonumber(size), identities
+  return tonumber(count), tonumber(size), identities, version
 end
 
 -- A thread lives in several keys. One of them missing while another is there means that something removed it.

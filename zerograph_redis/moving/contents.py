@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from zerograph_redis.core.records import is_sealed, lost, read_segments, unpack_checkpoint, unpack_write
+from zerograph_redis.core.records import is_sealed, lost, read_segments, unpack_checkpoint
 from zerograph_redis.core.requests import StoredCheckpoint
 from zerograph_redis.core.settings import Address, Settings
 from zerograph_redis.core.states import read_state
+from zerograph_redis.core.writes import open_writes
 from zerograph_redis.serde.wire import msgpack
 
 from .image import Image
@@ -64,16 +65,18 @@ def survey(image: Image, settings: Settings) -> Contents:
     for namespace, row in image.rows("checkpoints"):
         entries[namespace, row.checkpoint_id] = _checkpoint(image, namespace, row, settings)
     for namespace, row in image.rows("writes"):
-        for number, write in enumerate(row.writes):
-            name = image.name_of((namespace, row.checkpoint_id))
-            if write.record is None:
-                raise lost(f"a pending write of {name}")
-            cipher = settings.cipher(image.thread)
-            value = write.record
-            if cipher is not None or not is_sealed(value):
-                value = unpack_write(image.thread, namespace, row.checkpoint_id, write.identity, value, cipher)
+        values = _writes(image, namespace, row, settings)
+        for number, (write, value) in enumerate(zip(row.writes, values, strict=True)):
             entries[namespace, row.checkpoint_id, write.identity] = _digest((number, value))
     return Contents(image.thread, entries)
+
+
+def _writes(image: Image, namespace: str, row: StoredCheckpoint, settings: Settings) -> list[bytes]:
+    cipher = settings.cipher(image.thread)
+    records = [write.record for write in row.writes if write.record is not None]
+    if cipher is None and len(records) == len(row.writes) and any(map(is_sealed, records)):
+        return records
+    return open_writes(image.thread, namespace, row.checkpoint_id, row.writes, cipher)
 
 
 def _checkpoint(image: Image, namespace: str, row: StoredCheckpoint, settings: Settings) -> bytes:

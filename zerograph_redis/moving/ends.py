@@ -18,6 +18,9 @@ __all__ = ("Source", "StoreEnd")
 class Source(Protocol):
     """Where threads come from."""
 
+    settings: Settings
+    """How its threads are stored."""
+
     def threads(self, prefix: str) -> list[str]:
         """Name the threads whose ids begin with *prefix*, none twice."""
 

@@ -24,6 +24,7 @@ from zerograph_redis.core.records import (
 from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint, StoredWrite
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import base_of, cut_state
+from zerograph_redis.core.writes import seal_writes
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import WITHIN, escape, random_name
 from zerograph_redis.pieces import BaseCheckpoint, draft
@@ -52,7 +53,7 @@ class EngineFile:
             ConfigError: It has no tables of ZeroGraph's saver.
         """
         self.path = str(path)
-        self._settings = settings
+        self.settings = settings
         if not Path(path).is_file():
             raise BackendUnavailableError(f"there is no SQLite database {path}")
         with self._translated(), closing(_connect(self.path)) as connection:
@@ -89,7 +90,7 @@ class EngineFile:
             CorruptCheckpointError: ZeroGraph itself could not read it.
             SerializationError: A value cannot be stored.
         """
-        building = _Building(thread, self._settings)
+        building = _Building(thread, self.settings)
         try:
             with self._translated(), self._transaction():
                 self._build(thread, building)
@@ -195,11 +196,17 @@ class _Building:
 
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
         """Add the pending writes of a checkpoint."""
-        stored = []
-        for number, (task, channel, value) in enumerate(writes):
-            identity = escape(task) + WITHIN + escape(channel)
-            packed = self._settings.serializer.pack(value, root=f"writes[{number}]")
-            stored.append(StoredWrite(identity, pack_write(namespace, checkpoint_id, identity, packed, self._cipher)))
+        packed = {
+            escape(task) + WITHIN + escape(channel): self._settings.serializer.pack(value, root=f"writes[{number}]")
+            for number, (task, channel, value) in enumerate(writes)
+        }
+        if self._cipher is None:
+            stored = [
+                StoredWrite(identity, pack_write(namespace, checkpoint_id, identity, value, None))
+                for identity, value in packed.items()
+            ]
+        else:
+            stored = seal_writes(namespace, checkpoint_id, packed, self._cipher)
         self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, None, stored))
 
     def end(self) -> Image | None:

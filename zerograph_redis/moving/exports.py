@@ -8,6 +8,7 @@ from functools import partial
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import CorruptCheckpointError
 
+from .adapting import adapted
 from .archive import Archive, ArchiveWriter
 from .contents import survey
 from .ends import Source
@@ -54,7 +55,7 @@ class Export:
         self._writer.finish()
         with Archive(self._writer.part) as archive:
             for image in archive.images():
-                contents = survey(image, self._settings)
+                contents = survey(image, self._settings.of_files())
                 if self._digests.get(image.thread, contents.digest) != contents.digest:
                     raise CorruptCheckpointError(f"{archive.path} has not thread {image.thread!r} as it was written")
                 self._report.source.add(contents)
@@ -67,7 +68,7 @@ class Export:
         image = self._source.read(thread)
         if image is None:
             return Result(thread, Outcome.GONE)
-        with image:
-            self._digests[thread] = survey(image, self._settings).digest
-            self._writer.add(image)
+        with image, adapted(image, self._settings, self._settings.of_files()) as fitting:
+            self._digests[thread] = survey(fitting, self._settings.of_files()).digest
+            self._writer.add(fitting)
         return Result(thread, Outcome.MOVED)

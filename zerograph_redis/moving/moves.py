@@ -20,6 +20,7 @@ from zerograph_redis.errors import (
     SerializationError,
 )
 
+from .adapting import adapted
 from .archive import Archive
 from .contents import Contents, survey
 from .ends import Source, StoreEnd
@@ -64,7 +65,7 @@ def check_archive(archive: Archive, settings: Settings, checked: Callable[[str],
     """
     for image in archive.images():
         try:
-            survey(image, settings)
+            survey(image, settings.of_files())
         except CorruptCheckpointError as error:
             raise CorruptCheckpointError(f"{archive.path} is refused: {error}") from error
         checked(image.thread)
@@ -76,7 +77,7 @@ def import_threads(
     """Store the threads of a file; check it first, with `check_archive`.
 
     Args:
-        archive: The file.
+        archive: The file. Encrypted threads of it are encrypted for the store's name.
         target: Where they go.
         wanted: Tells by its id whether a thread is to be stored.
         note: Is told of each.
@@ -89,7 +90,8 @@ def import_threads(
     report = Report()
     for image in archive.images():
         if wanted(image.thread):
-            result = attempt(image.thread, partial(_moved, image, target, update=update))
+            files = target.settings.of_files()
+            result = attempt(image.thread, partial(_moved, image, files, target, update=update))
             report.add(result)
             note(result)
     return report
@@ -114,10 +116,16 @@ def _moved_from(source: Source, thread: str, target: StoreEnd, *, update: bool) 
     if image is None:
         return Result(thread, Outcome.GONE)
     with image:
-        return _moved(image, target, update=update)
+        return _moved(image, source.settings, target, update=update)
 
 
-def _moved(image: Image, target: StoreEnd, *, update: bool) -> Result:
+def _moved(image: Image, settings: Settings, target: StoreEnd, *, update: bool) -> Result:
+    """Move what is stored under *settings*."""
+    with adapted(image, settings, target.settings) as fitting:
+        return _placed(fitting, target, update=update)
+
+
+def _placed(image: Image, target: StoreEnd, *, update: bool) -> Result:
     mine = survey(image, target.settings)
     there = _look(target, image.thread)
     done = Outcome.SAME

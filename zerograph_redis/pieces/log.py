@@ -40,6 +40,9 @@ class BaseCheckpoint(NamedTuple):
     """What the header of its record says of its put: where it appended to the log, how much, and its random name."""
     parts: Mapping[int, tuple[Part, Sequence[Segment]]]
     """The content of each part, by its place, and where it lies in the log."""
+    order: str = ""
+    mark: bytes = b""
+    """Names its put in a record that is encrypted, if the store confirmed its parent; see `records.Link`."""
 
     @property
     def size(self) -> int:

@@ -63,7 +63,7 @@ class RedisSaver(Saver):
         self._client = client
         self._prefix = prefix
         self._owned = False
-        settings = Settings.check(**options)
+        settings = Settings.check(store=prefix, **options)
         super().__init__(RankingBackend(backend) if clustered else backend, settings, store_of(client))
 
     @classmethod

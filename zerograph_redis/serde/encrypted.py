@@ -39,22 +39,29 @@ class EncryptedSerializer:
     away when no thread has anything left of its time. Each thread is encrypted with keys of its own, derived from these
     (HKDF-SHA256), so no key meets the bound of random nonces.
 
-    What is stored opens only where it was put: thread, namespace, checkpoint id and key id are authenticated with it. What
-    is not encrypted, or was changed, moved, or encrypted with an unknown key is refused. `copy_thread` encrypts anew.
+    What is stored opens only where it was put: the name of the store, thread, namespace, checkpoint id and key id are
+    authenticated with it, and pending writes together with all others of their checkpoint. What is not encrypted, or was
+    changed, moved, or encrypted with an unknown key is refused. `copy_thread` encrypts for the copy.
 
-    In plain remain: ids of threads, namespaces, checkpoints and tasks, names of the channels that have pending writes,
-    sizes and times. Metadata is encrypted; the filters of `list` work all the same, since the saver applies them.
+    Metadata is encrypted; the filters of `list` work all the same, since the saver applies them. What is stored
+    unencrypted, and what somebody who can write to the store can still do, is described under "Encryption" in "Limits and
+    guarantees".
     """
 
-    def __init__(self, keys: Mapping[str, bytes], serializer: Serializer | None = None) -> None:
+    def __init__(
+        self, keys: Mapping[str, bytes], serializer: Serializer | None = None, store: str | None = None
+    ) -> None:
         """Encrypt what *serializer* packs.
 
         Args:
             keys: By their ids (1 to 16 of ``A-Z a-z 0-9 . _ -``), 32 random bytes each, such as ``secrets.token_bytes(32)``.
             serializer: How values become bytes. Default: a `MsgpackSerializer` without registered types.
+            store: The name of the store, which is authenticated with everything: a thread opens only under the name that it
+                was encrypted for. Default: a Redis saver's prefix; ``zerograph``, which is also the default prefix, for
+                SQLite and memory.
 
         Raises:
-            ValueError: There is no key, or one is not 32 bytes long, or its id cannot be one.
+            ValueError: There is no key, or one is not 32 bytes long, or its id cannot be one, or *store* is empty.
             ImportError: The extra is not installed.
         """
         _check_extra()
@@ -67,7 +74,10 @@ class EncryptedSerializer:
                 raise ValueError(f"the key {name!r} must be {_KEY_SIZE} bytes: secrets.token_bytes({_KEY_SIZE})")
         if isinstance(serializer, EncryptedSerializer):
             raise ValueError("serializer must be a plain one: what is encrypted is not encrypted again")
+        if store is not None and (not isinstance(store, str) or not store):
+            raise ValueError(f"store must be a name, or None for that of the saver, not {store!r}")
         self.serializer = serializer or MsgpackSerializer()
+        self.store = store
         self._keys = {name: bytes(key) for name, key in keys.items()}
         self.cipher = lru_cache(_THREADS)(self._cipher)
 
@@ -75,21 +85,22 @@ class EncryptedSerializer:
         """Name the keys, and never show one."""
         return f"EncryptedSerializer(keys={list(self._keys)})"
 
-    def _cipher(self, thread: str) -> Cipher:
-        return Cipher(self._keys, thread)
+    def _cipher(self, store: str, thread: str) -> Cipher:
+        return Cipher(self._keys, self.store or store, thread)
 
 
 class Cipher:
-    """Encrypts and decrypts what belongs to one thread."""
+    """Encrypts and decrypts what belongs to one thread of one store."""
 
-    def __init__(self, keys: Mapping[str, bytes], thread: str) -> None:
-        """Derive the keys of *thread* from *keys*, the first of which encrypts."""
-        self._thread = escape(thread).encode()
-        self._ciphers = {name: _derived(key, self._thread) for name, key in keys.items()}
+    def __init__(self, keys: Mapping[str, bytes], store: str, thread: str) -> None:
+        """Derive the keys of *thread* in the store of that name from *keys*, the first of which encrypts."""
+        self.place = _US.join((escape(store).encode(), escape(thread).encode()))
+        """Where it belongs; what is encrypted for one place opens in no other."""
+        self._ciphers = {name: _derived(key, self.place) for name, key in keys.items()}
         self._first = next(iter(keys))
 
     def seal(self, data: bytes, context: bytes) -> bytes:
-        """Encrypt *data*. It opens only in the same thread and under the same *context*."""
+        """Encrypt *data*. It opens only in the same store and thread, and under the same *context*."""
         nonce = os.urandom(_NONCE_SIZE)
         sealed = self._ciphers[self._first].encrypt(nonce, data, self._associated(self._first, context))
         return self._first.encode().ljust(_KEY_ID_SIZE, b"\0") + nonce + sealed
@@ -116,22 +127,23 @@ class Cipher:
             )
         except InvalidTag as error:
             raise CorruptCheckpointError(
-                f"it does not open with the key {name!r}: its bytes were changed or moved, or the key is another"
+                f"it does not open with the key {name!r}: its bytes were changed or moved, or the key or the "
+                f"name of the store is another"
             ) from error
 
     def _associated(self, name: str, context: bytes) -> bytes:
-        return _US.join((name.encode(), self._thread, context))
+        return _US.join((name.encode(), self.place, context))
 
 
 _US = SEPARATOR.encode()
 
 
-def _derived(key: bytes, thread: bytes) -> AESGCM:
+def _derived(key: bytes, place: bytes) -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    info = b"zerograph_redis thread " + thread
+    info = b"zerograph_redis thread " + place
     return AESGCM(HKDF(SHA256(), _KEY_SIZE, salt=None, info=info).derive(key))
 
 

@@ -6,6 +6,7 @@ What a script does, its KEYS and its ARGV stand at the head of its file in ``lua
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import Any
 
 from zerograph_redis.core.requests import (
@@ -42,6 +43,7 @@ from zerograph_redis.core.requests import (
     StoredCheckpoint,
     StoredWrite,
     ThreadFacts,
+    WritesReply,
 )
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape, unescape
@@ -96,6 +98,7 @@ def _put_checkpoint(request: PutCheckpoint, keyspace: Keyspace) -> Call:
             _text(request.fence),
             b"" if request.expected is None else b"=" + _id(request.expected.checkpoint_id or ""),
             request.attempt,
+            *(("", "") if request.follows is None else (request.follows[1], _id(request.follows[0]))),
         ),
     )
 
@@ -108,10 +111,19 @@ def _put_writes(request: PutWrites, keyspace: Keyspace) -> Call:
         _text(request.ttl),
         "replace" if request.replace else "keep",
         _text(request.fence),
+        *(("", "") if request.extends is None else (f"={request.extends}", token_hex(8))),
     ]
     for write in request.writes:
         arguments += (write.identity.encode(), write.record or b"")
     return Call(keyspace.of(request.thread), arguments)
+
+
+def _parse_writes_reply(reply: Any, request: PutWrites) -> WritesReply | None:
+    if request.extends is None:
+        return None
+    stored, version, *there = reply
+    writes = [] if stored else _parse_writes(request.thread, request.checkpoint_id, *there)
+    return WritesReply(stored == 1, version.decode(), writes)
 
 
 def _get_checkpoint(request: GetCheckpoint, keyspace: Keyspace) -> Call:
@@ -355,7 +367,7 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
         _put_checkpoint,
         lambda reply, _: None if reply is None else Placed(reply[0].decode(), reply[1].decode(), int(reply[2])),
     ),
-    PutWrites: Binding(Script("put_writes", "thread", "write"), _put_writes, _nothing),
+    PutWrites: Binding(Script("put_writes", "thread", "read", "write"), _put_writes, _parse_writes_reply),
     GetCheckpoint: Binding(
         Script("get_checkpoint", "thread", "read"),
         _get_checkpoint,

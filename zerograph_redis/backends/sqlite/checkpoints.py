@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zerograph_redis.core.records import log_name, pack_header, proof_of, read_header
+from zerograph_redis.core.records import digest_of, log_name, pack_header, proof_of, read_header
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
+    NO_WRITES,
     Fetched,
     GetCheckpoint,
     GetWrites,
@@ -21,6 +22,7 @@ from zerograph_redis.core.requests import (
     Request,
     StoredCheckpoint,
     StoredWrite,
+    WritesReply,
 )
 from zerograph_redis.ids import escape, unescape
 
@@ -41,7 +43,10 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
     header = None if earlier is None else read_header(f"checkpoint {request.checkpoint_id!r}", earlier)
     # The same put may come again, since its reply was lost.
     done = header is not None and header.attempt == request.attempt
-    if not done and not _is_proven(connection, request, thread, namespace, now):
+    if not done and not (
+        _is_proven(connection, request, thread, namespace, now)
+        and _is_behind(connection, request, thread, namespace, now)
+    ):
         return None
     last_order, generation, dropped = touch(connection, thread, request.ttl, now)
     if header is not None and done:
@@ -141,6 +146,22 @@ def _is_proven(connection: sqlite3.Connection, request: PutCheckpoint, thread: s
     return header.generation == base.generation and proof_of(*header[3:]) == base.proof
 
 
+def _is_behind(connection: sqlite3.Connection, request: PutCheckpoint, thread: str, namespace: str, now: int) -> bool:
+    """Tell whether the parent is where the record says, and the checkpoint has a later order, or will have one."""
+    if request.follows is None:
+        return True
+    if not is_alive(connection, thread, now):
+        return False
+    orders: dict[str, int] = dict(
+        connection.execute(
+            "SELECT id, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id IN (?, ?)",
+            (thread, namespace, escape(request.follows[0]), escape(request.checkpoint_id)),
+        )
+    )
+    order = int(request.follows[1], 16)
+    return orders.get(escape(request.follows[0])) == order < orders.get(escape(request.checkpoint_id), _END)
+
+
 _KEEP_WRITE = (
     "INSERT INTO zerograph_redis_writes (thread, namespace, id, identity, record) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (thread, namespace, id, identity) DO NOTHING"
@@ -148,17 +169,29 @@ _KEEP_WRITE = (
 _REPLACE_WRITE = _KEEP_WRITE.replace("NOTHING", "UPDATE SET record = excluded.record")
 
 
-def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> None:
+def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> WritesReply | None:
     """Store writes; one whose identity is known keeps its number, and so its place."""
-    thread = escape(request.thread)
-    touch(connection, thread, request.ttl, now)
+    place = (escape(request.thread), escape(request.namespace), escape(request.checkpoint_id))
+    if request.extends is not None:
+        there = read_writes(connection, *place) if is_alive(connection, place[0], now) else []
+        version = _version_of(there)
+        if version != request.extends:
+            return WritesReply(stored=False, version=version, writes=there)
+    touch(connection, place[0], request.ttl, now)
     connection.executemany(
         _REPLACE_WRITE if request.replace else _KEEP_WRITE,
-        [
-            (thread, escape(request.namespace), escape(request.checkpoint_id), write.identity, write.record)
-            for write in request.writes
-        ],
+        [(*place, write.identity, write.record) for write in request.writes],
     )
+    if request.extends is None:
+        return None
+    return WritesReply(stored=True, version=_version_of(read_writes(connection, *place)))
+
+
+def _version_of(writes: Sequence[StoredWrite]) -> str:
+    """Name a list of pending writes; records begin with digests, of which no two batches have the same."""
+    if not writes:
+        return NO_WRITES
+    return digest_of(part for each in writes for part in (each.identity.encode(), (each.record or b"")[:9])).hex()
 
 
 def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> Fetched:
@@ -168,13 +201,13 @@ def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: 
         return Fetched([], [])
     if request.checkpoint_id is None:
         rows = connection.execute(
-            "SELECT id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
+            "SELECT id, record, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
             "ORDER BY position DESC LIMIT 1",
             (thread, namespace),
         ).fetchall()
     else:
         rows = connection.execute(
-            "SELECT id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?",
+            "SELECT id, record, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?",
             (thread, namespace, escape(request.checkpoint_id)),
         ).fetchall()
     return _fetched(connection, request, rows)
@@ -204,7 +237,7 @@ def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, n
     else:
         bound = _END if request.before_order is None else int(request.before_order, 16)
     rows = connection.execute(
-        "SELECT id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND position < ? "
+        "SELECT id, record, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND position < ? "
         "ORDER BY position DESC LIMIT ?",
         (thread, namespace, bound, request.limit),
     ).fetchall()
@@ -243,16 +276,18 @@ def read_writes(connection: sqlite3.Connection, thread: str, namespace: str, che
 def _fetched(
     connection: sqlite3.Connection,
     request: GetCheckpoint | ListCheckpoints,
-    rows: Sequence[tuple[str, bytes]],
+    rows: Sequence[tuple[str, bytes, int]],
     longest: int | None = None,
 ) -> Fetched:
     thread, namespace = escape(request.thread), escape(request.namespace)
     return Fetched(
         [
-            StoredCheckpoint(unescape(name), record, read_writes(connection, thread, namespace, name))
-            for name, record in rows
+            StoredCheckpoint(
+                unescape(name), record, read_writes(connection, thread, namespace, name), f"{position:016x}"
+            )
+            for name, record, position in rows
         ],
-        logs.fetch(connection, thread, [record for _, record in rows], request.known, longest),
+        logs.fetch(connection, thread, [record for _, record, _ in rows], request.known, longest),
     )
 
 

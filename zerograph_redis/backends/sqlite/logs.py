@@ -15,14 +15,20 @@ from zerograph_redis.pieces.segments import parse
 __all__ = ("append", "fetch", "header_of", "is_due", "length_of", "release")
 
 
+_LARGEST = 2**63 - 1  # an integer of SQLite
+
+
 def header_of(record: bytes) -> tuple[int, int, int, list[Segment]]:
     """Generation, base, how much was appended, and the segments of a record."""
     header = record.partition(b"\x1f")[0]
     try:
         segments = parse(header[70:].decode("ascii"))
-        return int(header[17:33], 16), int(header[34:44], 16), int(header[44:54], 16), segments
+        generation, base, appended = int(header[17:33], 16), int(header[34:44], 16), int(header[44:54], 16)
     except ValueError as error:
         raise CorruptCheckpointError("the header of a checkpoint's record is damaged") from error
+    if generation > _LARGEST:
+        raise CorruptCheckpointError("the header of a checkpoint's record names a log that no store has")
+    return generation, base, appended, segments
 
 
 def length_of(connection: sqlite3.Connection, thread: str, generation: int) -> int:

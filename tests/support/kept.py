@@ -1,0 +1,189 @@
+"""What a store keeps of an encrypted thread, read and written behind the back of its savers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import redis
+
+from zerograph_redis import EncryptedSerializer, RedisSaver, SqliteSaver
+
+KEYS = {"k": bytes(range(32))}
+THREAD = "t"
+Place = tuple[str, str]
+"""Namespace and id of a checkpoint."""
+
+
+@dataclass
+class Kept:
+    """What a store keeps of a thread, in the same words for every store."""
+
+    checkpoints: dict[Place, tuple[str, bytes]] = field(default_factory=dict)
+    """The order by the index, and the record, whose own order stands in it."""
+    writes: dict[Place, list[tuple[bytes, bytes]]] = field(default_factory=dict)
+    """Identity and record of each pending write."""
+    headers: dict[Place, bytes] = field(default_factory=dict)
+    """What stands before the identities in a list of pending writes, where the store has that."""
+    logs: dict[str, bytes] = field(default_factory=dict)
+    facts: dict[bytes, bytes] = field(default_factory=dict)
+
+    def set_order(self, place: Place, order: str) -> None:
+        """Move a checkpoint, in the index and in its record."""
+        record = self.checkpoints[place][1]
+        self.checkpoints[place] = (order, record[:1] + order.encode() + record[17:])
+
+
+class Target(Protocol):
+    """A store under attack."""
+
+    def open(self, *, other: bool = False) -> Any:
+        """Open a saver, or one of another store."""
+
+    def load(self, thread: str, *, other: bool = False) -> Kept:
+        """Read what is kept of a thread."""
+
+    def save(self, kept: Kept) -> None:
+        """Replace what is kept of the thread."""
+
+
+class RedisTarget:
+    """A real server; the other store is another prefix."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+
+    def open(self, *, other: bool = False) -> Any:
+        options = {"prefix": "other"} if other else {}
+        return RedisSaver(self.client, serializer=EncryptedSerializer(KEYS), **options)
+
+    def _key(self, kind: str, thread: str = THREAD, prefix: str = "zerograph") -> str:
+        return f"{prefix}:{{{thread}}}:{kind}"
+
+    def load(self, thread: str, *, other: bool = False) -> Kept:
+        kept, prefix = Kept(), "other" if other else "zerograph"
+        keys = {kind: self._key(kind, thread, prefix) for kind in ("thread", "index", "checkpoints", "writes")}
+        orders = {}
+        for member in self.client.zrange(keys["index"], 0, -1):
+            ns, order, name = member.decode().split("\x1f")
+            orders[ns, name] = order
+        for name, record in self.client.hgetall(keys["checkpoints"]).items():
+            where = tuple(name.decode().split("\x1f"))
+            kept.checkpoints[where] = (orders[where], record)
+        stored = self.client.hgetall(keys["writes"])
+        for name, manifest in stored.items():
+            if name.count(b"\x1f") == 1:
+                header, *identities, _ = manifest.split(b"\x1f")
+                where = tuple(name.decode().split("\x1f"))
+                records = [stored[b"%b\x1f%d" % (name, number + 1)] for number in range(len(identities))]
+                kept.writes[where] = list(zip(identities, records, strict=True))
+                kept.headers[where] = header
+        for log in "01":
+            data = self.client.get(self._key(f"log:{log}", thread, prefix))
+            if data:
+                kept.logs[log] = data
+        kept.facts = self.client.hgetall(keys["thread"])
+        return kept
+
+    def save(self, kept: Kept) -> None:
+        pipe = self.client.pipeline()
+        pipe.delete(*(self._key(kind) for kind in ("thread", "index", "checkpoints", "writes", "log:0", "log:1")))
+        facts = {name: value for name, value in kept.facts.items() if not name.startswith(b"n:")}
+        counts = Counter(ns for ns, _ in kept.checkpoints)
+        facts |= {f"n:{ns}".encode(): count for ns, count in counts.items()}
+        facts |= {b"checkpoints": len(kept.checkpoints), b"namespaces": len(counts), b"written": len(kept.writes)}
+        pipe.hset(self._key("thread"), mapping=facts)
+        for (ns, name), (order, record) in kept.checkpoints.items():
+            pipe.zadd(self._key("index"), {f"{ns}\x1f{order}\x1f{name}": 0})
+            pipe.hset(self._key("checkpoints"), f"{ns}\x1f{name}", record)
+        for (ns, name), rows in kept.writes.items():
+            size = sum(len(record) for _, record in rows)
+            version, _, _, *rest = kept.headers.get((ns, name), b"1:0:0").split(b":")
+            header = b":".join((version, b"%d" % len(rows), b"%d" % size, *rest))
+            manifest = b"\x1f".join((header, *(identity for identity, _ in rows), b""))
+            pipe.hset(self._key("writes"), f"{ns}\x1f{name}", manifest)
+            for number, (_, record) in enumerate(rows, 1):
+                pipe.hset(self._key("writes"), f"{ns}\x1f{name}\x1f{number}", record)
+        for log, data in kept.logs.items():
+            pipe.set(self._key(f"log:{log}"), data)
+        pipe.execute()
+
+
+class SqliteTarget:
+    """Files; the other store is another file, of another name."""
+
+    def __init__(self, directory: Path) -> None:
+        self._paths = {other: directory / f"{other}.db" for other in (False, True)}
+
+    def open(self, *, other: bool = False) -> Any:
+        serializer = EncryptedSerializer(KEYS, store="other" if other else None)
+        return SqliteSaver(self._paths[other], serializer=serializer)
+
+    @contextmanager
+    def _connected(self, *, other: bool) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._paths[other], isolation_level=None)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def load(self, thread: str, *, other: bool = False) -> Kept:
+        kept = Kept()
+        with self._connected(other=other) as connection:
+            for ns, name, position, record in connection.execute(
+                "SELECT namespace, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
+            ):
+                kept.checkpoints[ns, name] = (f"{position:016x}", record)
+            for ns, name, identity, record in connection.execute(
+                "SELECT namespace, id, identity, record FROM zerograph_redis_writes WHERE thread = ? ORDER BY number",
+                (thread,),
+            ):
+                kept.writes.setdefault((ns, name), []).append((identity.encode(), record))
+            for generation, start, data in connection.execute(
+                "SELECT generation, start, data FROM zerograph_redis_logs WHERE thread = ? ORDER BY generation, start",
+                (thread,),
+            ):
+                log = kept.logs.setdefault(f"{generation:016x}", b"")
+                assert len(log) == start
+                kept.logs[f"{generation:016x}"] = log + data
+        return kept
+
+    def save(self, kept: Kept) -> None:
+        with self._connected(other=False) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for table in ("checkpoints", "writes", "logs"):
+                connection.execute(f"DELETE FROM zerograph_redis_{table} WHERE thread = ?", (THREAD,))
+            connection.executemany(
+                "INSERT OR IGNORE INTO zerograph_redis_checkpoints (thread, namespace, id, position, generation, record) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (THREAD, *where, int(order, 16), _generation(record), record)
+                    for where, (order, record) in kept.checkpoints.items()
+                ],
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
+                "VALUES (?, ?, ?, ?, ?)",
+                [
+                    (THREAD, *where, identity.decode(), record)
+                    for where, rows in kept.writes.items()
+                    for identity, record in rows
+                ],
+            )
+            connection.executemany(
+                "INSERT INTO zerograph_redis_logs VALUES (?, ?, 0, ?, ?)",
+                [(THREAD, int(log, 16), len(data), data) for log, data in kept.logs.items()],
+            )
+            connection.execute("COMMIT")
+
+
+def _generation(record: bytes) -> int:
+    try:
+        return int(record[17:33], 16) & (2**63 - 1)
+    except ValueError:
+        return 0
