@@ -14,10 +14,13 @@
         ├── LeaseHeldError       another worker holds the thread; nothing was stored
         └── LeaseLostError       this worker held it, and holds it no longer; nothing was stored
 
-The error of the driver (redis-py, sqlite3) is always the ``__cause__``.
+The error of the driver (redis-py, sqlite3) is always the ``__cause__``. No message has a character that a terminal or a log
+would act upon, or not show, whatever ids and stored bytes it quotes.
 """
 
 from __future__ import annotations
+
+from .display import visible
 
 __all__ = (
     "BackendUnavailableError",
@@ -36,6 +39,10 @@ __all__ = (
 
 class CheckpointError(Exception):
     """Base of all errors of this package; catch it to catch them all."""
+
+    def __init__(self, message: str = "") -> None:
+        """Say *message*."""
+        super().__init__(visible(message))
 
 
 class ConfigError(CheckpointError, ValueError):

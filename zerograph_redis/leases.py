@@ -16,6 +16,7 @@ from typing import Any, Self
 from .core.drive import AsyncRunner, Runner
 from .core.leasing import HELD_HERE, end_lease, new_attempt, renew_lease, take_lease
 from .core.settings import Settings
+from .display import about
 from .errors import BackendUnavailableError, LeaseLostError
 
 __all__ = ("AsyncLease", "Lease")
@@ -97,11 +98,11 @@ class Lease:
                 self._run(renew_lease(self.thread_id, token, self._ttl))
             except LeaseLostError:
                 self._lost = True
-                _log.warning("the lease was lost", extra={"thread_id": self.thread_id})
+                _log.warning("the lease was lost", extra=about(self.thread_id))
                 return
             except BackendUnavailableError as error:
                 # There may be time for another try; the store itself judges when there is not.
-                _log.warning("the lease could not be renewed: %s", error, extra={"thread_id": self.thread_id})
+                _log.warning("the lease could not be renewed: %s", error, extra=about(self.thread_id))
 
     def _forget(self) -> None:
         # Not by a reset: a block may be left in another context than it was entered in.
@@ -114,7 +115,7 @@ class Lease:
         try:
             yield
         except BackendUnavailableError as error:
-            _log.warning("the lease was left to expire: %s", error, extra={"thread_id": self.thread_id})
+            _log.warning("the lease was left to expire: %s", error, extra=about(self.thread_id))
 
 
 class AsyncLease(Lease):

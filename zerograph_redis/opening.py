@@ -1,4 +1,4 @@
-"""One entrance: a saver from an url, or from the environment, with a fallback if the server is out of reach."""
+"""One entrance: a saver from a URL, or from the environment, with a fallback if the server is out of reach."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import logging
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from .backends.redis.clients import SCHEMES, redacted
+from .backends.redis.urls import SCHEMES, redacted, split_url
+from .display import about, visible
 from .errors import BackendUnavailableError, ConfigError
 from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
 from .savers.base import AsyncSaver, Saver
 
-__all__ = ("aopen_saver", "named", "open_saver", "path_of")
+__all__ = ("aopen_saver", "named", "open_saver", "path_of", "shown_url")
 
 _log = logging.getLogger(__name__)
 
@@ -23,19 +24,19 @@ DEFAULT = "sqlite:///checkpoints.db"
 
 
 def open_saver(url: str | None = None, *, fallback: str | None = None, **options: Any) -> Saver:
-    """Open the saver that an url names, and make sure that its store answers.
+    """Open the saver that a URL names, and make sure that its store answers.
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://``, ``redis+cluster://``, ``redis+sentinel://host:port,host:port/service``,
             ``sqlite:///path`` (four slashes for an absolute path) or ``memory://``. Without one, the environment
             variables ``ZEROGRAPH_CHECKPOINT_URL`` and ``REDIS_URL`` are looked at, then it is ``sqlite:///checkpoints.db``.
-        fallback: The url to open instead, with a logged warning, if the store does not answer now. Never later: a change
+        fallback: The URL to open instead, with a logged warning, if the store does not answer now. Never later: a change
             of store in the middle of a run would split a thread in two.
         **options: Those of the saver's constructor. ``prefix``, ``wait_replicas`` and ``wait_timeout`` play
             no part in SQLite and memory.
 
     Raises:
-        ConfigError: The url is wrong; the message says which part, without the password.
+        ConfigError: The URL is wrong; the message says which part, and quotes none.
         BackendUnavailableError: The store does not answer, and there is no fallback.
     """
     url = named(url)
@@ -43,8 +44,7 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
         return InMemorySaver(**_local(options, memory=True))
     if _scheme(url) == "sqlite":
         return SqliteSaver(path_of(url), **_local(options))
-    if fallback is not None:
-        _scheme(fallback)
+    _check(fallback)
     try:
         return _answering(RedisSaver.from_url(url, **options))
     except BackendUnavailableError as error:
@@ -70,8 +70,7 @@ async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **
         return InMemorySaver(**_local(options, memory=True))
     if _scheme(url) == "sqlite":
         return AsyncSqliteSaver(path_of(url), **_local(options))
-    if fallback is not None:
-        _scheme(fallback)
+    _check(fallback)
     try:
         # A thread of its own, since a cluster is asked for its nodes, which blocks.
         saver = await asyncio.to_thread(AsyncRedisSaver.from_url, url, **options)
@@ -97,27 +96,45 @@ def named(url: str | None) -> str:
     if url is None:
         return next((os.environ[name] for name in VARIABLES if os.environ.get(name)), DEFAULT)
     if not isinstance(url, str):
-        raise ConfigError(f"an url is a string, not {url!r}")
+        raise ConfigError(f"a URL is a string, not {type(url).__name__}")
     return url
 
 
 def _scheme(url: str) -> str:
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        raise ConfigError(f"the url has no scheme: write {DEFAULT} or redis://host:6379/0, for example")
+    scheme, there, _ = url.partition("://")
+    if not there:
+        raise ConfigError(f"the URL has no scheme: write {DEFAULT} or redis://host:6379/0, for example")
     if scheme not in (*SCHEMES, "sqlite", "memory"):
-        raise ConfigError(f"the url's scheme is {scheme!r}; it must be one of {', '.join(SCHEMES)}, sqlite, memory")
+        raise ConfigError(f"the URL's scheme must be one of {', '.join(SCHEMES)}, sqlite, memory")
     return scheme
+
+
+def _check(fallback: Any) -> None:
+    """Refuse a wrong fallback now: when it is needed would be late."""
+    if fallback is not None and _scheme(named(fallback)) in SCHEMES:
+        split_url(fallback)
+
+
+def shown_url(url: str) -> str:
+    """Show a URL without user, password and options; of one that cannot be read, its scheme alone."""
+    scheme, there, rest = url.partition("://")
+    if there and scheme in {"sqlite", "zerograph"}:
+        return f"{scheme}://{visible(rest)}" if rest.startswith("/") else f"{scheme}://…"
+    try:
+        return redacted(split_url(url))
+    except ConfigError:
+        return f"{scheme}://…" if there and scheme in SCHEMES else "memory://" if scheme == "memory" else "…"
 
 
 def path_of(url: str) -> str:
     """Return the path that a SQLite url names."""
     rest = url.removeprefix("sqlite://")
-    if not rest.startswith("/") or rest == "/":
+    path = unquote(rest[1:])
+    if not rest.startswith("/") or not path or "\0" in path:
         raise ConfigError(
-            "a SQLite url names a path after three slashes: sqlite:///relative.db, sqlite:////absolute.db"
+            "a SQLite URL names a path after three slashes: sqlite:///relative.db, sqlite:////absolute.db"
         )
-    return unquote(rest[1:])
+    return path
 
 
 _REDIS_ONLY = frozenset({"prefix", "wait_replicas", "wait_timeout"})
@@ -133,8 +150,8 @@ def _local(options: Mapping[str, Any], *, memory: bool = False) -> dict[str, Any
 def _warn(url: str, fallback: str, error: BackendUnavailableError) -> None:
     _log.warning(
         "%s does not answer, so checkpoints are kept in %s: %s",
-        redacted(urlsplit(url)),
-        redacted(urlsplit(fallback)),
-        error.__cause__,
-        extra={"thread_id": None},
+        shown_url(url),
+        shown_url(fallback),
+        visible(str(error.__cause__)),
+        extra=about(None),
     )

@@ -33,7 +33,7 @@ def test_wrong_usage_ends_with_2():
 def test_a_wrong_url_ends_with_2_and_one_line():
     ended = run("--url", "ftp://x", "threads")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("zerograph-redis: the url's scheme is 'ftp'")
+    assert ended.err.startswith("zerograph-redis: the URL's scheme must be one of redis, ")
     assert ended.err.count("\n") == 1
 
 

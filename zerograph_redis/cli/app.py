@@ -74,14 +74,21 @@ class Commands(TyperGroup):
         """Have the commands."""
         super().__init__(**settings)
         self.commands = LazyCommands()
+        self._arguments: list[str] = []
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """Name them, in the order of the help."""
         return list(_COMMANDS)
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the options before the command."""
+        self._arguments = list(args)
+        with ended(self._arguments):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
-        with ended(debug=ctx.params["debug"]):
+        with ended(self._arguments, debug=ctx.params["debug"]):
             return super().invoke(ctx)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Any
 
 import typer
 
+from zerograph_redis.display import visible
 from zerograph_redis.errors import (
     BackendUnavailableError,
     CheckpointError,
@@ -18,8 +20,6 @@ from zerograph_redis.errors import (
     CorruptCheckpointError,
     LeaseError,
 )
-
-from .text import printable
 
 __all__ = ("EXIT_CODES", "Code", "NotThereError", "ended", "fail", "no_such_thread")
 
@@ -64,8 +64,11 @@ _CODES: tuple[tuple[type[Exception], Code], ...] = (
 
 
 @contextmanager
-def ended(*, debug: bool) -> Iterator[None]:
-    """Turn what a command raises into its end; with *debug*, errors go on with their traceback."""
+def ended(arguments: Sequence[str], *, debug: bool = False) -> Iterator[None]:
+    """Turn what a command raises into its end; with *debug*, errors go on with their traceback.
+
+    Of wrong usage typer tells, quoting *arguments*: not if one of them may be a URL with a password, or a part of one.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -76,7 +79,10 @@ def ended(*, debug: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Code.CLOSED_PIPE) from None
     except Exception as error:
-        if _is_typers(error) or debug:
+        if _is_typers(error):
+            _hide_secrets(error, arguments)
+            raise
+        if debug:
             raise
         fail(str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}", _code_of(error))
 
@@ -87,8 +93,30 @@ def fail(message: str, code: Code = Code.ERROR) -> None:
     Raises:
         typer.Exit: Always, with *code*.
     """
-    typer.echo(f"zerograph-redis: {printable(message)}", err=True)
+    typer.echo(f"zerograph-redis: {visible(message)}", err=True)
     raise typer.Exit(code) from None
+
+
+def _hide_secrets(error: Any, arguments: Sequence[str]) -> None:
+    """Have an error of typer show no argument if a password may be among them. It may have come in parts from the shell."""
+    if not hasattr(error, "format_message"):
+        return
+    told = error.format_message()
+    if any(map(_may_be_secret, arguments)):
+        names = getattr(getattr(error, "param", None), "opts", ())
+        told = f"Wrong usage{f' of {names[0]}' if names else ''}: "
+        told += "what was given is not shown, since it may have a part of a password in it. Put a URL in single quotes"
+    told = "\n".join(map(visible, told.split("\n")))
+    error.format_message = lambda: told
+
+
+def _may_be_secret(argument: str) -> bool:
+    """Tell whether an argument is a URL, or a part of one, that has a secret or cannot be read."""
+    if "://" not in argument:
+        return "@" in argument or argument.startswith(":") or ":/" in argument
+    from zerograph_redis.opening import shown_url
+
+    return argument not in {shown_url(argument), "memory://"}
 
 
 def _is_typers(error: Exception) -> bool:

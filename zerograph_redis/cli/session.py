@@ -7,7 +7,6 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from zerograph_redis.savers.base import Saver
     from zerograph_redis.serde import Serializer
 
-__all__ = ("Session", "Store", "shown_url")
+__all__ = ("Session", "Store")
 
 R = TypeVar("R")
 
@@ -71,6 +70,8 @@ class Session:
     @property
     def place(self) -> str:
         """The url of the store, fit to be shown: without user, password and options."""
+        from zerograph_redis.opening import shown_url
+
         return shown_url(self.url)
 
     @property
@@ -155,13 +156,6 @@ class Session:
         """Close what was opened."""
         for each in self._opened:
             each.close()
-
-
-def shown_url(url: str) -> str:
-    """Spell an url without user, password and options."""
-    from zerograph_redis.backends.redis.clients import redacted
-
-    return redacted(urlsplit(url))
 
 
 def _load(named: str) -> Any:

@@ -6,6 +6,8 @@ import logging
 from contextvars import ContextVar
 from typing import Any
 
+from zerograph_redis.display import about, visible
+
 from .refusals import asked_for
 from .requests import Request
 
@@ -45,8 +47,8 @@ def note_repeat(error: BaseException | None) -> None:
     _log.log(
         level,
         "%s failed and is tried again: %s: %s",
-        asked,
+        visible(asked),
         type(error).__name__,
-        error,
-        extra={"thread_id": thread},
+        visible(str(error)),
+        extra=about(thread),
     )

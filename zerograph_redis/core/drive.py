@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any, Protocol, TypeVar
 
+from zerograph_redis.display import about
 from zerograph_redis.errors import CorruptCheckpointError
 
 from .requests import Operation, Pause, Request
@@ -98,4 +99,4 @@ def _tell_damage(error: CorruptCheckpointError, request: Request[Any] | None) ->
     # On a cluster an operation's requests are operations themselves, and the error passes here twice.
     if not error.told:
         error.told = True
-        _log.error("%s", error, extra={"thread_id": getattr(request, "thread", None)})
+        _log.error("%s", error, extra=about(getattr(request, "thread", None)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
+from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConfigError
 from zerograph_redis.ids import WITHIN, escape, unescape
 from zerograph_redis.serde.spelling import spell
@@ -26,7 +27,7 @@ from .requests import (
     PutWrites,
     StoredWrite,
 )
-from .settings import Address, Settings, read_age, read_config, read_id, read_token
+from .settings import MOST, Address, Settings, read_age, read_config, read_id, read_token
 from .states import ReadCheckpoint, States
 from .writes import SealedWrites, open_writes
 
@@ -73,9 +74,9 @@ class CheckpointOperations:
         """Store a checkpoint under the config's checkpoint as its parent."""
         address = read_config(config, self.settings)
         if not isinstance(checkpoint, Mapping):
-            raise ConfigError(f"a checkpoint is a dict, not {type(checkpoint).__name__}")
+            raise ConfigError(f"a checkpoint is a dict, not a {type(checkpoint).__name__}")
         if metadata is not None and not isinstance(metadata, Mapping):
-            raise ConfigError(f"a checkpoint's metadata is a dict, not {type(metadata).__name__}")
+            raise ConfigError(f"a checkpoint's metadata is a dict, not a {type(metadata).__name__}")
         named = checkpoint.get("id")
         checkpoint_id = str(uuid4()) if named is None or named == "" else read_id("checkpoint['id']", named)
         state = checkpoint if named == checkpoint_id else {**checkpoint, "id": checkpoint_id}
@@ -89,6 +90,8 @@ class CheckpointOperations:
         checkpoint_id = address.checkpoint_id
         if checkpoint_id is None:
             raise ConfigError("config['configurable']['checkpoint_id'] is required to store writes")
+        if not isinstance(writes, Iterable):
+            raise ConfigError(f"writes must be a sequence of (task id, channel, value), not {quoted(writes)}")
         packed: dict[str, bytes] = {}
         for number, write in enumerate(writes):
             task, channel, value = _read_write(number, write, task_id)
@@ -121,8 +124,8 @@ class CheckpointOperations:
         """Drop all but the newest checkpoints of every namespace, or of these the old ones, a slice at a time."""
         thread = read_id("thread_id", thread)
         if type(keep) is not int or keep < 0:
-            raise ConfigError(f"keep must be a whole number of at least 0, not {keep!r}")
-        age = read_age("max_age", max_age)
+            raise ConfigError(f"keep must be a whole number of at least 0, not {quoted(keep)}")
+        keep, age = min(keep, MOST), read_age("max_age", max_age)
         call, number, removed = uuid4().hex, 0, 0
         cursor = None
         while True:
@@ -166,6 +169,8 @@ class CheckpointOperations:
         """Read checkpoints, newest first, a page at a time."""
         address = read_config(config, self.settings)
         check_limit(limit)
+        if filter is not None and not isinstance(filter, Mapping):
+            raise ConfigError(f"filter must be a dict of metadata, or None, not {quoted(filter)}")
         before_id = None if before is None else read_config(before, self.settings).checkpoint_id
         before_order = None
         found: list[CheckpointTuple] = []
@@ -204,7 +209,7 @@ def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
 def check_limit(limit: Any) -> None:
     """Refuse a limit that is neither None nor a whole number of at least 0."""
     if limit is not None and (type(limit) is not int or limit < 0):
-        raise ConfigError(f"limit must be a whole number of at least 0, or None for all, not {limit!r}")
+        raise ConfigError(f"limit must be a whole number of at least 0, or None for all, not {quoted(limit)}")
 
 
 def _matches(metadata: Mapping[str, Any], filter: Mapping[str, Any]) -> bool:
@@ -222,6 +227,7 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
     try:
         task, channel, value = write
     except (TypeError, ValueError):
+<<<<<<< HEAD
         raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {spell(write)}") from None
     task = task or task_id
     if not isinstance(task, str) or not isinstance(channel, str):
@@ -229,6 +235,16 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
             f"writes[{number}]: task id and channel must be strings, not {spell(task)} and {spell(channel)}"
         )
     return task, channel, value
+=======
+        raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {quoted(write)}") from None
+    if task is None or (isinstance(task, str) and not str.__len__(task)):
+        task = task_id
+    if not isinstance(task, str) or not isinstance(channel, str):
+        raise ConfigError(
+            f"writes[{number}]: task id and channel must be strings, not {quoted(task)} and {quoted(channel)}"
+        )
+    return str.__str__(task), str.__str__(channel), value
+>>>>>>> e6340a0 (No error, log line or output quotes a URL, and none has a character that a terminal acts upon)
 
 
 def task_and_channel(identity: str) -> tuple[str, str]:

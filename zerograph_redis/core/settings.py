@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from zerograph_redis.core.requests import Expected
+from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConfigError
 from zerograph_redis.pieces import Clear, Coding, Sealed
 from zerograph_redis.pieces.compression import Compression
@@ -29,6 +29,8 @@ __all__ = (
     "read_token",
 )
 
+MOST = 2**53 - 1
+"""The largest number that a script in Lua has exactly: whoever keeps more than that keeps all."""
 DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config that names none
 
 DEFAULT_STORE = "zerograph"
@@ -112,16 +114,22 @@ class Settings:
         """Check `Options`; ValueError for one that makes no sense, TypeError for one that does not exist."""
         for name, value in (("refresh_on_read", refresh_on_read), ("require_lease", require_lease)):
             if not isinstance(value, bool):
-                raise ValueError(f"{name} must be True or False, not {value!r}")
-        if keep_last is not None and (type(keep_last) is not int or keep_last < 1):
-            raise ValueError(f"keep_last must be a whole number of at least 1, or None to keep all, not {keep_last!r}")
+                raise ValueError(f"{name} must be True or False, not {quoted(value)}")
+        if keep_last is not None:
+            if type(keep_last) is not int or keep_last < 1:
+                raise ValueError(
+                    f"keep_last must be a whole number of at least 1, or None to keep all, not {quoted(keep_last)}"
+                )
+            keep_last = min(keep_last, MOST)
         encryption = serializer if isinstance(serializer, EncryptedSerializer) else None
         if isinstance(serializer, EncryptedSerializer):
             serializer = serializer.serializer
         if serializer is not None and not (hasattr(serializer, "pack") and hasattr(serializer, "unpack")):
-            raise ValueError(f"serializer must have pack and unpack, as MsgpackSerializer has, not {serializer!r}")
+            raise ValueError(
+                f"serializer must have pack and unpack, as MsgpackSerializer has, not a {type(serializer).__name__}"
+            )
         if not isinstance(telemetry, Telemetry | None):
-            raise ValueError(f"telemetry must be a Telemetry or None, not {telemetry!r}")
+            raise ValueError(f"telemetry must be a Telemetry or None, not a {type(telemetry).__name__}")
         return cls(
             _milliseconds("ttl", ttl),
             refresh_on_read,
@@ -161,10 +169,10 @@ class Address:
 def read_config(config: Any, settings: Settings) -> Address:
     """Find thread, namespace, checkpoint id and ttl in *config*; ConfigError for what cannot be one."""
     if not isinstance(config, Mapping):
-        raise ConfigError(f"a config is a dict with a 'configurable' dict inside, not {config!r}")
+        raise ConfigError(f"a config is a dict with a 'configurable' dict inside, not {quoted(config)}")
     configurable = config.get("configurable", {})
     if not isinstance(configurable, Mapping):
-        raise ConfigError(f"config['configurable'] must be a dict, not {configurable!r}")
+        raise ConfigError(f"config['configurable'] must be a dict, not {quoted(configurable)}")
     ttl = configurable.get("ttl", _UNSET)
     if ttl is not _UNSET:
         try:
@@ -182,24 +190,30 @@ def read_config(config: Any, settings: Settings) -> Address:
 
 
 def read_id(what: str, value: Any) -> str:
-    """Return the id that *value* spells: a non-empty str; ints and UUIDs, which many pass, mean their text."""
+    """Return the id that *value* spells: a non-empty str; UUIDs and ints of 64 bits, which many pass, mean their text."""
     if type(value) is str and value:
         return value
-    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value)
-    if isinstance(value, str) and value:
-        return str.__str__(value)
-    raise ConfigError(f"{what} must be a non-empty string, not {value!r}")
+    if isinstance(value, str) and str.__len__(value):
+        return str.__str__(value)  # whatever a subclass makes of it
+    if isinstance(value, UUID):
+        return UUID.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST <= int(value) <= _LARGEST:
+        return int.__repr__(value)
+    raise ConfigError(f"{what} must be a non-empty string, not {quoted(value)}")
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not str.__len__(value))
 
 
 def _namespace(value: Any) -> str:
-    if value is None or value == "":
+    if _is_empty(value):
         return ""
     return read_id("config['configurable']['checkpoint_ns']", value)
 
 
 def _checkpoint_id(value: Any) -> str | None:
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     return read_id("config['configurable']['checkpoint_id']", value)
 
@@ -214,8 +228,8 @@ def lease_of(thread: Any, ttl: Any) -> tuple[str, int]:
 
 def read_token(value: Any) -> int | None:
     """Return the token of a lease that *value* is, or None."""
-    if value is not None and type(value) is not int:
-        raise ConfigError(f"lease_token must be the token of a lease, not {value!r}")
+    if value is not None and (type(value) is not int or not 0 <= value <= _LARGEST):
+        raise ConfigError(f"lease_token must be the token of a lease, not {quoted(value)}")
     return value
 
 
@@ -244,12 +258,14 @@ def _milliseconds(what: str, value: Any) -> int | None:
         return None
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{what} must be seconds, a timedelta, or None for never, not {value!r}")
-    milliseconds = int(value * 1000)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
+        raise ValueError(f"{what} must be seconds, a timedelta, or None for never, not {quoted(value)}")
+    # Compared before it is multiplied: an int may be larger than any float.
+    milliseconds = int(value * 1000) if -1 < value <= _LONGEST else 0
     if not 1 <= milliseconds <= _LONGEST:
-        raise ValueError(f"{what} must be from a millisecond to a hundred years, not {value!r} seconds")
+        raise ValueError(f"{what} must be from a millisecond to a hundred years, not {quoted(value)} seconds")
     return milliseconds
 
 
+_LARGEST = 2**63 - 1
 _LONGEST = 100 * 366 * 24 * 3600 * 1000

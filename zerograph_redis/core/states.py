@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import random_name
 from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Logs, Part, ThreadLogs, cut, draft, read_part
@@ -83,9 +84,9 @@ class States:
             # Sent whole it may still follow its parent. If it does not, it is sent a third time.
             base, parent = None, None if base is None else parent
             _log.info(
-                "checkpoint %r is sent again whole: the store lost what it was built on, or begins a new log",
-                checkpoint_id,
-                extra={"thread_id": address.thread},
+                "checkpoint %s is sent again whole: the store lost what it was built on, or begins a new log",
+                quoted(checkpoint_id),
+                extra=about(address.thread),
             )
         if drafted.appended:
             logs.add(placed.generation, placed.base, drafted.appended)
@@ -104,7 +105,7 @@ class States:
             if not request.known:
                 raise
         # What was known may be of a history that the store has left, or another OS thread dropped it.
-        _log.info("what was known of the log does not fit, all of it is read", extra={"thread_id": address.thread})
+        _log.info("what was known of the log does not fit, all of it is read", extra=about(address.thread))
         logs, request.known = ThreadLogs(), ()
         found = self._read(address, (yield from request), logs)
         self._known.replace(address.thread, logs)

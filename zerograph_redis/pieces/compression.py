@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Literal
 
+from zerograph_redis.display import quoted
 from zerograph_redis.errors import SerializationError
 
 __all__ = ("Compression", "decompress")
@@ -24,9 +25,9 @@ class Compression:
             ImportError: The extra is not installed.
         """
         if codec != "zstd":
-            raise ValueError(f"compression must be 'zstd' or None, not {codec!r}")
+            raise ValueError(f"compression must be 'zstd' or None, not {quoted(codec)}")
         if type(level) is not int or not 1 <= level <= 22:
-            raise ValueError(f"compression_level must be from 1 to 22, not {level!r}")
+            raise ValueError(f"compression_level must be from 1 to 22, not {quoted(level)}")
         _zstandard()
         self._level = level
 

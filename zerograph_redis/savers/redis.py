@@ -18,6 +18,7 @@ from zerograph_redis.backends.redis import (
 from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, is_cluster, store_of, sync_twin
 from zerograph_redis.core.drive import AsyncBackend, Backend
 from zerograph_redis.core.settings import Options, Settings
+from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConfigError
 
 from .base import AsyncSaver, Saver
@@ -157,17 +158,19 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
 
 
 def _confirmation(replicas: Any, timeout: Any) -> Confirmation | None:
-    if type(replicas) is not int or replicas < 0:
-        raise ValueError(f"wait_replicas must be a whole number of at least 0, not {replicas!r}")
-    if type(timeout) is not int or timeout < 1:
-        raise ValueError(f"wait_timeout must be a whole number of milliseconds of at least 1, not {timeout!r}")
+    if type(replicas) is not int or not 0 <= replicas <= 1000:
+        raise ValueError(f"wait_replicas must be a whole number from 0 to 1000, not {quoted(replicas)}")
+    if type(timeout) is not int or not 1 <= timeout <= 86_400_000:
+        raise ValueError(f"wait_timeout must be a whole number of milliseconds, from 1 to a day, not {quoted(timeout)}")
     return Confirmation(replicas, timeout) if replicas else None
 
 
 def _check_client(client: Any, *, asynchronous: bool) -> None:
     run = getattr(client, "execute_command", None)
     if run is None or not hasattr(client, "pipeline"):
-        raise ConfigError(f"client must be one of redis-py or fakeredis, not {client!r}; for an url, use from_url")
+        raise ConfigError(
+            f"client must be one of redis-py or fakeredis, not a {type(client).__name__}; for a URL, use from_url"
+        )
     if inspect.iscoroutinefunction(run) is not asynchronous:
         right, wrong = ("an asyncio", "a blocking") if asynchronous else ("a blocking", "an asyncio")
         raise ConfigError(f"this saver needs {right} client, and got {wrong} one: {type(client).__module__}")

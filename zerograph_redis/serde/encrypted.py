@@ -67,11 +67,12 @@ class EncryptedSerializer:
         _check_extra()
         if not isinstance(keys, Mapping) or not keys:
             raise ValueError("keys must be a dict of at least one id and its key: {'2026-11': secrets.token_bytes(32)}")
-        for name, key in keys.items():
+        # No message shows an id, or a key: if they were exchanged, the one is the other.
+        for number, (name, key) in enumerate(keys.items(), 1):
             if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
-                raise ValueError(f"the id of a key must be 1 to 16 of A-Z a-z 0-9 . _ -, not {name!r}")
+                raise ValueError(f"key {number}: its id must be 1 to 16 of A-Z a-z 0-9 . _ -, as in {{id: key}}")
             if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
-                raise ValueError(f"the key {name!r} must be {_KEY_SIZE} bytes: secrets.token_bytes({_KEY_SIZE})")
+                raise ValueError(f"key {number} must be {_KEY_SIZE} bytes, as of secrets.token_bytes({_KEY_SIZE})")
         if isinstance(serializer, EncryptedSerializer):
             raise ValueError("serializer must be a plain one: what is encrypted is not encrypted again")
         if store is not None and (not isinstance(store, str) or not store):

@@ -1,19 +1,17 @@
-"""Clients of redis-py: made from an url, or derived from one another."""
+"""Clients of redis-py: made from a URL, or derived from one another."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import weakref
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote
 
 import redis
 import redis.asyncio
 from redis import exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.retry import Retry
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
@@ -21,10 +19,10 @@ from zerograph_redis.telemetry import names
 
 from .retries import NotingBackoff
 from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
+from .urls import host_and_port, options_of, redacted, split_url
 
 __all__ = (
     "DRIVER_ERRORS",
-    "SCHEMES",
     "AsyncClients",
     "aclose",
     "adoubt",
@@ -33,7 +31,6 @@ __all__ = (
     "connect",
     "doubt",
     "is_cluster",
-    "redacted",
     "store_of",
     "sync_twin",
 )
@@ -53,14 +50,13 @@ _CLUSTER_ERRORS: Any = (
 DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 """All that redis-py raises of a server: those about a cluster as a whole are no `RedisError`."""
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
-SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel")
 
 
 def connect(url: str, *, asynchronous: bool = False) -> Any:
     """Make the client that *url* describes, with time-outs, and with bounded retries: every request may be repeated.
 
     Raises:
-        ConfigError: The url is wrong; the message says which part, and never holds the password.
+        ConfigError: The URL is wrong; the message says which part, and quotes none.
         BackendUnavailableError: A cluster did not tell which nodes it has, which a blocking client asks for at once.
     """
     kinds = redis.asyncio if asynchronous else redis
@@ -78,19 +74,16 @@ def connect(url: str, *, asynchronous: bool = False) -> Any:
             return _through_sentinel(parts, options, asynchronous=asynchronous)
         client = kinds.Redis.from_url(url, **options)
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # refuses unknown options
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"the url {redacted(parts)} is wrong: {error}") from None
     except DRIVER_ERRORS as error:
-        raise BackendUnavailableError(
-            f"the cluster at {redacted(parts)} did not tell its nodes: {type(error).__name__}: {error}"
-        ) from error
-    return client
+        raise BackendUnavailableError(f"{redacted(parts)} cannot be used: {type(error).__name__}: {error}") from error
+    except (ValueError, TypeError):
+        client = None  # the error is not to be chained: it may quote what the URL says
+    if client is not None:
+        return client
+    raise ConfigError(f"the {parts.scheme} URL has an option that redis-py does not take")
 
 
 def _through_cluster(kinds: Any, url: str, retry: Any) -> Any:
-    if parse_url(url).get("db"):  # type: ignore[no-untyped-call]
-        raise ValueError("a cluster has no database but 0")
-
     def made() -> Any:
         # The client has its own way to repeat what a node did not answer, once it knows the nodes.
         return kinds.RedisCluster.from_url(url, **_TIMEOUTS, retry=retry)
@@ -102,31 +95,6 @@ def cluster_retry(*, asynchronous: bool = False) -> Any:
     """Return what repeats a command of a cluster client, which by itself gives up long before a failover is over."""
     kind: Any = AsyncRetry if asynchronous else Retry
     return kind(NotingBackoff(**_FAILOVER_BACKOFF), _FAILOVER_RETRIES, _CLUSTER_ERRORS)
-
-
-def split_url(url: Any) -> SplitResult:
-    """Split an url of a Redis, and check that scheme, host and port can be right."""
-    if not isinstance(url, str):
-        raise ConfigError(f"an url is a string, not {url!r}")
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
-        raise ConfigError(f"the url's scheme is {parts.scheme!r}; it must be one of {', '.join(SCHEMES)}")
-    if parts.scheme == "unix":
-        if not parts.path:
-            raise ConfigError("the url names no socket: unix:///path/to/redis.sock")
-        return parts
-    if not parts.netloc.rpartition("@")[2]:
-        raise ConfigError(f"the url names no host: {parts.scheme}://host:6379/0")
-    for each in parts.netloc.rpartition("@")[2].split(","):
-        _host_and_port(each, 6379)
-    if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
-        raise ConfigError(f"the url's database is {parts.path[1:]!r}; it must be a number")
-    return parts
-
-
-def redacted(parts: SplitResult) -> str:
-    """Spell an url without user, password and options."""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def is_cluster(client: Any) -> bool:
@@ -147,23 +115,8 @@ def store_of(client: Any) -> dict[str, str | int]:
     return found
 
 
-def _host_and_port(text: str, default: int) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{text}")
-        port = parts.port
-    except ValueError:
-        raise ConfigError(f"the url's port is wrong in {text!r}: it must be a number up to 65535") from None
-    if not parts.hostname:
-        raise ConfigError(f"the url names no host in {text!r}")
-    return parts.hostname, default if port is None else port
-
-
 def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchronous: bool) -> Any:
     service, _, database = parts.path.strip("/").partition("/")
-    if not service:
-        raise ConfigError("the url names no service: redis+sentinel://host:26379,host:26379/service")
-    if database and not database.isdigit():
-        raise ConfigError(f"the url's database is {database!r}; it must be a number")
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
     kind, connection, retry = (
@@ -174,14 +127,17 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
     options = {**options, "retry": retry(NotingBackoff(**_FAILOVER_BACKOFF), _FAILOVER_RETRIES)}
-    sentinel: Any = kind([_host_and_port(each, 26379) for each in hosts.split(",")], sentinel_kwargs=once)
+    sentinel: Any = kind([host_and_port(each, 26379) for each in hosts.split(",")], sentinel_kwargs=once)
     return sentinel.master_for(
         service,
         connection_class=connection,
-        db=int(database or 0),
-        username=user or None,
-        password=password or None,
-        **options,
+        **{
+            "db": int(database or 0),
+            "username": unquote(user) or None,
+            "password": unquote(password) or None,
+            **options,
+            **options_of(parts),
+        },
     )
 
 

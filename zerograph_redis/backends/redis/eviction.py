@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from zerograph_redis.display import about, visible
+
 __all__ = ("QUESTION", "warn_of_eviction")
 
 _log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ def warn_of_eviction(answer: Any) -> None:
             _log.warning(
                 "the server's maxmemory-policy is %s: when its memory is full it removes keys, and with them parts of a "
                 "thread, which then cannot be read. Set it to noeviction, and use ttl, keep_last or max_age",
-                policy,
-                extra={"thread_id": None},
+                visible(str(policy)),
+                extra=about(None),
             )
             return

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from xxhash import xxh32_intdigest
 
+from zerograph_redis.display import quoted
 from zerograph_redis.ids import escape
 
 __all__ = ("SHARDS", "Keyspace")
@@ -26,7 +27,7 @@ class Keyspace:
     def __init__(self, prefix: str, *, clustered: bool = False) -> None:
         """Use *prefix*; on a cluster the list of threads lies in other slots than the threads, so it is sharded."""
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
-            raise ValueError(f"prefix must be one or more of A-Z a-z 0-9 _ . : / @ + -, not {prefix!r}")
+            raise ValueError(f"prefix must be one or more of A-Z a-z 0-9 _ . : / @ + -, not {quoted(prefix)}")
         self._prefix = prefix.encode()
         threads = self._prefix + b":threads"
         self.lists = tuple(b"%b:{%d}" % (threads, shard) for shard in range(SHARDS)) if clustered else (threads,)

@@ -20,6 +20,8 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
+from zerograph_redis.display import about, quoted, visible
+
 from .faults import is_left_behind
 
 __all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels")
@@ -115,11 +117,10 @@ class _LastPrimary:
         before, self._primary = self._primary, primary
         if before is not None and before != primary:
             _log.warning(
-                "the primary of service %r is now %s:%s, no longer %s:%s",
-                service,
-                *primary,
-                *before,
-                extra={"thread_id": None},
+                "the primary of service %s is now %s, no longer %s",
+                quoted(service),
+                *(visible(f"{host}:{port}") for host, port in (primary, before)),
+                extra=about(None),
             )
 
 
