@@ -30,11 +30,9 @@ def visible(text: str) -> str:
 
 def quoted(value: Any) -> str:
     """Spell a value for a message, as ``repr`` does: visible, of bounded length, and never an error of the value's own."""
-    try:
-        # A subclass of str may say anything.
-        spelled = str.__repr__(value) if isinstance(value, str) else str.__str__(repr(value))
-    except Exception as error:  # noqa: BLE001 - a user's type may raise anything
-        spelled = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    from .serde.spelling import spell  # its package raises errors, which need this module
+
+    spelled = str.__repr__(value) if isinstance(value, str) else spell(value)  # a subclass of str may say anything
     if len(spelled) > _LONGEST:
         spelled = f"{spelled[: _LONGEST * 2 // 3]}…{spelled[-_LONGEST // 3 :]}"
     return visible(spelled)

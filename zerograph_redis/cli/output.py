@@ -8,10 +8,10 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
+from zerograph_redis.display import visible
 from zerograph_redis.inspection.values import iso, plain
 
 from .tables import Cut, phrase, shown, table
-from .text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,19 +38,27 @@ def notes() -> Console:
 def note(text: str) -> None:
     """Say something beside the result."""
     out = notes()
-    out.print(printable(text), style="dim", soft_wrap=not out.is_terminal)
+    out.print(visible(text), style="dim", soft_wrap=not out.is_terminal)
 
 
 def print_json(document: Any, *, line: bool = False) -> None:
     """Write a document: times as ISO 8601 in UTC, durations in seconds, odd values as text. *line*: on one line."""
     text = json.dumps(plain(document), ensure_ascii=False, indent=None if line else 2)
+    text = "\n".join(map(_escaped, text.split("\n")))
     try:
         text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:  # lone surrogates, or a terminal of few characters
+    except UnicodeEncodeError:  # a terminal of few characters
         text = json.dumps(plain(document), indent=None if line else 2)
     sys.stdout.write(text + "\n")
     if line:
         sys.stdout.flush()
+
+
+def _escaped(line: str) -> str:
+    """Escape, within the strings of a line of JSON, what would not be visible."""
+    if line == visible(line):
+        return line
+    return "".join(each if each == visible(each) else json.dumps(each)[1:-1] for each in line)
 
 
 def _width() -> int | None:

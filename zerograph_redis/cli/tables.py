@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from .text import cut, printable
+from zerograph_redis.display import visible
+
+from .text import cut
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -22,14 +24,14 @@ def shown(text: str, style: str = "") -> Text:
     """Make an id, or other text of a user, fit for the terminal: never read as markup or as control characters."""
     from rich.text import Text
 
-    return Text(printable(text), style)
+    return Text(visible(text), style)
 
 
 def phrase(*parts: tuple[str, str]) -> Text:
     """Make a line of texts and their styles, as `shown` does of one."""
     from rich.text import Text
 
-    return Text.assemble(*((printable(text), style) for text, style in parts))
+    return Text.assemble(*((visible(text), style) for text, style in parts))
 
 
 class Cut:
@@ -37,7 +39,7 @@ class Cut:
 
     def __init__(self, text: str, style: str = "") -> None:
         """Show *text* in *style*."""
-        self.text = printable(text)
+        self.text = visible(text)
         self.style = style
 
 
@@ -75,7 +77,7 @@ class Table:
         self._cuts.append({place for place, cell in enumerate(cells) if isinstance(cell, Cut)})
         self._rows.append(
             [
-                Text(cell.text, cell.style) if isinstance(cell, Cut) else Text(cell) if isinstance(cell, str) else cell
+                Text(cell.text, cell.style) if isinstance(cell, Cut) else shown(cell) if isinstance(cell, str) else cell
                 for cell in cells
             ]
         )

@@ -1,21 +1,13 @@
-"""Words for people: sizes, ages, durations, and ids that a terminal can take."""
+"""Words for people: sizes, ages, durations."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
-__all__ = ("age", "count", "cut", "duration", "printable", "size")
+__all__ = ("age", "count", "cut", "duration", "size")
 
-# C0 and C1 controls, the marks that turn the direction of text around, line separators, and lone surrogates.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _UNITS = ("kB", "MB", "GB", "TB")
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-def printable(text: str) -> str:
-    r"""Spell what a terminal would act upon as ``\x1b``, so that no id and no value can move the cursor."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def cut(text: str, width: int) -> str:

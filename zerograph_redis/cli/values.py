@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from zerograph_redis.display import visible
 from zerograph_redis.inspection.abridging import ALL, SHORT, abridge
 
 from .tables import shown
-from .text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -29,7 +29,7 @@ def pretty(value: Any, width: int, *, full: bool, style: str = "", indent: str =
     text = Text(style=style)
     for place, line in enumerate(_lines(value, max(width - len(indent), _NARROWEST), full=full)):
         text.append(("\n" if place else "") + (first if first is not None and not place else indent))
-        content = Text(printable(line))
+        content = Text(visible(line))
         if not style:
             ReprHighlighter().highlight(content)
         text.append_text(content)
@@ -39,13 +39,13 @@ def pretty(value: Any, width: int, *, full: bool, style: str = "", indent: str =
 def on_one_line(before: Any, after: Any, width: int) -> str | None:
     """Spell a change as ``1 → 2``; None if that takes more than *width*."""
     spelled = [_lines(each, width, full=True) for each in (before, after) if isinstance(each, _SHORT)]
-    told = " → ".join(printable(lines[0]) for lines in spelled if len(lines) == 1)
+    told = " → ".join(visible(lines[0]) for lines in spelled if len(lines) == 1)
     return told if len(spelled) == 2 and "→" in told and len(told) <= width else None
 
 
 def brief(value: Any) -> str:
     """Spell a value on one line, cut if it is long."""
-    return printable(repr(abridge(value, SHORT)))
+    return visible(repr(abridge(value, SHORT)))
 
 
 def excerpts(before: str, after: str, width: int) -> tuple[Text, Text]:
@@ -81,7 +81,7 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def spell_path(channel: str, path: Iterable[Any]) -> str:
     """Spell where something is: ``profile['languages'][0].name``."""
-    return printable(channel + "".join(f"[{abridge(key)!r}]" for key in path))
+    return visible(channel + "".join(f"[{abridge(key)!r}]" for key in path))
 
 
 def _common(pairs: Iterable[tuple[str, str]]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zerograph_redis.display import visible
 from zerograph_redis.errors import BackendUnavailableError
 from zerograph_redis.inspection.watching import Watch
 
@@ -15,7 +16,7 @@ from .history import entry_as_json, spell_changes, spell_waiting
 from .output import console, note, phrase, print_json, shown
 from .parameters import complete_thread
 from .session import Session
-from .text import cut, duration, printable
+from .text import cut, duration
 from .unlock import lease_as_json
 from .values import brief
 
@@ -72,7 +73,7 @@ def _tell(event: Event, *, alone: bool, json: bool) -> None:
     if json:
         print_json(_as_json(event, happened), line=True)
         return
-    named = "" if alone else f"{cut(printable(event.thread), _THREAD):<{_THREAD}}  "
+    named = "" if alone else f"{cut(visible(event.thread), _THREAD):<{_THREAD}}  "
     line = phrase((happened.astimezone().strftime("%H:%M:%S  "), "dim"), (named, "")).append_text(_words(event))
     out = console()
     line.truncate(out.width, overflow="ellipsis")

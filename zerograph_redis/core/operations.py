@@ -11,7 +11,6 @@ from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConfigError
 from zerograph_redis.ids import WITHIN, escape, unescape
-from zerograph_redis.serde.spelling import spell
 
 from .leasing import fence
 from .links import Lineage
@@ -27,7 +26,7 @@ from .requests import (
     PutWrites,
     StoredWrite,
 )
-from .settings import MOST, Address, Settings, read_age, read_config, read_id, read_token
+from .settings import MOST, Address, Settings, is_empty, read_age, read_config, read_id, read_token
 from .states import ReadCheckpoint, States
 from .writes import SealedWrites, open_writes
 
@@ -78,8 +77,8 @@ class CheckpointOperations:
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"a checkpoint's metadata is a dict, not a {type(metadata).__name__}")
         named = checkpoint.get("id")
-        checkpoint_id = str(uuid4()) if named is None or named == "" else read_id("checkpoint['id']", named)
-        state = checkpoint if named == checkpoint_id else {**checkpoint, "id": checkpoint_id}
+        checkpoint_id = str(uuid4()) if is_empty(named) else read_id("checkpoint['id']", named)
+        state = checkpoint if type(named) is str and named == checkpoint_id else {**checkpoint, "id": checkpoint_id}
         packed = self.serializer.pack({} if metadata is None else metadata, root="metadata")
         yield from self._states.put(address, checkpoint_id, state, packed)
         return address.config(checkpoint_id)
@@ -227,24 +226,14 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
     try:
         task, channel, value = write
     except (TypeError, ValueError):
-<<<<<<< HEAD
-        raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {spell(write)}") from None
-    task = task or task_id
-    if not isinstance(task, str) or not isinstance(channel, str):
-        raise ConfigError(
-            f"writes[{number}]: task id and channel must be strings, not {spell(task)} and {spell(channel)}"
-        )
-    return task, channel, value
-=======
         raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {quoted(write)}") from None
-    if task is None or (isinstance(task, str) and not str.__len__(task)):
+    if is_empty(task):
         task = task_id
     if not isinstance(task, str) or not isinstance(channel, str):
         raise ConfigError(
             f"writes[{number}]: task id and channel must be strings, not {quoted(task)} and {quoted(channel)}"
         )
     return str.__str__(task), str.__str__(channel), value
->>>>>>> e6340a0 (No error, log line or output quotes a URL, and none has a character that a terminal acts upon)
 
 
 def task_and_channel(identity: str) -> tuple[str, str]:

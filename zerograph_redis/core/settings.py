@@ -22,11 +22,14 @@ __all__ = (
     "CommonOptions",
     "Options",
     "Settings",
+    "is_empty",
     "lease_of",
     "read_age",
     "read_config",
     "read_id",
+    "read_owner",
     "read_token",
+    "read_wait",
 )
 
 MOST = 2**53 - 1
@@ -190,45 +193,65 @@ def read_config(config: Any, settings: Settings) -> Address:
 
 
 def read_id(what: str, value: Any) -> str:
-    """Return the id that *value* spells: a non-empty str; UUIDs and ints of 64 bits, which many pass, mean their text."""
+    """Return the id that *value* spells: a non-empty str; UUIDs and ints of up to 1024 bits mean their text."""
     if type(value) is str and value:
         return value
     if isinstance(value, str) and str.__len__(value):
         return str.__str__(value)  # whatever a subclass makes of it
     if isinstance(value, UUID):
         return UUID.__str__(value)
-    if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST <= int(value) <= _LARGEST:
+    if isinstance(value, int) and not isinstance(value, bool) and int.bit_length(value) <= 1024:
         return int.__repr__(value)
     raise ConfigError(f"{what} must be a non-empty string, not {quoted(value)}")
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
+    """Tell whether a value stands for no id."""
     return value is None or (isinstance(value, str) and not str.__len__(value))
 
 
 def _namespace(value: Any) -> str:
-    if _is_empty(value):
+    if is_empty(value):
         return ""
     return read_id("config['configurable']['checkpoint_ns']", value)
 
 
 def _checkpoint_id(value: Any) -> str | None:
-    if _is_empty(value):
+    if is_empty(value):
         return None
     return read_id("config['configurable']['checkpoint_id']", value)
 
 
 def lease_of(thread: Any, ttl: Any) -> tuple[str, int]:
     """Check the arguments of a lease: its thread, and how long it is held in ms."""
-    milliseconds = _milliseconds("ttl", ttl)
+    try:
+        milliseconds = _milliseconds("ttl", ttl)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if milliseconds is None:
-        raise ValueError("ttl must be seconds or a timedelta: a lease without an end would outlive its worker")
+        raise ConfigError("ttl must be seconds or a timedelta: a lease without an end would outlive its worker")
     return read_id("thread_id", thread), milliseconds
+
+
+def read_wait(value: Any) -> float | None:
+    """Return for how many seconds to wait for a lease."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ConfigError(f"wait must be seconds, at least 0, a timedelta, or None not to wait, not {quoted(value)}")
+    return float(min(value, _LONGEST))
+
+
+def read_owner(value: Any) -> str | None:
+    """Return what the holder of a lease calls itself; None for the default."""
+    return None if is_empty(value) else read_id("owner", value)
 
 
 def read_token(value: Any) -> int | None:
     """Return the token of a lease that *value* is, or None."""
-    if value is not None and (type(value) is not int or not 0 <= value <= _LARGEST):
+    if value is not None and (type(value) is not int or not -_LARGEST <= value <= _LARGEST):
         raise ConfigError(f"lease_token must be the token of a lease, not {quoted(value)}")
     return value
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from zerograph_redis.display import visible
 from zerograph_redis.serde.spelling import has_digits, spell
 
 from .values import DEEPEST, array_of, fields_of
@@ -161,5 +162,4 @@ class _Shape:
 @lru_cache(maxsize=256)
 def _shape(name: str) -> type[_Shape]:
     """A class of that name, which rich prints."""
-    spelled = name.encode("unicode_escape").decode() if not name.isprintable() else name
-    return type(spelled or "?", (_Shape,), {})
+    return type(visible(name) or "?", (_Shape,), {})

@@ -24,7 +24,7 @@ class Compression:
             ValueError: The codec or the level is unknown.
             ImportError: The extra is not installed.
         """
-        if codec != "zstd":
+        if not isinstance(codec, str) or str.__str__(codec) != "zstd":
             raise ValueError(f"compression must be 'zstd' or None, not {quoted(codec)}")
         if type(level) is not int or not 1 <= level <= 22:
             raise ValueError(f"compression_level must be from 1 to 22, not {quoted(level)}")

@@ -13,7 +13,7 @@ from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMeta
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.requests import Operation
-from zerograph_redis.core.settings import Settings, lease_of
+from zerograph_redis.core.settings import Settings, lease_of, read_owner, read_wait
 from zerograph_redis.core.threads import ThreadOperations
 from zerograph_redis.leases import AsyncLease, Lease
 from zerograph_redis.threads import ThreadInfo
@@ -69,7 +69,10 @@ class Saver(BaseCheckpointSaver):
 
     @abstractmethod
     def close(self) -> None:
-        """Close what the saver opened, and only that. The saver cannot be used afterwards."""
+        """Close what the saver opened, and only that. Every later call raises `BackendUnavailableError`.
+
+        Closing twice is harmless. An operation that another OS thread is in ends as it would have.
+        """
 
     def get_tuple(self, config: Config) -> CheckpointTuple | None:
         """Read the checkpoint that *config* names, or the newest of its namespace, with its pending writes.
@@ -151,10 +154,17 @@ class Saver(BaseCheckpointSaver):
             owner: A name to show to others; unless given, host and process id.
 
         Raises:
+            ConfigError: An argument makes no sense (also a ValueError).
             LeaseHeldError: On entering: another worker holds the thread, and went on holding it for *wait*.
             LeaseLostError: From the writes in the block.
         """
-        return Lease(self._run, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+        return Lease(
+            self._run,
+            self._operations.settings,
+            *lease_of(thread_id, ttl),
+            wait=read_wait(wait),
+            owner=read_owner(owner),
+        )
 
     def break_lease(self, thread_id: str) -> str | None:
         """Take the lease of a thread from the worker that holds it, so that others may write.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from typing_extensions import Unpack
 
@@ -17,13 +17,47 @@ from zerograph_redis.backends.redis import (
 )
 from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, is_cluster, store_of, sync_twin
 from zerograph_redis.core.drive import AsyncBackend, Backend
+from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.settings import Options, Settings
 from zerograph_redis.display import quoted
-from zerograph_redis.errors import ConfigError
+from zerograph_redis.errors import BackendUnavailableError, ConfigError
 
 from .base import AsyncSaver, Saver
 
 __all__ = ("AsyncRedisSaver", "RedisSaver")
+
+R = TypeVar("R")
+
+
+class Use:
+    """Who is in an operation of a saver: refuses others once it is closed, and tells when the last one left.
+
+    Without a lock, which a fork would copy held: adding to a set, and taking from it, is atomic.
+    """
+
+    def __init__(self) -> None:
+        """Begin open, and with nobody inside."""
+        self.closed = False
+        self._inside: set[object] = set()
+
+    def enter(self) -> object:
+        """Enter; returns what to leave with."""
+        inside = object()
+        self._inside.add(inside)
+        if self.closed:
+            self._inside.discard(inside)
+            raise BackendUnavailableError("the saver was closed: make another one")
+        return inside
+
+    def leave(self, inside: object) -> bool:
+        """Leave. Returns whether to end what was used: it was closed meanwhile, and nobody else uses it."""
+        self._inside.discard(inside)
+        return self.closed and not self._inside
+
+    def close(self) -> bool:
+        """Let nobody in any more. Returns whether to end what was used: otherwise the last one who leaves does it."""
+        self.closed = True
+        return not self._inside
 
 
 class RedisSaver(Saver):
@@ -41,7 +75,7 @@ class RedisSaver(Saver):
         wait_timeout: int = 1000,
         **options: Unpack[Options],
     ) -> None:
-        """Use a client that you made, and that you close.
+        """Use a client that you made, and that you close: closing the saver ends the saver alone.
 
         Args:
             client: A blocking client of redis-py or fakeredis (``Redis``, ``RedisCluster``, Sentinel's).
@@ -62,6 +96,7 @@ class RedisSaver(Saver):
             lambda: client, Keyspace(prefix, clustered=clustered), confirmation, clustered=clustered
         )
         self._client = client
+        self._use = Use()
         self._prefix = prefix
         self._owned = False
         settings = Settings.check(store=prefix, **options)
@@ -84,8 +119,20 @@ class RedisSaver(Saver):
         saver._owned = True
         return saver
 
+    def _run(self, operation: Operation[R]) -> R:
+        inside = self._use.enter()
+        try:
+            return super()._run(operation)
+        finally:
+            if self._use.leave(inside):
+                self._end()
+
     def close(self) -> None:
-        """Close the client, if the saver made it."""
+        """Close the saver, and its client if it made that. Every later call raises `BackendUnavailableError`."""
+        if self._use.close():
+            self._end()
+
+    def _end(self) -> None:
         if self._owned:
             close(self._client)
 
@@ -131,6 +178,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         super().__init__(twin, prefix=prefix, wait_replicas=wait_replicas, wait_timeout=wait_timeout, **options)
         self._owned = derived
         self._async_clients = client if per_loop else None
+        self._async_use = Use()
         clustered = is_cluster(twin)
         keyspace = Keyspace(prefix, clustered=clustered)
         confirmation = _confirmation(wait_replicas, wait_timeout)
@@ -150,11 +198,28 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         saver._owned = True
         return saver
 
+    async def _arun(self, operation: Operation[R]) -> R:
+        inside = self._async_use.enter()
+        try:
+            return await super()._arun(operation)
+        finally:
+            if self._async_use.leave(inside):
+                await self._aend()
+
+    def close(self) -> None:
+        """Close the saver for both faces, and the blocking client if the saver made that; `aclose` closes the others."""
+        self._async_use.close()
+        super().close()
+
     async def aclose(self) -> None:
-        """Close the clients that the saver made: the blocking one, and the one of the running event loop."""
+        """Close the saver, and the clients that it made: the blocking one, and the one of the running event loop."""
+        self.close()
+        if self._async_use.close():
+            await self._aend()
+
+    async def _aend(self) -> None:
         if self._async_clients is not None:
             await self._async_clients.aclose()
-        self.close()
 
 
 def _confirmation(replicas: Any, timeout: Any) -> Confirmation | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import getgeneratorlocals
 from time import perf_counter
 from typing import Any, TypeVar
-from uuid import UUID
 
 from zerograph_redis.core.records import has_parts
 from zerograph_redis.core.requests import (
@@ -20,6 +20,9 @@ from zerograph_redis.core.requests import (
     PutWrites,
     Request,
 )
+from zerograph_redis.core.settings import read_id
+from zerograph_redis.display import visible
+from zerograph_redis.errors import ConfigError
 
 from . import names
 from .traffic import received, sent
@@ -90,10 +93,10 @@ class Observation:
         self.requests += 1
         self.sent += sent(request)
         if isinstance(request, PutCheckpoint | PutWrites | GetCheckpoint | GetWrites | ListCheckpoints):
-            self._place |= {names.THREAD: _sound(request.thread), names.NAMESPACE: _sound(request.namespace)}
+            self._place |= {names.THREAD: visible(request.thread), names.NAMESPACE: visible(request.namespace)}
             checkpoint_id = getattr(request, "checkpoint_id", None)
             if checkpoint_id is not None:
-                self._place[names.CHECKPOINT] = _sound(checkpoint_id)
+                self._place[names.CHECKPOINT] = visible(checkpoint_id)
         if isinstance(request, PutCheckpoint):
             self.kind = "whole" if request.base is None else "patch"
 
@@ -106,7 +109,7 @@ class Observation:
             if any(stored.record and has_parts(stored.record) for stored in reply.checkpoints):
                 self.lookups.append(_lookup(request, reply))
             if isinstance(request, GetCheckpoint) and reply.checkpoints:
-                self._place[names.CHECKPOINT] = _sound(reply.checkpoints[0].checkpoint_id)
+                self._place[names.CHECKPOINT] = visible(reply.checkpoints[0].checkpoint_id)
 
 
 def _lookup(request: GetCheckpoint | ListCheckpoints, reply: Fetched) -> str:
@@ -129,11 +132,6 @@ def place_of(operation: Operation[Any]) -> Attributes:
         (names.TARGET, given.get("target")),
         (names.NAMESPACE, configurable.get("checkpoint_ns")),
     ):
-        if isinstance(value, str | int | UUID):
-            found[name] = _sound(str(value))
+        with suppress(ConfigError):  # which the operation itself raises
+            found[name] = visible(read_id(name, value))
     return found
-
-
-def _sound(name: str) -> str:
-    """Spell an id so that every exporter can send it: a lone surrogate has no bytes."""
-    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
