@@ -200,7 +200,7 @@ def read_id(what: str, value: Any) -> str:
         return str.__str__(value)  # whatever a subclass makes of it
     if isinstance(value, UUID):
         return UUID.__str__(value)
-    if isinstance(value, int) and not isinstance(value, bool) and int.bit_length(value) <= 1024:
+    if isinstance(value, int) and not isinstance(value, bool) and int.bit_length(value) <= _BITS:
         return int.__repr__(value)
     raise ConfigError(f"{what} must be a non-empty string, not {quoted(value)}")
 
@@ -251,7 +251,7 @@ def read_owner(value: Any) -> str | None:
 
 def read_token(value: Any) -> int | None:
     """Return the token of a lease that *value* is, or None."""
-    if value is not None and (type(value) is not int or not -_LARGEST <= value <= _LARGEST):
+    if value is not None and (type(value) is not int or value.bit_length() > _BITS):
         raise ConfigError(f"lease_token must be the token of a lease, not {quoted(value)}")
     return value
 
@@ -290,5 +290,5 @@ def _milliseconds(what: str, value: Any) -> int | None:
     return milliseconds
 
 
-_LARGEST = 2**63 - 1
+_BITS = 1024  # of an int that names something: longer ones have no text
 _LONGEST = 100 * 366 * 24 * 3600 * 1000
