@@ -34,8 +34,10 @@ CLASSES = {
     "odd": "\ue000\U0010ffff\ufffe\u0300\u20dd\ufffd",
     "words": "aZ09{}[]()%\\/'\":;,.|<>*?&$`=+-_~#@!^äß中🔑",
 }
-SEQUENCES = ["\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\", "\x9b31m", "\r\n2026 ERROR forged", "[bold]x[/]",
-             ":smile:", "\x1b[6n", "\x08\x08", "%s%n", "{0}"]  # fmt: skip
+SEQUENCES = [
+    "\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\", "\x9b31m", "\r\n2026 ERROR forged",
+    "[bold]x[/]", ":smile:", "\x1b[6n", "\x08\x08", "%s%n", "{0}",
+]  # fmt: skip
 # Unicode's Default_Ignorable_Code_Point, of DerivedCoreProperties.
 IGNORABLE = [
     (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F),
@@ -122,10 +124,12 @@ def commands_of(chance, found, directory):
         ["threads"], ["threads", "--match", thread[:1]], ["threads", "--limit", "1"],
         ["history", "--", thread], ["history", name, namespace, "--", thread],
         ["show", "--", thread], ["show", "--full", name, namespace, "--", thread, ids[0]],
-        ["diff", "--", thread], ["diff", "--full", name, namespace, "--", thread, *ids], ["stats"], ["doctor"], ["doctor", "--quick"],
+        ["diff", "--", thread], ["diff", "--full", name, namespace, "--", thread, *ids],
+        ["stats"], ["doctor"], ["doctor", "--quick"],
         ["unlock", "--", thread], ["copy", "--", thread, text_of(chance)], ["prune", "--keep", "1", "--", thread],
         ["delete", "--", thread], ["export", str(directory / "x.export")], ["migrate", "memory://", "memory://"],
-        ["show", "--", text_of(chance)], ["show", "--", thread, text_of(chance)], ["history", name, text_of(chance), "--", thread],
+        ["show", "--", text_of(chance)], ["show", "--", thread, text_of(chance)],
+        ["history", name, text_of(chance), "--", thread],
     )  # fmt: skip
     return chance.sample(every, 7)
 
@@ -212,7 +216,7 @@ def test_nothing_hidden_leaves_the_command_line(rounds, store, tmp_path, capsys)
                         wanted = [thread, *ids]
                     if missing := set(wanted) - set(strings_of(read)):
                         note(f"{name} --json lost a string", number, command, missing)
-                if outcome.code == 1 and name not in {"doctor"} and "Error" in outcome.err:
+                if outcome.code == 1 and name != "doctor" and "Error" in outcome.err:
                     note(f"{name}: {outcome.err[:120]}", number, command)
         lease.__exit__(None, None, None)
         for each in saver.list_threads(None):
@@ -243,11 +247,8 @@ def test_nothing_hidden_leaves_errors_and_the_log(rounds, store, log, capsys):
             stranger = store.open()
             tell(lambda: stranger.stranger().put(config, state("x"), {}))  # noqa: B023 - called at once
             tell(lambda: saver.put(at(thread, lease_token=7), state("x"), {}))  # noqa: B023
-            tell(
-                lambda: saver.put(
-                    {"configurable": {**config["configurable"], "expect_checkpoint_id": owner}}, state("x"), {}
-                )
-            )
+            expecting = {"configurable": {**config["configurable"], "expect_checkpoint_id": owner}}
+            tell(lambda: saver.put(expecting, state("x"), {}))  # noqa: B023
         tell(lambda: saver.copy_thread(thread, thread))  # noqa: B023
         tell(lambda: saver.put(config, state("x", **{owner: object()}), {}))  # noqa: B023
         tell(lambda: saver.put_writes(at(thread, ns=namespace, id=ids[0]), [(*write, {owner: object()})], ""))  # noqa: B023
@@ -274,7 +275,7 @@ def test_nothing_hidden_leaves_errors_and_the_log(rounds, store, log, capsys):
         ):
             with suppress(Exception):
                 outcome = run(*options_of(store), *command)
-                told += [line for line in (outcome.out + outcome.err).split("\n")]
+                told += (outcome.out + outcome.err).split("\n")
         told += [formatter.format(record) for record in log]
         log.clear()
         done += len(told)
