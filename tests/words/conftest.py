@@ -14,4 +14,4 @@ SEED = int(os.environ.get("SEED", "1"))
 @pytest.fixture
 def rounds() -> Iterator[tuple[int, random.Random]]:
     """Numbers of rounds, each with what decides it by chance: a round comes again by its number and the seed."""
-    return ((number, random.Random(f"{SEED} {number}")) for number in range(int(os.environ.get("ROUNDS", "150"))))
+    return ((number, random.Random(f"{SEED} {number}")) for number in range(int(os.environ.get("ROUNDS", "60"))))
