@@ -120,6 +120,8 @@ def url_of(chance, place, secret, port):
     """Make a URL that is wrong somewhere, or whose server refuses the password."""
     scheme = chance.choice(["redis", "redis", "rediss"]) if place.startswith("option") else chance.choice(
         ["redis", "redis", "redis", "rediss", "redis+cluster", "redis+sentinel", "unix"])  # fmt: skip
+    if place in {"no at", "no at, but a port", "port"}:
+        secret = secret.replace("@", ":")  # what stands behind an @ of its own is the host
     if place == "database":
         scheme = "redis"  # the name of a service is no secret
     path = "/service" if scheme == "redis+sentinel" else chance.choice(["", "/", "/0", "/3"])
