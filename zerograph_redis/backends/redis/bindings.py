@@ -334,7 +334,7 @@ def _parse_writes(
 
 
 _US = SEPARATOR.encode()
-_MANIFEST = re.compile(b"1:([0-9]{1,9}):[0-9]{1,14}" + _US)
+_MANIFEST = re.compile(b"1:([0-9]{1,9}):[0-9]{1,14}(?::[0-9a-f]{1,32})?" + _US)
 
 
 def _manifest(writes: Sequence[StoredWrite]) -> bytes:
