@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 
-__all__ = ("SEPARATOR", "WITHIN", "escape", "random_name", "unescape")
+__all__ = ("SEPARATOR", "WITHIN", "escape", "random_name", "read_name", "unescape")
 
 SEPARATOR = "\x1f"
 """Stands between the ids of a field or index member."""
@@ -33,6 +33,15 @@ def unescape(spelled: str) -> str:
     if "%" not in spelled:
         return spelled
     return _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), spelled)
+
+
+def read_name(stored: bytes | str) -> str:
+    """Undo `escape` of what a store has; ValueError for anything that `escape` does not make."""
+    spelled = stored if isinstance(stored, str) else stored.decode()
+    name = unescape(spelled)
+    if escape(name) != spelled:
+        raise ValueError("a stored id is spelled as none is")
+    return name
 
 
 def _spell(match: re.Match[str]) -> str:

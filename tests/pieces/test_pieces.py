@@ -220,8 +220,13 @@ def test_a_comparison_finds_what_is_old(change, most):
 PLAIN = st.tuples(st.integers(0, 10**9), st.integers(1, 10**6), st.booleans())
 PACKED = st.tuples(PLAIN, st.integers(1, 9), st.integers(0, 9), st.integers(1, 9))
 SEGMENTS = st.lists(
-    PLAIN.map(lambda given: Segment(*given)) | PACKED.map(lambda given: Segment(*given[0], *given[1:])), max_size=20
+    PLAIN.map(lambda given: Segment(*given)) | PACKED.map(lambda given: packed_segment(*given)), max_size=20
 )
+
+
+def packed_segment(plain, stored, skip, more):
+    """A segment of a piece that is longer than the segment."""
+    return Segment(*plain, stored, skip, skip + plain[1] + more - 1)
 
 
 @given(SEGMENTS)

@@ -17,14 +17,14 @@ from zerograph_redis.savers.base import Saver
 from .files import find_names, judge_file
 from .findings import Finding, Level
 from .groups import ask_sentinels, judge_cluster
-from .keys import expiring, sort_keys
+from .keys import expiring, note_thread, sort_keys
 from .nodes import FAILURES, ask_nodes
 from .repairs import repair
 from .rights import try_rights
 from .selection import list_names
 from .servers import judge_nodes
 from .threads import Names, Tally, examine_threads
-from .verdicts import judge_names, judge_threads
+from .verdicts import judge_names, judge_odd, judge_threads
 
 __all__ = ("Progress", "Report", "check_up")
 
@@ -83,6 +83,8 @@ def check_up(saver: Saver, progress: Progress, *, deep: bool, fix: bool) -> Repo
             return report
         if isinstance(saver, RedisSaver):
             report.within.append(judge_names(names))
+        if names.odd:
+            report.within.append(judge_odd(names))
         with progress("Reading threads" if deep else "Looking at threads", len(names.listed | names.stored)) as looked:
             report.tally = run(examine_threads(names, settings, looked, deep=deep), backend)
     except CorruptCheckpointError as error:
@@ -127,10 +129,11 @@ def _look_at_servers(saver: RedisSaver, report: Report, progress: Progress) -> N
             report.within.append(Finding("keys", Level.WARNING, told, "look with a user that has +scan"))
     try:
         # After the keys: a worker lists a thread before it writes one.
-        names.listed.update(run(list_names(), saver._backend))  # noqa: SLF001 - as above
+        names.listed.update(run(list_names(odd=names.odd.extend), saver._backend))  # noqa: SLF001 - as above
         if not is_cluster(client):
-            names.listed.update(expiring(client, prefix))
-    except (BackendUnavailableError, *FAILURES) as error:
+            for each in expiring(client, prefix):
+                note_thread(each, names.listed, names.odd)
+    except (BackendUnavailableError, CorruptCheckpointError, *FAILURES) as error:
         report.within.append(Finding("list", Level.PROBLEM, f"it cannot be read: {error}"))
         return None
     return names

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from zerograph_redis.backends.sqlite import SqliteBackend
-from zerograph_redis.ids import SEPARATOR, unescape
+from zerograph_redis.backends.sqlite.threads import shown_name
+from zerograph_redis.ids import SEPARATOR
 
 from .findings import Finding, Level
+from .keys import note_thread
 from .threads import Names
 
 __all__ = ("find_names", "judge_file")
@@ -35,12 +37,20 @@ def find_names(backend: SqliteBackend) -> Names:
         for table in _TABLES:
             rows = connection.execute(f"SELECT DISTINCT thread FROM zerograph_redis_{table}")  # noqa: S608 - our own names
             for (name,) in rows:
-                if name.startswith(SEPARATOR):
-                    _, token, thread = name.split(SEPARATOR)
-                    names.staged.add((unescape(thread), token))
-                else:
-                    names.stored.add(unescape(name))
+                _note_name(name, names)
     return names
+
+
+def _note_name(name: Any, names: Names) -> None:
+    match name.split(SEPARATOR) if isinstance(name, str) else name:
+        case [thread]:
+            note_thread(thread, names.stored, names.odd)
+        case ["", token, thread]:
+            staged: set[str] = set()
+            note_thread(thread, staged, names.odd, name)
+            names.staged.update((each, token) for each in staged)
+        case _:
+            names.odd.append(shown_name(name))
 
 
 def _integrity(connection: sqlite3.Connection, *, deep: bool) -> Finding:

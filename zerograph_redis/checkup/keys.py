@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from zerograph_redis.ids import unescape
+from zerograph_redis.ids import read_name
 
 from .threads import Names
 
-__all__ = ("expiring", "sort_keys")
+__all__ = ("expiring", "note_thread", "sort_keys")
 
 PAGE = 1000  # entries
 
@@ -31,9 +31,11 @@ def sort_keys(
         name = key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
         rest = name[len(prefix) + 1 :]
         if found := _THREAD.fullmatch(rest):
-            names.stored.add(unescape(found[1]))
+            note_thread(found[1], names.stored, names.strays, name)
         elif found := _STAGED.fullmatch(rest):
-            names.staged.add((unescape(found[1]), found[2]))
+            staged: set[str] = set()
+            note_thread(found[1], staged, names.strays, name)
+            names.staged.update((thread, found[2]) for thread in staged)
         elif lists.fullmatch(rest):
             continue
         elif found := _OTHER.fullmatch(rest):
@@ -42,13 +44,22 @@ def sort_keys(
             names.strays.append(name)
 
 
-def expiring(client: Any, prefix: str) -> Iterator[str]:
-    """Read which threads of a single server are noted to expire, in short steps."""
+def note_thread(spelled: bytes | str, threads: set[str], strays: list[str], shown: str = "") -> None:
+    """Note the thread that a store spells so, or, in *strays*, what no saver spelled."""
+    try:
+        threads.add(read_name(spelled))
+    except ValueError:
+        text = spelled if isinstance(spelled, str) else spelled.decode("utf-8", "backslashreplace")
+        strays.append(shown or text)
+
+
+def expiring(client: Any, prefix: str) -> Iterator[bytes | str]:
+    """Read which threads of a single server are noted to expire, in short steps, as they are spelled there."""
     low, start = "-inf", 0
     while True:
         page = client.zrangebyscore(f"{prefix}:deadlines", low, "+inf", start, PAGE, withscores=True)
         for name, _ in page:
-            yield unescape(name if isinstance(name, str) else name.decode())
+            yield name
         if len(page) < PAGE:
             return
         last = page[-1][1]

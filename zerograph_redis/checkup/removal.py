@@ -131,10 +131,10 @@ def _pruned(target: Target, keep: int, max_age: int | None, operations: Checkpoi
     age = None if max_age is None else timedelta(microseconds=max_age)
     try:
         dropped = yield from operations.prune(target.thread, keep, age, None)
+        after = yield from ExamineThread(target.thread)
     except LeaseHeldError as error:
         return Removal(target, Outcome.HELD, owner=error.owner)
     except CorruptCheckpointError:
         return Removal(target, Outcome.DAMAGED)
-    after = yield from ExamineThread(target.thread)
     freed = max(target.condition.bytes - after.bytes, 0)  # less, where others write meanwhile
     return Removal(target, Outcome.DONE, dropped, freed)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from zerograph_redis.core.examination import DiscardStaged, MendThread
 from zerograph_redis.core.requests import ForgetThread, Operation
+from zerograph_redis.errors import CorruptCheckpointError
 
 from .threads import Tally
 
@@ -15,6 +18,8 @@ def repair(tally: Tally) -> Operation[None]:
     for thread in (*tally.stale, *tally.expired):
         yield from ForgetThread(thread)
     for thread in dict.fromkeys((*tally.unlisted, *tally.astray)):
-        yield from MendThread(thread)
+        # One that got damaged meanwhile does not keep others from being mended; the next checkup tells of it.
+        with suppress(CorruptCheckpointError):
+            yield from MendThread(thread)
     for thread, token in tally.staged:
         yield from DiscardStaged(thread, token, remove=True)

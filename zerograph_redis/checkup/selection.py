@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.examination import Condition, ExamineThread, ReadClock
-from zerograph_redis.core.requests import ListThreads, Operation, ThreadRank
+from zerograph_redis.core.requests import ListThreads, Operation, RankCursor, ThreadRank
 from zerograph_redis.errors import CorruptCheckpointError
 
 __all__ = ("Selection", "Target", "find_targets", "list_names")
@@ -36,15 +36,22 @@ class Target(NamedTuple):
     """For how long nobody wrote it, in µs."""
 
 
-def list_names(match: str = "", before: ThreadRank | None = None) -> Operation[list[str]]:
-    """Read the ids of all threads in the list that begin with *match*, newest activity first."""
+def list_names(
+    match: str = "", before: ThreadRank | None = None, odd: Callable[[Iterable[str]], object] = lambda _: None
+) -> Operation[list[str]]:
+    """Read the ids of all threads in the list that begin with *match*, newest activity first.
+
+    What is in the list and is no thread's id goes to *odd*.
+    """
     found: list[str] = []
+    cursor = None if before is None else RankCursor.behind(before)
     while True:
-        ranks = yield from ListThreads(before, PAGE)
-        found += [each.thread for each in ranks if each.thread.startswith(match)]
-        if len(ranks) < PAGE:
+        ranks = yield from ListThreads(cursor, PAGE)
+        found += [each.thread for each in ranks.found if each.thread.startswith(match)]
+        odd(ranks.odd)
+        cursor = ranks.cursor
+        if cursor is None:
             return found
-        before = ranks[-1]
 
 
 def find_targets(

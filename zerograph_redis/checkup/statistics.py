@@ -86,11 +86,15 @@ def count_store(largest: int, looked: Callable[[], None], *, exact: bool) -> Ope
     names = yield from list_names()
     sample = _Sample()
     sizes: dict[str, int] = {}
+    unreadable = 0
     for first in range(0, len(names), DESCRIBED):
         page = names[first : first + DESCRIBED]
         for name, facts in zip(page, (yield from DescribeThreads(page)), strict=True):
             looked()
             if facts is None:
+                continue
+            if isinstance(facts, CorruptCheckpointError):
+                unreadable += 1
                 continue
             found.threads += 1
             found.checkpoints += facts.checkpoints
@@ -101,18 +105,19 @@ def count_store(largest: int, looked: Callable[[], None], *, exact: bool) -> Ope
             sample.add(name)
             sizes[name] = facts.bytes
         found.largest = nlargest(largest, found.largest, key=lambda info: info.bytes)
+    found.damaged = unreadable
     is_all = exact or found.checkpoints <= EXACT or found.threads <= SAMPLE
     yield from _count_savings(found, list(sizes) if is_all else sample.names, sizes)
     return found
 
 
 def _count_savings(found: Statistics, names: Iterable[str], sizes: dict[str, int]) -> Operation[None]:
-    whole = stored = counted = threads = 0
+    whole = stored = counted = threads = damaged = 0
 
     def take(savings: tuple[str, int, int] | None) -> None:
-        nonlocal whole, stored, counted, threads
+        nonlocal whole, stored, counted, threads, damaged
         if savings is None:
-            found.damaged += 1
+            damaged += 1
             return
         name, its_whole, its_stored = savings
         whole += its_whole
@@ -121,7 +126,8 @@ def _count_savings(found: Statistics, names: Iterable[str], sizes: dict[str, int
         threads += 1
 
     yield from together((_saved(name) for name in names), take)
-    is_all = threads + found.damaged == found.threads
+    is_all = threads + damaged == found.threads
+    found.damaged += damaged
     ratio = 1.0 if is_all or not counted else found.bytes / counted
     found.savings = Savings(round(whole * ratio), round(stored * ratio), threads, is_all)
 

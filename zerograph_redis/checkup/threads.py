@@ -33,6 +33,8 @@ class Names:
     """The copies that are not published: thread and token."""
     strays: list[str] = field(default_factory=list)
     """Names that are none of ours."""
+    odd: list[str] = field(default_factory=list)
+    """Entries of the list of threads, or names in rows, that are no thread's id."""
     others: set[str] = field(default_factory=set)
     """Prefixes of other savers that begin with ours."""
 
@@ -127,7 +129,10 @@ def _entry_of(thread: str, condition: Condition, listed: Collection[str]) -> Ope
 
 def _left_over(staged: Iterable[tuple[str, str]]) -> Iterable[Operation[tuple[str, str] | None]]:
     def look(thread: str, token: str) -> Operation[tuple[str, str] | None]:
-        return (thread, token) if (yield from DiscardStaged(thread, token, remove=False)) else None
+        try:
+            return (thread, token) if (yield from DiscardStaged(thread, token, remove=False)) else None
+        except CorruptCheckpointError:  # it is not a copy's
+            return None
 
     return (look(*each) for each in sorted(staged))
 

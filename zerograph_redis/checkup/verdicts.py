@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sized
 from .findings import Finding, Level
 from .threads import Names, Tally
 
-__all__ = ("judge_names", "judge_threads")
+__all__ = ("judge_names", "judge_odd", "judge_threads")
 
 _MUCH = 1024 * 1024  # bytes of logs that nobody needs, from which on they are worth a word
 
@@ -67,6 +67,18 @@ def judge_names(names: Names) -> Finding:
         )
     others = f"; other savers have {', '.join(sorted(names.others))}" if names.others else ""
     return Finding("keys", Level.OK, f"none but a saver's{others}")
+
+
+def judge_odd(names: Names) -> Finding:
+    """Judge what stands where the id of a thread should be."""
+    odd = sorted(set(names.odd))
+    return Finding(
+        "names",
+        Level.WARNING,
+        f"{_count(odd, 'entry', 'entries')} where ids of threads are listed, which are none, and are passed over",
+        "remove them, and see what else writes under this prefix or into this file",
+        items=odd,
+    )
 
 
 def _threads(tally: Tally, *, deep: bool) -> Finding:

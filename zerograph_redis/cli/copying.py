@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.core.requests import DescribeThreads
 from zerograph_redis.core.settings import read_id
-from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.core.threads import ThreadOperations, describe
 from zerograph_redis.errors import ConflictError
 
 from .exits import no_such_thread
@@ -37,7 +36,7 @@ def copy(
     """
     session: Session = context.obj
     source, target = read_id("THREAD", source), read_id("NEW", target)
-    there, taken = session.run(iter(DescribeThreads([source, target])))
+    there, taken = session.run(describe(source)), session.run(describe(target))
     if there is None:
         raise no_such_thread(source, session.place)
     if taken is not None:

@@ -18,7 +18,7 @@ def complete_thread(context: typer.Context, incomplete: str) -> list[str]:
     given = context.find_root().params
     session = Session(given.get("url"), prefix=given.get("prefix") or "zerograph")
     try:
-        return [each.thread_id for each in session.run(find_threads(incomplete, _COMPLETED, None))]
+        return [each.thread_id for each in session.run(find_threads(incomplete, _COMPLETED, None))[0]]
     except Exception:  # noqa: BLE001 - see above
         return []
     finally:

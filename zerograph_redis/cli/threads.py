@@ -11,7 +11,7 @@ from zerograph_redis.inspection.threads import find_threads
 from .output import Cut, console, note, print_json, table
 from .parameters import Json
 from .session import Session
-from .text import age, duration, size
+from .text import age, count, duration, size
 from .unlock import lease_as_json
 
 if TYPE_CHECKING:
@@ -31,15 +31,19 @@ def threads(
     """List threads, newest activity first."""
     session: Session = context.obj
     # One more tells whether there are more.
-    found = session.run(find_threads(match, limit + 1, after))
+    found, damaged = session.run(find_threads(match, limit + 1, after))
     more = len(found) > limit
     found = found[:limit]
     following = found[-1].thread_id if more else None
     if json:
-        print_json({"threads": [describe(each) for each in found], "next": following})
+        print_json({"threads": [describe(each) for each in found], "damaged": damaged, "next": following})
+        return
+    if damaged:
+        note(f"{count(len(damaged), 'thread')} left out, since damaged: `doctor` tells more.")
+    if not found and not damaged:
+        note(f"No threads in {session.place}.")
         return
     if not found:
-        note(f"No threads in {session.place}.")
         return
     held = any(each.lease for each in found)
     numbers = dict.fromkeys(("active", "checkpoints", "namespaces", "size", "ttl"), "right")

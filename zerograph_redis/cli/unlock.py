@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from zerograph_redis.core.leasing import break_lease, look_at_lease
-from zerograph_redis.core.requests import DescribeThread
+from zerograph_redis.core.threads import describe
 
 from .exits import no_such_thread
 from .output import console, note, print_json, shown
@@ -30,7 +30,7 @@ def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Js
     """
     session: Session = context.obj
     lease = session.run(look_at_lease(thread))
-    if lease is None and session.run(iter(DescribeThread(thread))) is None:
+    if lease is None and session.run(describe(thread)) is None:
         raise no_such_thread(thread, session.place)
     owner = session.run(break_lease(thread)) if yes else None
     if json:

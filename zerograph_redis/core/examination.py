@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from zerograph_redis.ids import unescape
+from zerograph_redis.core import bounds
+from zerograph_redis.ids import read_name
 from zerograph_redis.pieces.segments import parse
 
 from .requests import Request
@@ -161,13 +162,13 @@ def outline_of(
         writes: How many pending writes it has.
         written: The bytes of these.
     """
-    namespace, checkpoint_id, order = unescape(place[0]), unescape(place[1]), place[2]
+    namespace, checkpoint_id, order = read_name(place[0]), read_name(place[1]), place[2]
     if size is None:
         return Outline(namespace, checkpoint_id, order, "its record is gone", 0, writes, written, "", 0)
     damage, state = "", 0
     try:
         state = sum(segment.length for segment in parse(header[_HEADER:].decode("ascii")))
-        if int(header[1:17], 16) != order:
+        if int(bounds.order(header[1:17]), 16) != order:
             damage = "its order is not that of its index"
     except ValueError:
         damage = "the header of its record is damaged"

@@ -9,12 +9,14 @@ from uuid import uuid4
 from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
 from zerograph_redis.display import quoted
-from zerograph_redis.errors import ConfigError
+from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import WITHIN, escape, unescape
+from zerograph_redis.serde import Serializer
+from zerograph_redis.serde.spelling import spell
 
 from .leasing import fence
 from .links import Lineage
-from .records import pack_write
+from .records import name_of, pack_write
 from .requests import (
     DeleteThread,
     FindNamespace,
@@ -30,7 +32,14 @@ from .settings import MOST, Address, Settings, is_empty, read_age, read_config, 
 from .states import ReadCheckpoint, States
 from .writes import SealedWrites, open_writes
 
-__all__ = ("CheckpointOperations", "check_limit", "find_namespace", "task_and_channel")
+__all__ = (
+    "CheckpointOperations",
+    "check_limit",
+    "find_namespace",
+    "task_and_channel",
+    "unpack_map",
+    "unpack_named",
+)
 
 PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
 FILTERED_PAGE = 100
@@ -143,8 +152,9 @@ class CheckpointOperations:
 
     def _tuple(self, address: Address, found: ReadCheckpoint) -> CheckpointTuple:
         stored, record, packed = found
-        checkpoint: Checkpoint = self.serializer.unpack(packed)
-        metadata: CheckpointMetadata = self.serializer.unpack(record.metadata)
+        name = name_of(address.thread, address.namespace, stored.checkpoint_id)
+        checkpoint: Checkpoint = unpack_map(self.serializer, packed, f"the state of {name}")
+        metadata: CheckpointMetadata = unpack_map(self.serializer, record.metadata, f"the metadata of {name}")
         return CheckpointTuple(
             address.config(stored.checkpoint_id),
             checkpoint,
@@ -153,11 +163,18 @@ class CheckpointOperations:
             self._writes(address, stored.checkpoint_id, stored.writes),
         )
 
+    def _matches(self, address: Address, found: ReadCheckpoint, filter: Mapping[str, Any]) -> bool:
+        stored, record, _ = found
+        name = name_of(address.thread, address.namespace, stored.checkpoint_id)
+        metadata = unpack_map(self.serializer, record.metadata, f"the metadata of {name}")
+        return all(key in metadata and _equal(metadata[key], value) for key, value in filter.items())
+
     def _writes(self, address: Address, checkpoint_id: str, writes: Sequence[StoredWrite]) -> list[PendingWrite]:
         cipher = self.settings.cipher(address.thread)
         packed = open_writes(address.thread, address.namespace, checkpoint_id, writes, cipher)
+        name = f"a pending write of {name_of(address.thread, address.namespace, checkpoint_id)}"
         return [
-            (*task_and_channel(write.identity), self.serializer.unpack(value))
+            (*task_and_channel(write.identity), unpack_named(self.serializer, value, name))
             for write, value in zip(writes, packed, strict=True)
         ]
 
@@ -184,11 +201,7 @@ class CheckpointOperations:
             if self.settings.encryption is not None:
                 for stored, record, _ in page:
                     lineage.add(stored.checkpoint_id, record)
-            found += [
-                self._tuple(address, each)
-                for each in page
-                if not filter or _matches(self.serializer.unpack(each[1].metadata), filter)
-            ]
+            found += [self._tuple(address, each) for each in page if not filter or self._matches(address, each, filter)]
             if len(page) < size:
                 break
             before_id, before_order = None, page[-1][1].order
@@ -205,14 +218,26 @@ def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
         cursor = found.cursor
 
 
+def unpack_named(serializer: Serializer, packed: bytes, name: str) -> Any:
+    """Unpack what *name* calls: an error says so."""
+    try:
+        return serializer.unpack(packed)
+    except CheckpointError as error:
+        raise type(error)(f"{name} cannot be read: {error}") from error
+
+
+def unpack_map(serializer: Serializer, packed: bytes, name: str) -> Any:
+    """Unpack a map, as a state and its metadata are."""
+    value = unpack_named(serializer, packed, name)
+    if not isinstance(value, Mapping):
+        raise CorruptCheckpointError(f"{name} cannot be read: it is no map but {type(value).__name__}")
+    return value
+
+
 def check_limit(limit: Any) -> None:
     """Refuse a limit that is neither None nor a whole number of at least 0."""
     if limit is not None and (type(limit) is not int or limit < 0):
         raise ConfigError(f"limit must be a whole number of at least 0, or None for all, not {quoted(limit)}")
-
-
-def _matches(metadata: Mapping[str, Any], filter: Mapping[str, Any]) -> bool:
-    return all(key in metadata and _equal(metadata[key], value) for key, value in filter.items())
 
 
 def _equal(stored: Any, wanted: Any) -> bool:

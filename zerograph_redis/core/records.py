@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh3_64
 
+from zerograph_redis.core import bounds
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape
 from zerograph_redis.pieces import Segment
@@ -45,6 +46,7 @@ __all__ = (
     "is_sealed",
     "log_name",
     "lost",
+    "name_of",
     "new_link",
     "pack_checkpoint",
     "pack_header",
@@ -62,7 +64,6 @@ __all__ = (
 _PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 70
 _ORDER, _GENERATION, _PROOF = slice(1, 17), slice(17, 33), slice(34, 70)
-_LARGEST = 1024 * 1024 * 1024  # bytes that a state may have: more than any log can hold
 _DIGEST_SIZE = 8
 _MARK_SIZE = 8
 _US = SEPARATOR.encode()
@@ -101,6 +102,11 @@ class CheckpointRecord:
     def placed(self) -> list[tuple[int, list[Segment]]]:
         """The parts, with offsets in the log."""
         return [(place, [segment.placed(self.base) for segment in segments]) for place, segments in self.parts]
+
+
+def name_of(thread: str, namespace: str, checkpoint_id: str) -> str:
+    """What an error calls a checkpoint."""
+    return f"checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r}"
 
 
 def version_of(cipher: Cipher | None) -> bytes:
@@ -155,7 +161,7 @@ def unpack_checkpoint(
     thread: str, namespace: str, checkpoint_id: str, stored: bytes | None, cipher: Cipher | None
 ) -> CheckpointRecord:
     """Take a stored record apart; CorruptCheckpointError if it is not what was stored there."""
-    name = f"checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r}"
+    name = name_of(thread, namespace, checkpoint_id)
     stored = _known(name, stored, cipher)
     header, separator, rest = stored.partition(_US)
     segments, content = header[HEADER_SIZE:], rest[_DIGEST_SIZE:]
@@ -171,9 +177,12 @@ def unpack_checkpoint(
         counts = zip(places[::2], places[1::2], strict=True)
         parts = [(place, [next(found) for _ in range(count)]) for place, count in counts]
         order, generation, proof = (header[part].decode("ascii") for part in (_ORDER, _GENERATION, _PROOF))
-        base = int(proof[:10], 16)
+        base = read_header(name, stored).base
+        bounds.order(order)
         _check(parent, metadata, literals, parts, digest)
-    except (ValueError, TypeError, IndexError, StopIteration) as error:
+        if next(found, None) is not None:
+            raise ValueError("the record has segments of no part")
+    except (StopIteration, *bounds.UNREADABLE) as error:
         raise CorruptCheckpointError(f"{name} cannot be read: its record is damaged") from error
     if link is not None and link.follows >= order:
         raise CorruptCheckpointError(
@@ -235,7 +244,6 @@ def _check(
     parent: Any, metadata: Any, literals: Any, parts: Sequence[tuple[int, Sequence[Segment]]], digest: Any
 ) -> None:
     """Refuse, with a ValueError, what no put has stored: the checksum is no proof against who knows how to make it."""
-    size = sum(segment.length for _, segments in parts for segment in segments)
     if (
         not isinstance(parent, str | None)
         or type(metadata) is not bytes
@@ -243,7 +251,7 @@ def _check(
         or type(literals) is not list
         or len(literals) != len(parts) + 1
         or any(type(literal) is not bytes for literal in literals)
-        or size > _LARGEST
+        or any(type(place) is not int or not segments for place, segments in parts)
     ):
         raise ValueError("a part of the record is not what it should be")
 
@@ -260,7 +268,7 @@ def unpack_write(
     thread: str, namespace: str, checkpoint_id: str, identity: str, stored: bytes | None, cipher: Cipher | None
 ) -> bytes:
     """Return the packed value of a stored write."""
-    name = f"a pending write of checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r}"
+    name = f"a pending write of {name_of(thread, namespace, checkpoint_id)}"
     stored = _known(name, stored, cipher)
     value = stored[1 + _DIGEST_SIZE :]
     place = _place(namespace, checkpoint_id, identity)

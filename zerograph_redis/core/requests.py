@@ -8,9 +8,11 @@ Every request is atomic, and answering it twice leaves the store as answering it
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.ids import escape
 from zerograph_redis.pieces.log import BaseCheckpoint, Span
 
 __all__ = (
@@ -49,6 +51,7 @@ __all__ = (
     "PublishThread",
     "PutCheckpoint",
     "PutWrites",
+    "RankCursor",
     "Request",
     "ScanThread",
     "StageThread",
@@ -56,6 +59,7 @@ __all__ = (
     "StoredWrite",
     "ThreadFacts",
     "ThreadRank",
+    "ThreadRanks",
     "Untouched",
     "WritesReply",
 )
@@ -385,11 +389,37 @@ class ThreadRank:
     thread: str
 
 
-@dataclass(slots=True)
-class ListThreads(Request[list[ThreadRank]]):
-    """Threads by last write, newest first, behind *before*. May name threads that are gone."""
+class RankCursor(NamedTuple):
+    """Where to look on in the list of threads: behind an entry."""
 
-    before: ThreadRank | None
+    updated: Any
+    """What the store sorts by, as the store has it."""
+    name: Any
+    """The spelled id, likewise."""
+    ties: int = 0
+    """How many more must be read, since so many have the same moment."""
+
+    @classmethod
+    def behind(cls, rank: ThreadRank) -> RankCursor:
+        """Look on behind a thread."""
+        return cls(rank.updated, escape(rank.thread))
+
+
+@dataclass(slots=True)
+class ThreadRanks:
+    """Some threads by last write; ``cursor`` is None after the last. There may be none, and more to come."""
+
+    found: list[ThreadRank]
+    cursor: RankCursor | None
+    odd: list[str] = field(default_factory=list)
+    """Entries that are no thread's id, fit to be shown."""
+
+
+@dataclass(slots=True)
+class ListThreads(Request[ThreadRanks]):
+    """Threads by last write, newest first, from *cursor* on. May name threads that are gone."""
+
+    cursor: RankCursor | None
     limit: int
 
 
@@ -424,8 +454,8 @@ class DescribeThread(Request["ThreadFacts | None"]):
 
 
 @dataclass(slots=True)
-class DescribeThreads(Request["list[ThreadFacts | None]"]):
-    """The facts of each thread, None for one that is gone."""
+class DescribeThreads(Request[list[ThreadFacts | CorruptCheckpointError | None]]):
+    """The facts of each thread, None for one that is gone, an error for one whose facts are damaged."""
 
     threads: Sequence[str]
 

@@ -13,6 +13,7 @@ from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConfigError
 from zerograph_redis.pieces import Clear, Coding, Sealed
 from zerograph_redis.pieces.compression import Compression
+from zerograph_redis.pieces.draft import MOST_BYTES
 from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
 from zerograph_redis.serde.encrypted import Cipher
 from zerograph_redis.telemetry import Telemetry
@@ -57,6 +58,8 @@ class CommonOptions(TypedDict, total=False):
     """Whether what a put adds to the log is compressed; needs the extra ``zstd``. Default: None."""
     compression_level: int
     """1 (fast) to 22 (small). Default: 3."""
+    max_state_bytes: int
+    """How many bytes a state may have; one that claims more is refused before it is unpacked. Default: 1 GiB."""
     require_lease: bool
     """Whether a write without a lease is refused. Default: False."""
     telemetry: Telemetry | None
@@ -85,6 +88,7 @@ class Settings:
     telemetry: Telemetry | None
     store: str
     """The name that encryption binds threads to, unless it was given another."""
+    max_state_bytes: int
 
     def cipher(self, thread: str) -> Cipher | None:
         """What encrypts for *thread*, if anything does."""
@@ -113,6 +117,7 @@ class Settings:
         require_lease: bool = False,
         telemetry: Telemetry | None = None,
         store: str = DEFAULT_STORE,
+        max_state_bytes: int = MOST_BYTES,
     ) -> Settings:
         """Check `Options`; ValueError for one that makes no sense, TypeError for one that does not exist."""
         for name, value in (("refresh_on_read", refresh_on_read), ("require_lease", require_lease)):
@@ -124,6 +129,8 @@ class Settings:
                     f"keep_last must be a whole number of at least 1, or None to keep all, not {quoted(keep_last)}"
                 )
             keep_last = min(keep_last, MOST)
+        if type(max_state_bytes) is not int or max_state_bytes < 1:
+            raise ValueError(f"max_state_bytes must be a whole number of at least 1, not {quoted(max_state_bytes)}")
         encryption = serializer if isinstance(serializer, EncryptedSerializer) else None
         if isinstance(serializer, EncryptedSerializer):
             serializer = serializer.serializer
@@ -144,6 +151,7 @@ class Settings:
             require_lease,
             telemetry,
             store,
+            max_state_bytes,
         )
 
 

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import random_name
-from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Logs, Part, ThreadLogs, cut, draft, read_part
+from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Logs, Part, ThreadLogs, cut, draft, read_parts
 from zerograph_redis.pieces.segments import joined
 from zerograph_redis.serde import Serializer
+from zerograph_redis.serde.stdlib import PATTERNS
 
 from .leasing import fence
 from .records import (
@@ -52,6 +53,12 @@ class States:
         """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
         pieces = cut_state(state, self._settings.serializer)
         cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
+        size = sum(map(len, pieces.whole()))
+        if size > self._settings.max_state_bytes:
+            raise SerializationError(
+                f"checkpoint {checkpoint_id!r} of thread {address.thread!r} has a state of {size:,} bytes, more than "
+                f"max_state_bytes={self._settings.max_state_bytes:,} lets anybody read"
+            )
         digest = digest_of(pieces.whole(), cipher)
         logs = self._known.of(address.thread)
         base = logs.base(address.namespace)
@@ -144,7 +151,8 @@ def _mark_of(link: Link | None) -> bytes:
 def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:
     """Pack a state and cut it; SerializationError if it cannot be stored."""
     try:
-        return cut(state, serializer.pack)
+        with PATTERNS.hold():
+            return cut(state, serializer.pack)
     except SerializationError:
         # Packed as a whole it fails again, with a message that says where in the state.
         serializer.pack(state)
@@ -167,11 +175,11 @@ def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, l
     coding = settings.coding(address.thread)
     pieces = Cut(record.literals, [])
     try:
-        for place, segments in record.placed():
-            content = read_part(segments, logs, record.generation, coding)
-            if content is None:
-                raise lost(name)
-            pieces.parts.append(Part(place, content))
+        parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
+        contents = read_parts([segments for _, segments in parts], logs, record.generation, coding, left)
+        if contents is None:
+            raise lost(name)
+        pieces.parts.extend(Part(place, content) for (place, _), content in zip(parts, contents, strict=True))
     except CorruptCheckpointError:
         raise
     except CheckpointError as error:

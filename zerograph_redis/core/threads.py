@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,15 +19,19 @@ from .requests import (
     ListThreads,
     Operation,
     PublishThread,
+    RankCursor,
     ThreadFacts,
     ThreadRank,
+    ThreadRanks,
 )
 from .resealing import Resealing, refuse_sealed
 from .scanning import Staging, ThreadScan
 from .settings import read_id
 from .verification import Verification
 
-__all__ = ("ThreadOperations", "info_of", "moment", "rank_of")
+__all__ = ("ThreadOperations", "cursor_behind", "describe", "info_of", "moment", "tell_left_out")
+
+_log = logging.getLogger(__name__)
 
 PAGE = 100
 _TRIES = 5  # to copy a thread whose log is left for a new one meanwhile
@@ -40,47 +45,61 @@ class ThreadOperations(CheckpointOperations):
         """Read a checkpoint by its id alone: in one thread, or in all of them."""
         if thread is not None:
             return (yield from self.get_in_thread(thread, checkpoint_id))
-        before = None
+        cursor: RankCursor | None = None
+        damage: CorruptCheckpointError | None = None
         while True:
-            ranks = yield from ListThreads(before, PAGE)
-            for rank in ranks:
-                found = yield from self.get_in_thread(rank.thread, checkpoint_id)
+            ranks = yield from ListThreads(cursor, PAGE)
+            _tell_odd(ranks)
+            for rank in ranks.found:
+                try:
+                    found = yield from self.get_in_thread(rank.thread, checkpoint_id)
+                except CorruptCheckpointError as error:
+                    tell_left_out(rank.thread, error)
+                    damage = damage or error
+                    continue
                 if found is not None:
                     return found
-            if len(ranks) < PAGE:
-                return None
-            before = ranks[-1]
+            cursor = ranks.cursor
+            if cursor is None:
+                break
+        # None would say that no thread has it.
+        if damage is not None:
+            raise damage
+        return None
 
     def list_threads(self, limit: int | None, before: Any) -> Operation[list[ThreadInfo]]:
         """Describe threads, newest activity first, a page at a time."""
         check_limit(limit)
-        rank = None
+        cursor = None
         if before is not None:
-            rank = yield from rank_of(before)
-            if rank is None:
+            cursor = yield from cursor_behind(before)
+            if cursor is None:
                 return []
         found: list[ThreadInfo] = []
         while limit is None or len(found) < limit:
             size = PAGE if limit is None else min(PAGE, limit - len(found))
-            ranks = yield from ListThreads(rank, size)
-            all_facts = yield from DescribeThreads([each.thread for each in ranks])
+            ranks = yield from ListThreads(cursor, size)
+            _tell_odd(ranks)
+            all_facts = yield from DescribeThreads([each.thread for each in ranks.found])
             page = []
-            for each, facts in zip(ranks, all_facts, strict=True):
+            for each, facts in zip(ranks.found, all_facts, strict=True):
                 if facts is None:
                     yield from ForgetThread(each.thread)
+                elif isinstance(facts, CorruptCheckpointError):
+                    tell_left_out(each.thread, facts)
                 else:
                     page.append(info_of(each.thread, facts))
             # On a cluster the list lags behind the threads a little.
             found += sorted(page, key=lambda info: info.updated, reverse=True)
-            if len(ranks) < size:
+            cursor = ranks.cursor
+            if cursor is None:
                 break
-            rank = ranks[-1]
         return found
 
     def copy_thread(self, source: Any, target: Any) -> Operation[int]:
         """Copy a thread's stored bytes page by page out of sight, and make the whole visible at once."""
         source, target = read_id("source", source), read_id("target", target)
-        if (yield from DescribeThreads([target])) != [None]:
+        if (yield from describe(target)) is not None:
             raise _occupied(target)
         for tries_left in reversed(range(_TRIES)):
             scan, copy = ThreadScan(source), Staging(target)
@@ -140,13 +159,32 @@ def _occupied(target: str) -> ConfigError:
     return ConfigError(f"thread {target!r} is not empty, and a copy would mix two threads: delete it or name another")
 
 
-def rank_of(before: Any) -> Operation[ThreadRank | None]:
-    """Find a thread's place in the list of threads; None if it is not stored."""
+def cursor_behind(before: Any) -> Operation[RankCursor | None]:
+    """Find where the list of threads goes on behind a thread; None if that is not stored."""
     if isinstance(before, ThreadInfo):
-        return ThreadRank((before.updated - _EPOCH) // timedelta(microseconds=1), before.thread_id)
+        rank = ThreadRank((before.updated - _EPOCH) // timedelta(microseconds=1), before.thread_id)
+        return RankCursor.behind(rank)
     thread = read_id("before", before)
-    facts = (yield from DescribeThreads([thread]))[0]
-    return None if facts is None else ThreadRank(facts.updated, thread)
+    facts = yield from describe(thread)
+    return None if facts is None else RankCursor.behind(ThreadRank(facts.updated, thread))
+
+
+def describe(thread: str) -> Operation[ThreadFacts | None]:
+    """Read the facts of a thread; None if it is not stored."""
+    (facts,) = yield from DescribeThreads([thread])
+    if isinstance(facts, CorruptCheckpointError):
+        raise facts
+    return facts
+
+
+def tell_left_out(thread: str, error: CorruptCheckpointError) -> None:
+    """Log that a thread was left out of something that is about many."""
+    _log.warning("a damaged thread is left out: %s", error, extra={"thread_id": thread})
+
+
+def _tell_odd(ranks: ThreadRanks) -> None:
+    for name in ranks.odd:
+        _log.warning("the list of threads has an entry that is no thread's: %r", name, extra={"thread_id": None})
 
 
 def moment(microseconds: int) -> datetime:

@@ -9,8 +9,9 @@ from typing import Any
 
 from zerograph.constants import INTERRUPT
 
-from zerograph_redis.core.operations import find_namespace, task_and_channel
-from zerograph_redis.core.records import CheckpointRecord, read_header, unpack_checkpoint
+from zerograph_redis.core.bounds import UNREADABLE
+from zerograph_redis.core.operations import find_namespace, task_and_channel, unpack_map, unpack_named
+from zerograph_redis.core.records import CheckpointRecord, name_of, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import (
     Fetched,
     GetCheckpoint,
@@ -24,7 +25,7 @@ from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.threads import moment
 from zerograph_redis.core.writes import open_writes
 from zerograph_redis.errors import CheckpointError
-from zerograph_redis.pieces import ThreadLogs, read_part
+from zerograph_redis.pieces import ThreadLogs, read_parts
 
 from .abridging import abridge
 from .comparing import Change, compare
@@ -195,12 +196,17 @@ class History:
         record = unpack_checkpoint(self._thread, namespace, stored.checkpoint_id, stored.record, cipher)
         outline = self._outline(record, complete=complete)
         self._outlines[namespace, stored.checkpoint_id] = outline
-        metadata = serializer.unpack(record.metadata)
+        name = name_of(self._thread, namespace, stored.checkpoint_id)
+        metadata = unpack_map(serializer, record.metadata, f"the metadata of {name}")
         values = open_writes(self._thread, namespace, stored.checkpoint_id, stored.writes, cipher)
         writes = [
             (*task_and_channel(write.identity), value) for write, value in zip(stored.writes, values, strict=True)
         ]
-        interrupts = [serializer.unpack(value) for _, channel, value in writes if channel == INTERRUPT]
+        interrupts = [
+            unpack_named(serializer, value, f"a pending write of {name}")
+            for _, channel, value in writes
+            if channel == INTERRUPT
+        ]
         header = read_header("a record", stored.record or b"")
         step, following = ((outline and self._plain(outline, name)) for name in ("_step", "_next_nodes"))
         if not isinstance(step, int):
@@ -266,15 +272,21 @@ class History:
         if before is None or after is None:
             return None
         try:
-            return compare(before, after, self._read_piece)
+            return self._compared(before, after)
         except NotAtHandError:
             pass
         # Equal values that lie in different places: their bytes must be read.
         for checkpoint_id in (entry.checkpoint_id, base or entry.checkpoint_id):
             yield from self._load(entry.namespace, checkpoint_id)
         try:
-            return compare(before, after, self._read_piece)
+            return self._compared(before, after)
         except NotAtHandError:
+            return None
+
+    def _compared(self, before: Outline, after: Outline) -> list[Change] | None:
+        try:
+            return compare(before, after, self._read_piece)
+        except UNREADABLE:  # no put laid them out
             return None
 
     def _load(self, namespace: str, checkpoint_id: str) -> Operation[None]:
@@ -285,9 +297,10 @@ class History:
     def _read_piece(self, piece: Piece) -> bytes:
         coding = self._settings.coding(self._thread)
         try:
-            found = read_part(piece.segments, self._logs, piece.generation, coding)
-        except CheckpointError as error:
+            most = self._settings.max_state_bytes
+            found = read_parts([piece.segments], self._logs, piece.generation, coding, most)
+        except (CheckpointError, ValueError) as error:
             raise NotAtHandError from error
         if found is None:
             raise NotAtHandError
-        return found
+        return found[0]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.records import CheckpointRecord
 from zerograph_redis.pieces import Segment
 from zerograph_redis.pieces.cut import DEEPEST, WIDEST, header_size
@@ -68,8 +69,8 @@ def outline_of(record: CheckpointRecord, read: ReadPiece) -> Outline:
     pieces = [Piece(record.generation, tuple(joined(segments))) for _, segments in record.placed()]
     try:
         return _Reader(record.literals, pieces, read).outline()
-    except IndexError as error:
-        raise ValueError("a state ends too early") from error
+    except (*UNREADABLE, msgpack.UnpackException) as error:
+        raise ValueError("a state is not laid out as one") from error
 
 
 def header_of(first: bytes) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from typing import Literal
 from zerograph_redis.core.leasing import look_at_lease
 from zerograph_redis.core.requests import ZERO, DescribeThreads, ListThreads, Operation, ThreadFacts, ThreadRank
 from zerograph_redis.core.settings import Settings
+from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.threads import LeaseInfo
 
 from .history import Entry, History, list_namespaces
@@ -74,7 +75,15 @@ class Watch:
         for first in range(0, len(names), WATCHED):
             some = names[first : first + WATCHED]
             for name, facts in zip(some, (yield from DescribeThreads(some)), strict=True):
-                events += yield from self._news(name, facts)
+                try:
+                    if isinstance(facts, CorruptCheckpointError):
+                        raise facts
+                    events += yield from self._news(name, facts)
+                except CorruptCheckpointError:
+                    if self._thread is not None:
+                        raise
+                    # Nothing can be told of it; others are no worse for that.
+                    self._known.pop(name, None)
         self._began = True
         while self._thread is None and len(self._known) > REMEMBERED:
             _, forgotten = self._known.popitem(last=False)
@@ -85,13 +94,15 @@ class Watch:
     def _active(self) -> Operation[list[str]]:
         """List the threads that were written since the last poll, the one written last at the end."""
         found: list[ThreadRank] = []
-        before = None
+        cursor = None
         for _ in range(_PAGES if self._began else WATCHED // _PAGE + 1):
-            page = yield from ListThreads(before, _PAGE)
-            found += [each for each in page if self._newest is None or each.updated >= self._newest.updated]
-            if len(page) < _PAGE or (self._newest is not None and page[-1].updated < self._newest.updated):
+            page = yield from ListThreads(cursor, _PAGE)
+            found += [each for each in page.found if self._newest is None or each.updated >= self._newest.updated]
+            cursor = page.cursor
+            if cursor is None or (
+                self._newest is not None and page.found and page.found[-1].updated < self._newest.updated
+            ):
                 break
-            before = page[-1]
         if found:
             self._newest = max(found, key=lambda each: each.updated)
             if not self._began:

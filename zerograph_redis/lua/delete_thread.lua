@@ -2,7 +2,9 @@
 -- ARGV  1 thread   2 token of the lease, or ''   3 when its last write must have been, µs, or ''
 -- Reply 1, or 0 if it was written at another time, and stays
 
+-- A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
 local lease = redis.call('HGET', thread, 'lease')
+if lease and not pcall(parse_lease, lease) then lease = false end
 local failure = refused(lease, ARGV[2])
 if failure then return failure end
 if ARGV[3] ~= '' then

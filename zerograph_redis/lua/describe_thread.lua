@@ -7,7 +7,7 @@
 local found = redis.call('HMGET', thread, 'created', 'updated', 'checkpoints', 'namespaces', 'bytes', 'ttl', 'order',
   'copy', 'lease')
 if not found[1] then return false end
-local bytes = (found[5] or 0) + redis.call('STRLEN', logs['0']) + redis.call('STRLEN', logs['1'])
+local bytes = number_of(found[5]) + redis.call('STRLEN', logs['0']) + redis.call('STRLEN', logs['1'])
 local _, deadline, _, owner = parse_lease(found[9])
 local held = math.max(math.ceil((deadline - microseconds()) / 1000), 0)
 return { found[1], found[2], found[3] or '0', found[4] or '0', integer(bytes), redis.call('PTTL', thread), found[6] or '',

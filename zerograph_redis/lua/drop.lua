@@ -6,7 +6,7 @@ local function release(record, facts)
   local appended = tonumber(record:sub(45, 54), 16)
   -- A record that is damaged holds nothing that could be found; it must not keep a thread from being pruned.
   if not facts.live[slot] or not appended then return end
-  facts.live[slot] = facts.live[slot] - 1
+  facts.live[slot] = math.max(facts.live[slot] - 1, 0)
   if slot == facts.slot then facts.dropped = facts.dropped + appended end
   if facts.live[slot] == 0 then
     redis.call('UNLINK', logs[slot])
@@ -23,18 +23,19 @@ local function drop(member, facts)
   local record = redis.call('HGET', checkpoints, field)
   redis.call('ZREM', index, member)
   redis.call('HINCRBY', thread, 'gone', 1)
-  facts.checkpoints = facts.checkpoints - 1
+  facts.checkpoints = math.max(facts.checkpoints - 1, 0)
   if record then
-    facts.bytes = facts.bytes - #record
+    facts.bytes = math.max(facts.bytes - #record, 0)
     release(record, facts)
     redis.call('HDEL', checkpoints, field)
   end
   local manifest = redis.call('HGET', writes, field)
   if not manifest then return 1 end
-  local count, size = manifest:match('^1:(%d+):(%d+)[:\31]')
-  facts.bytes = facts.bytes - tonumber(size or 0)
-  facts.written = facts.written - 1
-  count = tonumber(count or 0)
+  -- Of a manifest that is damaged nothing more could be found; it must not keep a thread from being pruned either.
+  local count, size = parse_manifest(manifest)
+  count, size = math.min(count or 0, redis.call('HLEN', writes) - 1), size or 0
+  facts.bytes = math.max(facts.bytes - size, 0)
+  facts.written = math.max(facts.written - 1, 0)
   local fields = { field }
   for number = 1, count do
     fields[#fields + 1] = field .. US .. number

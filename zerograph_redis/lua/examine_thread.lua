@@ -6,7 +6,12 @@
 
 local id = ARGV[1]
 local now = microseconds()
-local failure = check_whole()
+-- Facts that cannot be read are damage too, and a doctor looks at the rest.
+local readable, failure = pcall(check_whole)
+if not readable then
+  local told = type(failure) == 'table' and failure.err or tostring(failure)
+  failure = damaged(told:match('DAMAGED (.*)$') or told)
+end
 local found = redis.call('HMGET', thread, 'created', 'updated', 'checkpoints', 'bytes', 'ttl', 'lease')
 local there = failure or found[1]
 local ttl = found[5] or ''
@@ -15,7 +20,7 @@ local function differs(milliseconds, expected)
   return milliseconds < 0 or math.abs(milliseconds - expected) > 1000
 end
 
-local size, astray = tonumber(found[4] or 0), 0
+local size, astray = tonumber(found[4]) or 0, 0
 local left = time_left()
 if there then
   for key = 1, OWN_KEYS do
@@ -43,7 +48,12 @@ if threads then
   end
 end
 
-local _, held_until, _, owner = parse_lease(found[6])
+local held_until, owner, _
+readable, _, held_until, _, owner = pcall(parse_lease, found[6])
+if not readable then
+  held_until, owner = 0, ''
+  failure = failure or damaged('its lease cannot be read')
+end
 local held = math.max(math.ceil((held_until - now) / 1000), 0)
 return {
   there and 1 or 0, failure and failure.err:match('^DAMAGED (.*)$') or '', entry, astray, found[2] or '', found[3] or '',

@@ -9,8 +9,7 @@ local prefix = ARGV[1]
 local members = redis.call('ZRANGEBYLEX', index, ARGV[2], '+', 'LIMIT', 0, AT_ONCE)
 local found = {}
 for _, member in ipairs(members) do
-  -- Between the namespace and the id are the order, 16 digits, and a separator on either side.
-  local start = member:find(US, 1, true) + 18
-  if member:sub(start, start + #prefix - 1) == prefix then found[#found + 1] = { parse_member(member) } end
+  local namespace, order, id = parse_member(member)
+  if id:sub(1, #prefix) == prefix then found[#found + 1] = { namespace, order, id } end
 end
 return { found, #members == AT_ONCE and '(' .. members[AT_ONCE] }

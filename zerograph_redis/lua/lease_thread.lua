@@ -5,7 +5,12 @@
 
 local id, action, token, attempt, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local now = microseconds()
-local current, deadline, holder, held_by = parse_lease(redis.call('HGET', thread, 'lease'))
+local stored = redis.call('HGET', thread, 'lease')
+if stored and action == 'break' and not pcall(parse_lease, stored) then
+  -- Nobody can hold one that cannot be read. Tokens still grow, as the clock does.
+  stored = '0 ' .. integer(now + 1) .. ' - '
+end
+local current, deadline, holder, held_by = parse_lease(stored)
 local held = deadline > now
 local mine = held and (token == current or (action == 'take' and holder == attempt))
 

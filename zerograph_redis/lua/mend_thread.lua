@@ -6,6 +6,7 @@ local id = ARGV[1]
 local facts, failure, updated = load_facts('updated')
 if failure then return failure end
 if not facts.created then return 0 end
+if not updated or number_of(updated) == 0 then return damaged('its facts are not what a saver stores') end
 local ttl = facts.ttl
 if ttl ~= '' then
   local left = time_left()

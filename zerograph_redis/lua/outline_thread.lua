@@ -16,8 +16,10 @@ for place, member in ipairs(members) do
   local field = namespace .. US .. checkpoint_id
   local record = redis.call('HGET', checkpoints, field)
   local manifest = redis.call('HGET', writes, field)
-  local count, size = (manifest or ''):match('^1:(%d+):(%d+)[:\31]')
-  rows[place] = { member, record and #record or -1, record and record:match('^[^\31]*') or '', count or '0', size or '0' }
+  local count, size = parse_manifest(manifest or '')
+  rows[place] = {
+    member, record and #record or -1, record and record:match('^[^\31]*') or '', integer(count or 0), integer(size or 0),
+  }
   read = read + (record and #record or 0) + (manifest and #manifest or 0)
   if read > BYTES or place == MEMBERS then
     cursor = '(' .. member

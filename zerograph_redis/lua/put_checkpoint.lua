@@ -19,8 +19,10 @@ if failure then return failure end
 local first, last = range_of(namespace)
 local field = namespace .. US .. checkpoint_id
 local earlier = redis.call('HGET', checkpoints, field)
+if earlier and not earlier:sub(2, 17):match(ORDER) then return damaged('a record has no order') end
 if ARGV[15] ~= '' and not earlier then
-  local _, _, newest = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1] or US .. '0' .. US)
+  local none = US .. string.rep('0', 16) .. US
+  local _, _, newest = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1] or none)
   if '=' .. newest ~= ARGV[15] then return redis.error_reply('CONFLICT ' .. newest) end
 end
 
@@ -35,7 +37,7 @@ local now = microseconds()
 local order = math.max(now, facts.order + 1)
 local place = string.format('%016x', order)
 local generation, base = string.rep('0', 16), 0
-local count = tonumber(counted or 0)
+local count = number_of(counted)
 
 if earlier and earlier:sub(55, 70) == attempt then
   -- This very put was done already: it is tried again, since its reply was lost.
@@ -90,7 +92,7 @@ else
   redis.call('HSET', checkpoints, field, record)
   facts.bytes = facts.bytes + #record
   if earlier then
-    facts.bytes = facts.bytes - #earlier
+    facts.bytes = math.max(facts.bytes - #earlier, 0)
     release(earlier, facts)
     redis.call('HINCRBY', thread, 'gone', 1)
   end

@@ -15,7 +15,10 @@ local now = microseconds()
 local field = namespace .. US .. checkpoint_id
 local manifest = redis.call('HGET', writes, field)
 local count, size, identities, version = 0, 0, US, '-'
-if manifest then count, size, identities, version = parse_manifest(manifest) end
+if manifest then
+  count, size, identities, version = read_manifest(manifest)
+  if count >= redis.call('HLEN', writes) then stop_at_damage('pending writes of a checkpoint are gone') end
+end
 if ARGV[7] ~= '' and ARGV[7] ~= '=' .. version then
   -- This very batch was stored already: it is tried again, since its reply was lost.
   if version == ARGV[8] then return { 1, version } end
@@ -24,7 +27,7 @@ end
 if not manifest then
   facts.written = facts.written + 1
 end
-facts.bytes = facts.bytes - size
+facts.bytes = math.max(facts.bytes - size, 0)
 local number_of, added = {}, {}
 local number = 0
 for identity in identities:gmatch('[^\31]+') do

@@ -23,45 +23,59 @@ local function read_writes(field)
   if not manifest then return false, {} end
   local count = parse_manifest(manifest)
   local records = {}
+  -- Who reads the manifest finds out that it is damaged, and can say which it is.
+  if not count or count >= redis.call('HLEN', writes) then return manifest, records end
   -- In slices, since unpack has a limit.
   for first = 1, count, 1000 do
     local fields = {}
     for number = first, math.min(first + 999, count) do fields[#fields + 1] = field .. US .. number end
     local page = redis.call('HMGET', writes, unpack(fields))
-    for place = 1, #fields do records[#records + 1] = page[place] end
+    for place = 1, #fields do
+      -- The reader misses it, and needs no more.
+      if not page[place] then return manifest, records end
+      records[#records + 1] = page[place]
+    end
   end
   return manifest, records
 end
 
--- What the reader has of the log, <generation>:<start>-<stop> with commas between.
+-- What the reader has of the log, <generation>:<start>-<stop> with commas between, by generation.
 local function parse_spans(text)
   local spans = {}
   for generation, start, stop in text:gmatch('(%x+):(%d+)-(%d+)') do
-    spans[#spans + 1] = { generation, tonumber(start), tonumber(stop) }
+    spans[generation] = spans[generation] or {}
+    table.insert(spans[generation], { tonumber(start), tonumber(stop) })
   end
   return spans
 end
 
--- Note in `wanted` (slot -> generation, and start -> stop of each range) what a record needs and the reader lacks, but
+-- Note in `wanted` (slot -> generation, length of the log, and start -> stop of each range) what a record needs and the reader lacks, but
 -- for segments of more than `longest` bytes, if that is given.
 local function want(wanted, spans, record, longest)
   local generation, slot = record:sub(18, 33), record:sub(34, 34)
   local base, segments = tonumber(record:sub(35, 44), 16), record:match('^([^\31]*)\31', 71)
   -- Who reads the record finds out that it is damaged, and can say which it is.
   if not logs[slot] or not base or not segments then return end
-  local ranges = wanted[slot] or {}
-  wanted[slot] = ranges
+  local ranges = wanted[slot]
+  if not ranges then
+    ranges = { length = redis.call('STRLEN', logs[slot]), stops = {} }
+    wanted[slot] = ranges
+  end
   ranges.generation = generation
-  for fresh, offset, length in segments:gmatch('(%+?)(%d+):(%d+)[^,]*') do
-    local start = tonumber(offset) + (fresh == '+' and base or 0)
-    local stop = start + length
-    for _, span in ipairs(spans) do
-      if span[1] == generation then
-        if span[2] <= start and start < span[3] then start = math.min(span[3], stop) end
-        if span[2] < stop and stop <= span[3] then stop = math.max(span[2], start) end
+  local known, end_of_log, stops = spans[generation] or {}, ranges.length, ranges.stops
+  for segment in segments:gmatch('[^,]+') do
+    -- The first 30 characters have all that matters of any that is one; longer runs of digits take long to look through.
+    local fresh, offset, length = segment:sub(1, 30):match('^(%+?)(%d+):(%d+)')
+    local start = offset and tonumber(offset) + (fresh == '+' and base or 0)
+    local stop = offset and start + length
+    -- Behind the end of the log there is nothing, and the reader finds that out.
+    if offset and stop <= end_of_log and (not longest or length + 0 <= longest) then
+      for _, span in ipairs(known) do
+        if span[1] <= start and start < span[2] then start = math.min(span[2], stop) end
+        if span[1] < stop and stop <= span[2] then stop = math.max(span[1], start) end
       end
+      if start < stop and stop > (stops[start] or 0) then stops[start] = stop end
     end
-    if start < stop and (not longest or length + 0 <= longest) and stop > (ranges[start] or 0) then ranges[start] = stop end
   end
 end
 
@@ -69,18 +83,16 @@ end
 local function fetch(wanted)
   local found = {}
   for slot, ranges in pairs(wanted) do
-    local starts = {}
-    for start in pairs(ranges) do
-      if start ~= 'generation' then starts[#starts + 1] = start end
-    end
+    local starts, stops = {}, ranges.stops
+    for start in pairs(stops) do starts[#starts + 1] = start end
     table.sort(starts)
     local place = 1
     while place <= #starts do
       local start = starts[place]
-      local stop = ranges[start]
+      local stop = stops[start]
       while starts[place + 1] and starts[place + 1] <= stop do
         place = place + 1
-        stop = math.max(stop, ranges[starts[place]])
+        stop = math.max(stop, stops[starts[place]])
       end
       found[#found + 1] = ranges.generation
       found[#found + 1] = integer(start)

@@ -23,7 +23,7 @@ while argument <= #ARGV do
   if kind == 'writes' then
     local field, manifest = ARGV[argument] .. US .. ARGV[argument + 1], ARGV[argument + 2]
     argument = argument + 3
-    local count, size = parse_manifest(manifest)
+    local count, size = read_manifest(manifest)
     for number = 1, count do
       redis.call('HSET', writes, field .. US .. number, ARGV[argument])
       argument = argument + 1

@@ -8,6 +8,7 @@
 -- the appended bytes begin. Version and order stand there in every version.
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
 -- stands in the field <ns> US <id> US <n>. If they are encrypted, :<version> follows <bytes>, another for every batch.
+-- Nothing that is stored decides how much a script does: counts and lengths are held against what is there before any loop.
 -- The thread hash holds the facts (see load_facts), the lease, in n:<ns> how many checkpoints a namespace has, and in
 -- gone how many records were ever dropped or replaced, which tells a copy that it has missed some.
 
@@ -32,20 +33,51 @@ local function range_of(namespace)
   return '[' .. namespace .. US, '(' .. namespace .. ' '
 end
 
-local function parse_member(member)
-  return member:match('^([^\31]*)\31(%x+)\31(.*)$')
+-- For what is found deep within a script; scripts that change something look at all that they need before they do.
+local function stop_at_damage(what)
+  error('DAMAGED ' .. what)
 end
 
+-- Order 2^52, in µs, is in the year 2112: a larger one is a lie, and would leave no room for the next.
+local ORDER = '^000' .. string.rep('[0-9a-f]', 13) .. '$'
+local MEMBER = '^([^\31]*)\31(' .. string.rep('[0-9a-f]', 16) .. ')\31([^\31]*)$'
+
+local function parse_member(member)
+  local namespace, order, id = member:match(MEMBER)
+  if not namespace or not order:match(ORDER) then stop_at_damage('its index has an entry that is none') end
+  return namespace, order, id
+end
+
+-- Count, bytes and identities of a manifest; nothing if it claims more writes than it names.
 local function parse_manifest(manifest)
   local count, size, version, identities = manifest:match('^1:(%d+):(%d+):?(%x*)(\31.*)$')
-  if not count then error('DAMAGED the list of the pending writes of a checkpoint cannot be read') end
-  return tonumber(count), tonumber(size), identities, version
+  if not count or #count > 9 or #size > 14 then return nil end
+  count = tonumber(count)
+  if count >= #identities or identities:find('\31\31', 1, true) or select(2, identities:gsub('\31', '\31')) ~= count + 1 then
+    return nil
+  end
+  return count, tonumber(size), identities, version
+end
+
+local function read_manifest(manifest)
+  local count, size, identities, version = parse_manifest(manifest)
+  if not count then stop_at_damage('the list of the pending writes of a checkpoint cannot be read') end
+  return count, size, identities, version
 end
 
 -- A thread lives in several keys. One of them missing while another is there means that something removed it.
 local function damaged(what)
   return redis.error_reply('DAMAGED ' .. what)
 end
+
+-- A fact that is a number; 0 for one that was never stored.
+local function number_of(fact)
+  if not fact then return 0 end
+  if #fact > 16 or not fact:match('^%d+$') then stop_at_damage('its facts are not what a saver stores') end
+  return tonumber(fact)
+end
+
+local GENERATION = '^' .. string.rep('[0-9a-f]', 16) .. '$'
 
 -- The facts of a thread, and one more field of its hash if asked for; or nil and an error if the thread is not whole.
 -- order: of the last checkpoint. written: checkpoints with writes. bytes: of records and writes. ttl: ms or ''.
@@ -55,12 +87,18 @@ local function load_facts(field)
   local found = redis.call('HMGET', thread, 'created', 'order', 'ttl', 'checkpoints', 'namespaces', 'bytes', 'written',
     'slot', 'generation', 'length', 'dropped', 'live:0', 'live:1', 'lease', field or 'lease')
   local facts = {
-    created = found[1], order = tonumber(found[2] or '0', 16), ttl = found[3] or '', checkpoints = tonumber(found[4] or 0),
-    namespaces = tonumber(found[5] or 0), bytes = tonumber(found[6] or 0), written = tonumber(found[7] or 0),
-    slot = found[8] or '-', generation = found[9] or '', length = tonumber(found[10] or 0),
-    dropped = tonumber(found[11] or 0), live = { ['0'] = tonumber(found[12] or 0), ['1'] = tonumber(found[13] or 0) },
-    lease = found[14],
+    created = found[1], order = tonumber(found[2] or '0', 16), ttl = found[3] or '', checkpoints = number_of(found[4]),
+    namespaces = number_of(found[5]), bytes = number_of(found[6]), written = number_of(found[7]),
+    slot = found[8] or '-', generation = found[9] or '', length = number_of(found[10]), dropped = number_of(found[11]),
+    live = { ['0'] = number_of(found[12]), ['1'] = number_of(found[13]) }, lease = found[14],
   }
+  number_of(found[1])
+  if facts.ttl ~= '' then number_of(facts.ttl) end
+  if (found[2] and not found[2]:match(ORDER)) or (facts.slot ~= '-' and not logs[facts.slot])
+    or (facts.generation ~= '' and not facts.generation:match(GENERATION))
+    or (facts.slot ~= '-' and facts.generation == '') or facts.length >= 2 ^ 40 then
+    stop_at_damage('its facts are not what a saver stores')
+  end
   if not facts.created then
     if redis.call('EXISTS', unpack(KEYS, 2, OWN_KEYS)) > 0 then return nil, damaged('the key of its facts is gone') end
     return facts, false, found[15]
@@ -83,6 +121,7 @@ end
 -- A lease is <token> <deadline, µs> <attempt> <owner>. It is held until its deadline; its token is never used again.
 local function parse_lease(lease)
   local token, deadline, attempt, owner = (lease or '0 0 - '):match('^(%d+) (%d+) (%S+) (.*)$')
+  if not token or #token > 16 or #deadline > 16 then stop_at_damage('its lease cannot be read') end
   return token, tonumber(deadline), attempt, owner
 end
 

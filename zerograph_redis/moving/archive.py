@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from zerograph_redis.errors import ConflictError, CorruptCheckpointError
+from zerograph_redis.pieces.draft import MOST_BYTES
 
 from .blocks import read_block, require_zstd, write_block
 from .frames import (
@@ -31,6 +32,7 @@ from .image import Image
 __all__ = ("Archive", "ArchiveWriter")
 
 BLOCK = 1024 * 1024  # bytes of content that a block has about
+MOST_TIMES = 1000  # as large as it is, beyond what one state may have, may a file become: text comes to some ten times
 
 
 class Archive:
@@ -97,8 +99,11 @@ class Archive:
     def _frames(self) -> Iterator[list[Any]]:
         self._file.seek(0)
         digest = b""
-        while (block := read_block(self._file, digest)) is not None:
+        # What a file unpacks to is bounded by what is there; small ones may have states of a single letter.
+        left = MOST_BYTES + MOST_TIMES * os.fstat(self._file.fileno()).st_size
+        while (block := read_block(self._file, digest, min(left, MOST_BYTES))) is not None:
             digest = block.digest
+            left -= len(block.content)
             yield from unpack_all(block.content)
 
 

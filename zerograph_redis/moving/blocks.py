@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import IO, NamedTuple
 
 from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.pieces.draft import MOST_BYTES
 
 __all__ = ("Block", "read_block", "require_zstd", "write_block")
 
@@ -47,8 +48,8 @@ def write_block(file: IO[bytes], content: bytes, before: bytes, level: int) -> b
     return digest
 
 
-def read_block(file: IO[bytes], before: bytes) -> Block | None:
-    """Read the block behind the one with the digest *before*; None at the end of the file.
+def read_block(file: IO[bytes], before: bytes, most: int = MOST_BYTES) -> Block | None:
+    """Read the block behind the one with the digest *before*, of at most *most* bytes; None at the end of the file.
 
     Raises:
         CorruptCheckpointError: It is damaged, cut off, or of an unknown format.
@@ -67,6 +68,10 @@ def read_block(file: IO[bytes], before: bytes) -> Block | None:
         raise CorruptCheckpointError(
             f"its format is {version}, and this version of zerograph_redis knows only {VERSION}; a newer version wrote it, "
             f"or it is damaged"
+        )
+    if length > most:
+        raise CorruptCheckpointError(
+            f"the block from byte {start} on says that {stored:,} bytes unpack to {length:,}, which is more than may be"
         )
     frame = file.read(stored)
     if len(frame) < stored:

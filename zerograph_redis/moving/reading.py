@@ -9,11 +9,11 @@ from zerograph_redis.core.requests import (
     Operation,
     Past,
     PublishThread,
-    ThreadFacts,
     Untouched,
 )
 from zerograph_redis.core.scanning import Staging, ThreadScan
 from zerograph_redis.core.settings import Settings
+from zerograph_redis.core.threads import describe
 from zerograph_redis.errors import BusyThreadError
 
 from .image import Image, Life
@@ -31,15 +31,16 @@ def list_ids(prefix: str) -> Operation[list[str]]:
     found: dict[str, None] = {}
     since = 0
     for _ in range(_PASSES):
-        known, latest, before = len(found), since, None
+        known, latest, cursor = len(found), since, None
         while True:
-            ranks = yield from ListThreads(before, PAGE)
-            if before is None and ranks:
+            page = yield from ListThreads(cursor, PAGE)
+            ranks = page.found
+            if cursor is None and ranks:
                 latest = ranks[0].updated
             found |= dict.fromkeys(rank.thread for rank in ranks)
-            if len(ranks) < PAGE or ranks[-1].updated < since:
+            cursor = page.cursor
+            if cursor is None or (ranks and ranks[-1].updated < since):
                 break
-            before = ranks[-1]
         # A thread that was written meanwhile went to the front, perhaps from behind what was read.
         if len(found) == known or latest == since:
             break
@@ -63,7 +64,7 @@ def read_thread(thread: str) -> Operation[Image | None]:
         CorruptCheckpointError: Something of it is missing or damaged.
     """
     for tries_left in reversed(range(TRIES)):
-        facts = yield from _facts(thread)
+        facts = yield from describe(thread)
         if facts is None:
             return None
         image = Image(thread, Life.of(facts))
@@ -71,7 +72,7 @@ def read_thread(thread: str) -> Operation[Image | None]:
             scan = ThreadScan(thread, facts.order)
             while (page := (yield from scan.next_page())) is not None:
                 image.add(page)
-            after = yield from _facts(thread)
+            after = yield from describe(thread)
         except BaseException:
             image.close()
             raise
@@ -118,8 +119,3 @@ def place_thread(image: Image, origin: str, settings: Settings, instead: Untouch
         if published is not False:
             return bool(published)
     raise BusyThreadError(f"thread {image.thread!r} cannot be stored: what was staged goes before all of it is there")
-
-
-def _facts(thread: str) -> Operation[ThreadFacts | None]:
-    facts = yield from DescribeThreads([thread])
-    return facts[0]

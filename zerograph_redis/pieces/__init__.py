@@ -28,11 +28,12 @@ A store may return to an earlier moment: a restart, a failover, a backup. So not
 
 from .coding import Clear, Coding, Sealed
 from .cut import Cut, Part, cut
-from .draft import Draft, draft, read_part
+from .draft import MOST_BYTES, Draft, draft, read_parts
 from .log import BaseCheckpoint, KnownLogs, Logs, ThreadLogs
 from .segments import Segment
 
 __all__ = (
+    "MOST_BYTES",
     "BaseCheckpoint",
     "Clear",
     "Coding",
@@ -46,5 +47,5 @@ __all__ = (
     "ThreadLogs",
     "cut",
     "draft",
-    "read_part",
+    "read_parts",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .coding import Coding
@@ -12,9 +12,12 @@ from .diff import Run, compare
 from .log import BaseCheckpoint, Logs
 from .segments import Segment, joined, sliced
 
-__all__ = ("Draft", "draft", "read_part")
+__all__ = ("MOST_BYTES", "Draft", "draft", "read_parts")
 
 _MOST_SEGMENTS = 128  # of a part: every record spells them, and every reader follows them
+
+MOST_BYTES = 1 << 30
+"""How many bytes a state may have, unless told otherwise: more than any log can hold that is not compressed."""
 
 
 class Draft(NamedTuple):
@@ -49,15 +52,52 @@ def draft(pieces: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
     return Draft(parts, bytes(appended), base if used else None)
 
 
-def read_part(segments: Iterable[Segment], logs: Logs, generation: str, coding: Coding) -> bytes | None:
-    """Return the content of a part; None if *logs* lack some of it. ValueError for a damaged piece."""
+def read_parts(
+    parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, coding: Coding, most: int
+) -> list[bytes] | None:
+    """Return the contents of parts; None if *logs* lack some of them.
+
+    ValueError for a damaged piece, and, before anything is unpacked, for more than *most* bytes.
+    """
+    shared = _shared(parts, most)
+    unpacked: dict[Segment, bytes] = {}
     found = []
-    for segment in segments:
-        data = logs.read(generation, segment.offset, segment.stored or segment.length)
-        if data is None:
-            return None
-        found.append(coding.unpack(data, segment) if segment.stored else data)
-    return found[0] if len(found) == 1 else b"".join(found)
+    for segments in parts:
+        content = []
+        for segment in segments:
+            data = logs.read(generation, segment.offset, segment.stored or segment.length)
+            if data is None:
+                return None
+            if not segment.stored:
+                content.append(data)
+            elif (piece := _whole(segment)) in shared:
+                if piece not in unpacked:
+                    unpacked[piece] = coding.unpack(data, piece)
+                content.append(unpacked[piece][segment.skip : segment.skip + segment.length])
+            else:
+                content.append(coding.unpack(data, segment))
+        found.append(content[0] if len(content) == 1 else b"".join(content))
+    return found
+
+
+def _shared(parts: Sequence[Sequence[Segment]], most: int) -> set[Segment]:
+    """Find the pieces that several segments are of: these are unpacked once. ValueError for more than *most* bytes."""
+    size = 0
+    seen: set[Segment] = set()
+    shared: set[Segment] = set()
+    for segments in parts:
+        for segment in segments:
+            size += segment.length
+            if segment.stored:
+                piece = _whole(segment)
+                (shared if piece in seen else seen).add(piece)
+    if size > most or sum(piece.whole for piece in seen) > most:
+        raise ValueError(f"it unpacks to more than the {most:,} bytes that max_state_bytes leaves")
+    return shared
+
+
+def _whole(segment: Segment) -> Segment:
+    return segment._replace(skip=0, length=segment.whole)
 
 
 def _reuse(part: Part, base: BaseCheckpoint, appended: bytearray, coding: Coding) -> list[Segment] | None:

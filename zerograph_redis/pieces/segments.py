@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -73,15 +74,22 @@ def spell(segments: Iterable[Segment]) -> str:
 
 def parse(text: str) -> list[Segment]:
     """Read what `spell` wrote; ValueError for anything else."""
+    if text and _SEGMENTS.fullmatch(text) is None:
+        raise ValueError("what should be segments is none")
     found = []
     for word in text.split(",") if text else ():
         offset, *numbers = word.split(":")
         fresh = offset.startswith("+")
-        match list(map(int, numbers)):
-            case [length]:
-                found.append(Segment(int(offset), length, fresh))
-            case [stored, skip, length, whole] if stored > 0:
-                found.append(Segment(int(offset), length, fresh, stored, skip, whole))
-            case _:
-                raise ValueError(f"{word!r} is no segment")
+        if len(numbers) == 1:
+            found.append(Segment(int(offset), int(numbers[0]), fresh))
+        else:
+            stored, skip, length, whole = map(int, numbers)
+            if skip + length > whole:
+                raise ValueError("a segment is longer than its piece")
+            found.append(Segment(int(offset), length, fresh, stored, skip, whole))
     return found
+
+
+_OFFSET, _LENGTH = "(?:0|[1-9][0-9]{0,11})", "[1-9][0-9]{0,11}"
+_WORD = rf"\+?{_OFFSET}:{_LENGTH}(?::{_OFFSET}:{_LENGTH}:{_LENGTH})?"
+_SEGMENTS = re.compile(f"{_WORD}(?:,{_WORD})*", re.ASCII)

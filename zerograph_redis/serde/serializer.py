@@ -76,6 +76,8 @@ class MsgpackSerializer:
             SerializationError: Something in *value* cannot be stored. The message has its place, its type, and the
                 line that registers the type; what an *encode* function raised is ``__cause__``.
         """
+        stdlib.PATTERNS.begin()
+        stdlib.PATTERNS.begin()
         try:
             return self._packers.pack(value)
         except Exception as error:  # an encode function may raise anything
@@ -91,11 +93,14 @@ class MsgpackSerializer:
             SerializationError: *data* is whole, but has a type that is not registered here, whose fields do not fit
                 the class of today, or whose *decode* function raised.
         """
+        stdlib.PATTERNS.begin()
         try:
             # Much faster, and exact for what it accepts; what it refuses (rare keys, lone surrogates), msgpack judges.
             return self._fast.decode(data)
         except Exception:  # noqa: BLE001, S110 - whatever it was, it comes again below
             pass
+        if stdlib.PATTERNS.left >= 0:
+            stdlib.PATTERNS.begin()
         try:
             return msgpack.unpackb(data, ext_hook=self._extension, **_OPTIONS)
         except (SerializationError, CorruptCheckpointError):

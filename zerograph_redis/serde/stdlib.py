@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
@@ -15,7 +17,7 @@ from zerograph_redis.serde import codes
 from zerograph_redis.serde.storage import refuse_attributes
 from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
 
-__all__ = ("DECODERS", "ENCODERS")
+__all__ = ("DECODERS", "ENCODERS", "PATTERNS")
 
 # A zone's key becomes a file name.
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,7}")
@@ -114,6 +116,73 @@ def _network_text(value: Any) -> str:
     return text
 
 
+class _Patterns(threading.local):
+    """What compiling may still cost in the value that this thread packs or unpacks."""
+
+    left = 0
+    held = False
+
+    def begin(self) -> None:
+        """Begin with another value, unless several are parts of one."""
+        if not self.held:
+            self.left = _MOST_STEPS
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Take all that is packed in the block for one value, as it will be when it is unpacked."""
+        self.begin()
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+
+    def take(self, pattern: str | bytes, flags: int) -> None:
+        """Count a pattern, before it is compiled; ValueError if the value has more than may be compiled."""
+        self.left -= _steps(pattern, flags)
+        if self.left < 0:
+            raise RefusedError("the regular expressions of a value take too long to compile")
+
+
+PATTERNS: Final = _Patterns()
+
+# Compiling takes about a quarter of a microsecond a step: half a second for all patterns of a value. Characters and
+# groups cost some, classes
+# much, since each may get a table of 65,536 entries, and ranges in them as much as they are wide.
+_MOST_STEPS: Final = 2_000_000
+_PATTERN, _CHARACTER, _GROUP, _CLASS, _TABLE = 1_000, 40, 800, 6_000, 1 << 16
+_IGNORING_CASE: Final = re.compile(r"\(\?[a-zA-Z]*i")
+_TOKEN: Final = re.compile(
+    r"\\(?:[xuU](?P<hex>(?<=x)[0-9a-fA-F]{2}|(?<=u)[0-9a-fA-F]{4}|(?<=U)[0-9a-fA-F]{8})|(?P<oct>[0-7]{1,3})"
+    r"|(?P<name>N\{[^}]*\})|(?P<other>.))|(?P<plain>.)",
+    re.DOTALL,
+)
+
+
+def _steps(pattern: str | bytes, flags: int) -> int:
+    text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
+    wide, dash, before = 0, False, _TABLE
+    if "-" in text and len(text) * _CHARACTER <= _MOST_STEPS:
+        for token in _TOKEN.finditer(text):
+            if token["plain"] == "-" and not dash:
+                dash = True
+                continue
+            point = _point(token)
+            wide += min(max(point - before, 0), _TABLE) if dash else 0
+            dash, before = False, point
+    ignoring = flags & re.IGNORECASE or _IGNORING_CASE.search(text)
+    marks = (text.count("(") + text.count("|")) * _GROUP + text.count("[") * _CLASS
+    return _PATTERN + len(text) * _CHARACTER + marks + wide * (3 if ignoring else 1)
+
+
+def _point(token: re.Match[str]) -> int:
+    if token["hex"]:
+        return int(token["hex"], 16)
+    if token["oct"]:
+        return int(token["oct"], 8)
+    return _TABLE if token["name"] else ord(token["other"] or token["plain"])
+
+
 def _pattern_parts(value: re.Pattern[Any]) -> list[Any]:
     if value.flags & ~_FLAGS:
         msg = f"a pattern with {re.RegexFlag(value.flags & ~_FLAGS)!r} cannot be stored"
@@ -121,6 +190,7 @@ def _pattern_parts(value: re.Pattern[Any]) -> list[Any]:
     if type(value.pattern) not in (str, bytes):
         msg = f"a pattern of {type(value.pattern).__name__} cannot be stored"
         raise RefusedError(msg)
+    PATTERNS.take(value.pattern, value.flags)
     return [value.pattern, value.flags]
 
 
@@ -129,6 +199,7 @@ def _pattern(stored: Any) -> re.Pattern[Any]:
     if type(pattern) not in (str, bytes) or want(int, flags) & ~_FLAGS:
         msg = "not a pattern"
         raise ValueError(msg)
+    PATTERNS.take(pattern, flags)
     return re.compile(pattern, flags)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,9 +12,10 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from zerograph_redis.core.attempts import UNDER_WAY, Attempt
 from zerograph_redis.core.bundles import Bundle
-from zerograph_redis.core.requests import PutCheckpoint, PutWrites, Request
+from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
+from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
 from .clients import DRIVER_ERRORS, adoubt, cluster_retry, doubt
@@ -22,7 +24,8 @@ from .confirmation import Confirmation, asend_to_node, send_to_node
 from .eviction import QUESTION, warn_of_eviction
 from .faults import is_passing, translate, unconfirmed
 from .keys import Keyspace
-from .listing import LISTINGS
+from .listing import LISTINGS, read_reply
+from .ranking import ThreadRankOf
 
 __all__ = ("AsyncRedisBackend", "RedisBackend")
 
@@ -140,11 +143,18 @@ class RedisBackend:
             return reply
         listing = LISTINGS.get(type(request))
         if listing is not None:
+            if isinstance(request, ListThreads) and request.cursor is not None and isinstance(request.cursor.name, str):
+                # Who names a thread knows when it was written last; the list may say another time, and goes by that.
+                asked = ThreadRankOf(unescape(request.cursor.name))
+                noted = yield from self._exchange(asked)
+                if noted is not None:
+                    cursor = request.cursor._replace(updated=noted)
+                    request = replace(request, cursor=cursor)  # type: ignore[assignment]
             commands = listing.commands(request, self._keyspace)
             replies = yield Batch(commands)
             if any(isinstance(each, NoScriptError) for each in replies):
                 replies = yield Batch([by_source(command, _SOURCES) for command in commands])
-            reply = listing.parse(_sound(replies), request)
+            reply = read_reply(listing.parse, replies if listing.sorts_errors else _sound(replies), request)
             return reply
         script, call, parse = BINDINGS[type(request)]
         keys, arguments = call(request, self._keyspace)
@@ -155,7 +165,7 @@ class RedisBackend:
             # The server restarted, or never saw it. EVAL also leaves it there for the next time.
             replies = yield Batch([run("EVAL", script.source, keys, arguments), *after], confirmed_at)
         raw, *_ = _sound(replies[:1])
-        reply = parse(raw, request)
+        reply = read_reply(parse, raw, request)
         # A put without a reply stored nothing yet: it is sent again whole.
         if (
             confirmation is not None

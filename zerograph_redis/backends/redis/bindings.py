@@ -5,10 +5,13 @@ What a script does, its KEYS and its ARGV stand at the head of its file in ``lua
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise, zip_longest
 from secrets import token_hex
 from typing import Any
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.requests import (
     ZERO,
     Cursor,
@@ -46,11 +49,11 @@ from zerograph_redis.core.requests import (
     WritesReply,
 )
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
-from zerograph_redis.ids import SEPARATOR, escape, unescape
+from zerograph_redis.ids import SEPARATOR, escape, read_name
 from zerograph_redis.pieces.log import Span
 
 from .calls import Binding, Call
-from .examining import EXAMINING
+from .examining import EXAMINING, check_cursor
 from .keys import Keyspace
 from .ranking import FRESH, RankThread, UnrankThread
 from .scripts import Script
@@ -279,28 +282,27 @@ def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
 def _parse_facts(reply: Any, request: DescribeThread) -> ThreadFacts | None:
     if reply is None:
         return None
-    *numbers, left, lifetime, order, origin, held, owner = reply
-    created, updated, checkpoints, namespaces, size = map(int, numbers)
+    created, updated, checkpoints, namespaces, size, left, lifetime, order, origin, held, owner = reply
     return ThreadFacts(
-        created,
-        updated,
-        checkpoints,
-        namespaces,
-        size,
+        bounds.number(created, bounds.END_OF_ORDERS),
+        bounds.number(updated, bounds.END_OF_ORDERS),
+        bounds.number(checkpoints),
+        bounds.number(namespaces),
+        bounds.number(size),
         left if left >= 0 else None,
-        int(lifetime) if lifetime else None,
-        order.decode(),
+        bounds.number(lifetime, bounds.END_OF_ORDERS) if lifetime else None,
+        bounds.order(order),
         None if origin is None else origin.decode(),
-        held,
-        unescape(owner.decode()),
+        bounds.whole(held, bounds.END_OF_ORDERS),
+        read_name(owner),
     )
 
 
 def _parse_stored(thread: str, reply: Any) -> StoredCheckpoint:
     checkpoint_id, record, manifest, records, *order = reply
-    checkpoint_id = unescape(checkpoint_id.decode())
+    checkpoint_id = read_name(checkpoint_id)
     writes = _parse_writes(thread, checkpoint_id, manifest, records)
-    return StoredCheckpoint(checkpoint_id, record, writes, order[0].decode() if order and order[0] else None)
+    return StoredCheckpoint(checkpoint_id, record, writes, bounds.order(order[0]) if order and order[0] else None)
 
 
 def _parse_fetched(thread: str, rows: Sequence[Any], ranges: Sequence[bytes]) -> Fetched:
@@ -316,12 +318,23 @@ def _parse_writes(
 ) -> list[StoredWrite]:
     if manifest is None:
         return []
-    header, *identities, _ = manifest.decode("utf-8", "replace").split(SEPARATOR)
-    if header.split(":")[:2] != ["1", str(len(identities))]:
+    found = _MANIFEST.match(manifest)
+    count = int(found[1]) if found else -1
+    if found is None or manifest.count(_US) != count + 1 or not manifest.endswith(_US) or _US * 2 in manifest:
         raise CorruptCheckpointError(
             f"the list of the pending writes of checkpoint {checkpoint_id!r} of thread {thread!r} is damaged"
         )
-    return [StoredWrite(identity, record) for identity, record in zip(identities, records, strict=True)]
+    # A script reads no further than to the first record that is gone.
+    read = min(count, len(records) + 1)
+    identities = manifest[found.end() :].split(_US, read)[:read]
+    return [
+        StoredWrite(identity.decode("utf-8", "replace"), record)
+        for identity, record in zip_longest(identities, records[:read])
+    ]
+
+
+_US = SEPARATOR.encode()
+_MANIFEST = re.compile(b"1:([0-9]{1,9}):[0-9]{1,14}(?::[0-9a-f]{1,32})?" + _US)
 
 
 def _manifest(writes: Sequence[StoredWrite]) -> bytes:
@@ -338,7 +351,7 @@ def _parse_page(reply: Any, request: ScanThread) -> Page:
         if kind.startswith("log:"):
             ranges.append(LogRange(kind[4:], int(field), content[0]))
             continue
-        namespace, checkpoint_id = map(unescape, field.decode().split(SEPARATOR))
+        namespace, checkpoint_id = map(read_name, field.decode().split(SEPARATOR))
         if kind == "writes":
             stored = StoredCheckpoint(checkpoint_id, None, _parse_writes(request.thread, checkpoint_id, *content))
         else:
@@ -352,12 +365,26 @@ def _parse_page(reply: Any, request: ScanThread) -> Page:
 _FIRST = ("writes", "0")
 
 
-def _name(reply: bytes) -> str:
-    return unescape(reply.decode())
-
-
 def _cursor(reply: bytes | None) -> str | None:
     return None if reply is None else reply.decode()
+
+
+def _parse_list(reply: Any, request: ListCheckpoints) -> Fetched:
+    found = _parse_fetched(request.thread, *reply)
+    # An index whose members have scores is in no order, and would be read for ever.
+    orders = [request.before_order or "g", *(each.order or "" for each in found.checkpoints)]
+    if any(later <= earlier for later, earlier in pairwise(orders)):
+        raise ValueError("an index is out of order")
+    return found
+
+
+def _parse_found(reply: Any, request: FindCheckpoints) -> FoundCheckpoints:
+    rows, cursor = reply
+    check_cursor(request.cursor, cursor)
+    return FoundCheckpoints(
+        [FoundCheckpoint(read_name(space), read_name(name), bounds.order(order)) for space, order, name in rows],
+        _cursor(cursor),
+    )
 
 
 BINDINGS: Mapping[type[Request[Any]], Binding] = {
@@ -383,26 +410,26 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
     ListCheckpoints: Binding(
         Script("list_checkpoints", "thread", "read"),
         _list_checkpoints,
-        lambda reply, request: _parse_fetched(request.thread, *reply),
+        _parse_list,
     ),
     FindNamespace: Binding(
         Script("find_namespace", "thread", "read"),
         _find_namespace,
-        lambda reply, _: FoundNamespace(None if reply[0] is None else unescape(reply[0].decode()), _cursor(reply[1])),
+        lambda reply, _: FoundNamespace(None if reply[0] is None else read_name(reply[0]), _cursor(reply[1])),
     ),
     FindCheckpoints: Binding(
         Script("find_checkpoints", "thread", "read"),
         _find_checkpoints,
-        lambda reply, _: FoundCheckpoints(
-            [FoundCheckpoint(_name(space), _name(name), order.decode()) for space, order, name in reply[0]],
-            _cursor(reply[1]),
-        ),
+        _parse_found,
     ),
     ListNamespaces: Binding(
         Script("list_namespaces", "thread", "read"),
         _list_namespaces,
         lambda reply, _: Namespaces(
-            [NamespaceFacts(_name(namespace), int(count), newest.decode()) for namespace, count, newest in reply[0]],
+            [
+                NamespaceFacts(read_name(namespace), bounds.number(count), bounds.order(newest))
+                for namespace, count, newest in reply[0]
+            ],
             _cursor(reply[1]),
         ),
     ),
@@ -415,7 +442,7 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
     LeaseThread: Binding(
         Script("lease_thread", "thread", "write"),
         _lease_thread,
-        lambda reply, _: Leased(int(reply[0]), reply[1].decode(), unescape(reply[2].decode()), reply[3]),
+        lambda reply, _: Leased(bounds.number(reply[0]), reply[1].decode(), read_name(reply[2]), reply[3]),
     ),
     DescribeThread: Binding(Script("describe_thread", "thread"), _describe_thread, _parse_facts),
     RankThread: Binding(Script("rank_thread"), _rank_thread, _nothing),

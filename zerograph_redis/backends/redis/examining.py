@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.examination import (
     Condition,
     DiscardStaged,
@@ -16,13 +17,13 @@ from zerograph_redis.core.examination import (
     outline_of,
 )
 from zerograph_redis.core.requests import Request
-from zerograph_redis.ids import SEPARATOR, escape, unescape
+from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from .calls import Binding, Call
 from .keys import Keyspace
 from .scripts import Script
 
-__all__ = ("EXAMINING",)
+__all__ = ("EXAMINING", "check_cursor")
 
 
 def _of_thread(request: ExamineThread | MendThread, keyspace: Keyspace) -> Call:
@@ -44,24 +45,33 @@ def _parse_condition(reply: Any, request: ExamineThread) -> Condition:
         damage.decode(),
         Entry(entry.decode()),
         astray,
-        int(updated or 0),
-        int(checkpoints or 0),
-        int(size),
-        int(ttl) if ttl else None,
-        unescape(owner.decode()),
-        held,
+        0 if damage else bounds.number(updated or b"0", bounds.END_OF_ORDERS),
+        0 if damage else bounds.number(checkpoints or b"0"),
+        bounds.number(size),
+        bounds.number(ttl, bounds.END_OF_ORDERS) if ttl and not damage else None,
+        read_name(owner),
+        bounds.whole(held, bounds.END_OF_ORDERS),
     )
 
 
 def _parse_outlines(reply: Any, request: OutlineThread) -> OutlinePage:
     cursor, *lengths, now, rows = reply
+    check_cursor(request.cursor, cursor)
     outlines = []
     for member, size, header, writes, written in rows:
         namespace, order, checkpoint_id = member.decode().split(SEPARATOR)
-        place = (namespace, checkpoint_id, int(order, 16))
-        outlines.append(outline_of(place, None if size < 0 else size, header, None, int(writes), int(written)))
+        place = (namespace, checkpoint_id, int(bounds.order(order), 16))
+        outlines.append(
+            outline_of(place, None if size < 0 else size, header, None, bounds.number(writes), bounds.number(written))
+        )
     logs = {str(slot): length for slot, length in enumerate(lengths) if length}
     return OutlinePage(outlines, logs, int(now), cursor.decode() or None)
+
+
+def check_cursor(before: str | None, after: bytes | None) -> None:
+    """Refuse, with a ValueError, a cursor that does not get on: an index whose members have scores is in no order."""
+    if before is not None and after and after <= before.encode():
+        raise ValueError("an index is out of order")
 
 
 EXAMINING: Mapping[type[Request[Any]], Binding] = {

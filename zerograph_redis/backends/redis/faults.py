@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,9 @@ def translate(error: Exception, request: Request[Any]) -> CheckpointError:
             return conflict(request, unescape(said))
         if code != "DAMAGED" and ": DAMAGED " in text:
             code, said = "DAMAGED", text.partition(": DAMAGED ")[2]
+        if code != "DAMAGED" and _OF_CONTENT.search(text):
+            # What a script is passed is ours: what it stumbles over is stored.
+            code, said = "DAMAGED", f"what is stored is not what a saver stores: {text}"
         if code == "DAMAGED":
             said = said.partition(" script:")[0].partition("\n")[0]
             return CorruptCheckpointError(
@@ -81,6 +85,12 @@ def translate(error: Exception, request: Request[Any]) -> CheckpointError:
         f"{asked}: Redis did not do it: {type(error).__name__}: {text}{mend and f'. {code}: {mend}'}"
     )
 
+
+_OF_CONTENT = re.compile(
+    r"user_script:\d+: (?:attempt to|bad argument|Lua redis)|hash value is not an? |value is not an? |invalid expire time|"
+    r"would overflow|not valid string range|not a valid float|min or max is not|offset is out of range|"
+    r"string exceeds maximum"
+)
 
 _CODES: Mapping[type[RedisError], str] = {
     NoPermissionError: "NOPERM",

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.examination import ReadClock
-from zerograph_redis.core.requests import DescribeThread, DescribeThreads, ListThreads, Request, ThreadFacts, ThreadRank
-from zerograph_redis.ids import escape, unescape
+from zerograph_redis.core.refusals import asked_for
+from zerograph_redis.core.requests import (
+    DescribeThread,
+    DescribeThreads,
+    ListThreads,
+    RankCursor,
+    Request,
+    ThreadFacts,
+    ThreadRank,
+    ThreadRanks,
+)
+from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.ids import escape, read_name
 
 from .bindings import BINDINGS
 from .commands import Command, run
+from .faults import translate
 from .keys import Keyspace
 from .ranking import SampleThreads, ThreadRankOf
 
-__all__ = ("LISTINGS", "Listing")
+__all__ = ("LISTINGS", "Listing", "read_reply")
 
 
 class Listing(NamedTuple):
@@ -22,24 +35,68 @@ class Listing(NamedTuple):
 
     commands: Callable[[Any, Keyspace], Sequence[Command]]
     parse: Callable[[Sequence[Any], Any], Any]
+    sorts_errors: bool = False
+    """Whether the reading takes errors among the replies, too."""
+
+
+def _ask(*words: Any) -> Command:
+    """A command whose reply comes as bytes, whatever the client makes of others: not all members are text."""
+    return ("execute_command", words, {"NEVER_DECODE": True})
 
 
 def _list_threads(request: ListThreads, keyspace: Keyspace) -> Sequence[Command]:
-    newest = "+inf" if request.before is None else request.before.updated
-    # Threads of the same µs stand side by side: as many more are read as could precede the first that is wanted.
-    options = {"start": 0, "num": request.limit + _TIES, "withscores": True}
-    return [("zrevrangebyscore", (key, newest, "-inf"), options) for key in keyspace.lists]
+    newest = "+inf" if request.cursor is None else f"{request.cursor.updated:.17g}"
+    return [
+        _ask("ZREVRANGEBYSCORE", key, newest, "-inf", "WITHSCORES", "LIMIT", 0, _read_at_once(request))
+        for key in keyspace.lists
+    ]
+
+
+def _read_at_once(request: ListThreads) -> int:
+    """Threads of the same µs stand side by side: as many more are read as could precede the first that is wanted."""
+    return request.limit + _TIES + (0 if request.cursor is None else request.cursor.ties)
 
 
 _TIES = 20
 
 
-def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> list[ThreadRank]:
-    ranks = sorted(((int(score), _string(name)) for reply in replies for name, score in reply), reverse=True)
-    if request.before is not None:
-        bound = (request.before.updated, escape(request.before.thread))
-        ranks = [rank for rank in ranks if rank < bound]
-    return [ThreadRank(updated, unescape(name)) for updated, name in ranks[: request.limit]]
+def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> ThreadRanks:
+    read = [_scored(reply) for reply in replies]
+    entries = sorted((entry for entries in read for entry in entries), reverse=True)
+    cursor = request.cursor
+    if cursor is not None:
+        bound = (float(cursor.updated), cursor.name if isinstance(cursor.name, bytes) else cursor.name.encode())
+        entries = [entry for entry in entries if entry < bound]
+    # Of a list that goes on behind what was read, nothing is known there.
+    horizon = max((entries[-1] for entries in read if len(entries) == _read_at_once(request)), default=None)
+    if horizon is not None:
+        entries = [entry for entry in entries if entry >= horizon]
+    more: RankCursor | None = None
+    if len(entries) > request.limit or (len(entries) == request.limit and horizon is not None):
+        entries = entries[: request.limit]
+        same = cursor is not None and entries[-1][0] == bound[0]
+        more = RankCursor(*entries[-1], cursor.ties if cursor is not None and same else 0)
+    elif horizon is not None and cursor is not None and horizon >= bound:
+        more = cursor._replace(ties=2 * cursor.ties + request.limit)
+    elif horizon is not None:
+        more = RankCursor(*horizon)
+    return _named(entries, more)
+
+
+def _scored(reply: Any) -> list[tuple[float, bytes]]:
+    """Members by score, of which some protocols make pairs and others a flat list."""
+    pairs = reply if reply and isinstance(reply[0], list | tuple) else zip(reply[::2], reply[1::2], strict=True)
+    return [(float(score), member) for member, score in pairs]
+
+
+def _named(entries: Sequence[tuple[float, bytes]], cursor: RankCursor | None) -> ThreadRanks:
+    found, odd = [], []
+    for score, member in entries:
+        try:
+            found.append(ThreadRank(int(min(max(score, 0.0), bounds.END_OF_ORDERS)), read_name(member)))
+        except ValueError:
+            odd.append(member.decode("utf-8", "backslashreplace"))
+    return ThreadRanks(found, cursor, odd)
 
 
 def _describe_threads(request: DescribeThreads, keyspace: Keyspace) -> Sequence[Command]:
@@ -47,17 +104,42 @@ def _describe_threads(request: DescribeThreads, keyspace: Keyspace) -> Sequence[
     return [run("EVALSHA", script.sha, *call(DescribeThread(thread), keyspace)) for thread in request.threads]
 
 
-def _parse_facts(replies: Sequence[Any], request: DescribeThreads) -> list[ThreadFacts | None]:
-    parse = BINDINGS[DescribeThread].parse
-    return [parse(reply, request) for reply in replies]
+def _parse_facts(replies: Sequence[Any], request: DescribeThreads) -> list[ThreadFacts | CorruptCheckpointError | None]:
+    return [_facts(reply, DescribeThread(thread)) for reply, thread in zip(replies, request.threads, strict=True)]
 
 
-def _string(reply: bytes | str) -> str:
-    return reply if isinstance(reply, str) else reply.decode()
+def _facts(reply: Any, request: DescribeThread) -> ThreadFacts | CorruptCheckpointError | None:
+    """One bad thread does not keep others from being described; anything else that went wrong does."""
+    if isinstance(reply, Exception):
+        error = translate(reply, request)
+        if not isinstance(error, CorruptCheckpointError):
+            raise reply
+        error.__cause__ = reply
+        return error
+    try:
+        facts: ThreadFacts | None = read_reply(BINDINGS[DescribeThread].parse, reply, request)
+    except CorruptCheckpointError as error:
+        return error
+    return facts
+
+
+def read_reply(parse: Callable[[Any, Any], R], reply: Any, request: Request[Any]) -> R:
+    """Take a reply apart; CorruptCheckpointError if it is not what a saver stored."""
+    try:
+        return parse(reply, request)
+    except bounds.UNREADABLE as error:
+        raise bounds.unreadable(asked_for(request), error) from error
+
+
+R = TypeVar("R")
 
 
 def _parse_score(replies: Sequence[Any], request: ThreadRankOf) -> int | None:
-    return None if replies[0] is None else int(replies[0])
+    return None if replies[0] is None else int(min(max(float(replies[0]), 0.0), bounds.END_OF_ORDERS))
+
+
+def _parse_names(replies: Sequence[Any], request: SampleThreads) -> list[str]:
+    return [rank.thread for rank in _named([(0.0, name) for name in replies[0]], None).found]
 
 
 def _parse_clock(replies: Sequence[Any], request: ReadClock) -> int:
@@ -68,13 +150,13 @@ def _parse_clock(replies: Sequence[Any], request: ReadClock) -> int:
 LISTINGS: Mapping[type[Request[Any]], Listing] = {
     ReadClock: Listing(lambda _, __: [("time", (), {})], _parse_clock),
     ThreadRankOf: Listing(
-        lambda request, keyspace: [("zscore", (keyspace.list_of(request.thread), escape(request.thread).encode()), {})],
+        lambda request, keyspace: [_ask("ZSCORE", keyspace.list_of(request.thread), escape(request.thread).encode())],
         _parse_score,
     ),
     SampleThreads: Listing(
-        lambda request, keyspace: [("zrandmember", (keyspace.list_of(request.thread), request.count), {})],
-        lambda replies, _: [unescape(_string(name)) for name in replies[0]],
+        lambda request, keyspace: [_ask("ZRANDMEMBER", keyspace.list_of(request.thread), request.count)],
+        _parse_names,
     ),
     ListThreads: Listing(_list_threads, _parse_ranks),
-    DescribeThreads: Listing(_describe_threads, _parse_facts),
+    DescribeThreads: Listing(_describe_threads, _parse_facts, sorts_errors=True),
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -20,13 +20,11 @@ from zerograph_redis.core.examination import MendThread
 from zerograph_redis.core.requests import (
     DescribeThreads,
     ForgetThread,
-    ListThreads,
     Operation,
     PublishThread,
     PutCheckpoint,
     PutWrites,
     Request,
-    ThreadRank,
 )
 from zerograph_redis.forks import settle
 
@@ -119,11 +117,6 @@ def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
         yield from RankThread(request.thread)
     if isinstance(request, ForgetThread):
         yield from UnrankThread(request.thread)
-    if isinstance(request, ListThreads) and request.before is not None:
-        noted = yield from ThreadRankOf(request.before.thread)
-        if noted is not None:
-            reply = yield replace(request, before=ThreadRank(noted, request.before.thread))
-            return reply
     reply = yield request
     return reply
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zerograph_redis.core.bounds import UNREADABLE, unreadable
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import (
@@ -93,7 +94,7 @@ class SqliteBackend:
                 with self._connections.transaction(write=True) as connection:
                     now = _now()  # only here: a writer may have waited for others
                     if isinstance(request, FENCED):
-                        check_fence(connection, request.thread, request.fence, now)
+                        check_fence(connection, request, now)
                     reply = WRITES[type(request)](connection, request, now)
             else:
                 with self._connections.transaction(write=False) as connection:
@@ -105,6 +106,8 @@ class SqliteBackend:
                         threads.refresh(connection, request, _now())
         except sqlite3.Error as error:
             raise self._translate(error, asked_for(request)) from error
+        except UNREADABLE as error:
+            raise unreadable(asked_for(request), error) from error
         return reply
 
     async def aexecute(self, request: Request[R]) -> R:
@@ -123,7 +126,8 @@ class SqliteBackend:
 
     def _translate(self, error: sqlite3.Error, asked: str) -> CheckpointError:
         text = f"{asked}: the SQLite database {self._path} did not do it: {error}"
-        if type(error) is sqlite3.DatabaseError:
+        # Rows that contradict one another, or sums of their numbers that overflow, were never stored by a saver.
+        if type(error) in {sqlite3.DatabaseError, sqlite3.IntegrityError} or "integer overflow" in str(error):
             return CorruptCheckpointError(text)
         return BackendUnavailableError(text)
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.records import digest_of, log_name, pack_header, proof_of, read_header
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
@@ -24,7 +25,7 @@ from zerograph_redis.core.requests import (
     StoredWrite,
     WritesReply,
 )
-from zerograph_redis.ids import escape, unescape
+from zerograph_redis.ids import escape, read_name
 
 from . import logs
 from .threads import delete_rows, is_alive, touch
@@ -123,7 +124,7 @@ def _check_expected(
             "WHERE thread = ?1 AND namespace = ?2)) ORDER BY position DESC",
             (thread, namespace, escape(request.checkpoint_id)),
         ).fetchall()
-        names = [unescape(name) for (name,) in rows]
+        names = [read_name(name) for (name,) in rows]
     newest = names[0] if names else None
     # The checkpoint being there itself means that this put was done already, and is tried again.
     if newest != request.expected.checkpoint_id and request.checkpoint_id not in names:
@@ -140,9 +141,9 @@ def _is_proven(connection: sqlite3.Connection, request: PutCheckpoint, thread: s
         "WHERE thread = ? AND namespace = ? AND id = ? AND threads.generation = ? AND (deadline IS NULL OR deadline > ?)",
         (thread, namespace, escape(base.checkpoint_id), int(base.generation, 16), now),
     ).fetchone()
-    if row is None or logs.is_due(row[1], request.needed):
+    if row is None or logs.is_due(bounds.whole(row[1]), request.needed):
         return False
-    header = read_header(f"checkpoint {base.checkpoint_id!r}", row[0])
+    header = read_header(f"checkpoint {base.checkpoint_id!r}", bounds.blob(row[0]))
     return header.generation == base.generation and proof_of(*header[3:]) == base.proof
 
 
@@ -270,7 +271,7 @@ def read_writes(connection: sqlite3.Connection, thread: str, namespace: str, che
         "SELECT identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ? ORDER BY number",
         (thread, namespace, checkpoint_id),
     )
-    return [StoredWrite(identity, record) for identity, record in rows]
+    return [StoredWrite(bounds.text(identity), bounds.blob(record)) for identity, record in rows]
 
 
 def _fetched(
@@ -283,7 +284,10 @@ def _fetched(
     return Fetched(
         [
             StoredCheckpoint(
-                unescape(name), record, read_writes(connection, thread, namespace, name), f"{position:016x}"
+                read_name(name),
+                bounds.blob(record),
+                read_writes(connection, thread, namespace, name),
+                f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}",
             )
             for name, record, position in rows
         ],

@@ -85,6 +85,8 @@ class Connections:
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+        # A text may be any bytes. What is no UTF-8 gets surrogates, which no id has that a saver stored.
+        connection.text_factory = _text
         try:
             self._set_up(connection)
         except BaseException:
@@ -131,3 +133,7 @@ class Connections:
         self._forking = False
         self._turn.notify_all()
         self._turn.release()
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape")

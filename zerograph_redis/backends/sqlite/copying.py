@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.requests import (
     ZERO,
     Cursor,
@@ -15,7 +16,7 @@ from zerograph_redis.core.requests import (
     StageThread,
     StoredCheckpoint,
 )
-from zerograph_redis.ids import SEPARATOR, escape, unescape
+from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from .checkpoints import read_writes
 from .logs import header_of, length_of
@@ -34,6 +35,7 @@ def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -
     if not is_alive(connection, thread, now):
         return Page([], [], "", ZERO, None)
     generation, gone, others = connection.execute(_LOGS, (thread,)).fetchone()
+    bounds.whole(generation, bounds.END_OF_LOGS)
     kind, position = request.cursor or ("writes", SEPARATOR)
     rows, ranges, following = _SCANS[kind](connection, thread, position)
     return Page(rows, ranges, f"{generation} {gone} {others}", f"{generation:016x}", following)
@@ -61,7 +63,10 @@ def _writes(connection: sqlite3.Connection, thread: str, position: str) -> Found
         (thread, *position.split(SEPARATOR), ROWS),
     ).fetchall()
     found = [
-        (unescape(namespace), StoredCheckpoint(unescape(name), None, read_writes(connection, thread, namespace, name)))
+        (
+            read_name(namespace),
+            StoredCheckpoint(read_name(name), None, read_writes(connection, thread, namespace, name)),
+        )
         for namespace, name in rows
     ]
     following: Cursor = ("writes", SEPARATOR.join(rows[-1])) if len(rows) == ROWS else ("checkpoints", SEPARATOR)
@@ -74,7 +79,10 @@ def _checkpoints(connection: sqlite3.Connection, thread: str, position: str) -> 
         "ORDER BY namespace, id LIMIT ?",
         (thread, *position.split(SEPARATOR), ROWS),
     ).fetchall()
-    found = [(unescape(namespace), StoredCheckpoint(unescape(name), record, [])) for namespace, name, record in rows]
+    found = [
+        (read_name(namespace), StoredCheckpoint(read_name(name), bounds.blob(record), []))
+        for namespace, name, record in rows
+    ]
     following = ("checkpoints", SEPARATOR.join(rows[-1][:2])) if len(rows) == ROWS else ("logs", SEPARATOR.join("00"))
     return found, [], following
 
@@ -89,7 +97,8 @@ def _log(connection: sqlite3.Connection, thread: str, position: str) -> Found:
     ranges: list[LogRange] = []
     size = 0
     for name, start, end, data in rows:
-        ranges.append(LogRange(f"{name:016x}", start, data))
+        place = f"{bounds.whole(name, bounds.END_OF_LOGS):016x}"
+        ranges.append(LogRange(place, bounds.whole(start), bounds.blob(data)))
         size += len(data)
         if size >= PAGE:
             rows.close()

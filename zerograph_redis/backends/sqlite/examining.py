@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.examination import (
     Condition,
     DiscardStaged,
@@ -18,11 +19,12 @@ from zerograph_redis.core.examination import (
     ReadClock,
     outline_of,
 )
-from zerograph_redis.core.requests import DescribeThreads, Request
-from zerograph_redis.ids import SEPARATOR, escape, unescape
+from zerograph_redis.core.requests import DescribeThread, Request
+from zerograph_redis.ids import SEPARATOR, escape
 
+from . import leases
 from .copying import staged_name
-from .threads import CONTENT, delete_rows, describe_threads, is_alive
+from .threads import CONTENT, delete_rows, describe_thread, is_alive
 
 __all__ = ("READS", "WRITES")
 
@@ -37,12 +39,9 @@ def read_clock(connection: sqlite3.Connection, request: ReadClock, now: int) -> 
 def examine_thread(connection: sqlite3.Connection, request: ExamineThread, now: int) -> Condition:
     """Find what a thread counts, and who holds it."""
     thread = escape(request.thread)
-    facts = describe_threads(connection, DescribeThreads([request.thread]), now)[0]
-    owner, held = connection.execute(
-        "SELECT owner, (deadline - ?2 + 999) / 1000 FROM zerograph_redis_leases WHERE thread = ?1 AND deadline > ?2",
-        (thread, now),
-    ).fetchone() or ("", 0)
-    lease = (unescape(owner), held)
+    facts = describe_thread(connection, DescribeThread(request.thread), now)
+    held, owner = leases.held(connection, thread, now)
+    lease = (owner, held)
     row = connection.execute("SELECT ttl FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
     if facts is not None:
         return Condition(True, "", Entry.RIGHT, 0, facts.updated, facts.checkpoints, facts.bytes, row[0], *lease)
@@ -97,12 +96,14 @@ def discard_staged(connection: sqlite3.Connection, request: DiscardStaged, now: 
 
 
 def _outlined(namespace: str, name: str, position: int, generation: int, record: bytes, *writes: int) -> Outline:
-    header = record.partition(SEPARATOR.encode())[0]
-    return outline_of((namespace, name, position), len(record), header, _log(generation), *writes)
+    header = bounds.blob(record).partition(SEPARATOR.encode())[0]
+    return outline_of(
+        (namespace, name, bounds.whole(position, bounds.END_OF_ORDERS)), len(record), header, _log(generation), *writes
+    )
 
 
 def _log(generation: int) -> str:
-    return f"{generation:016x}"
+    return f"{bounds.whole(generation, bounds.END_OF_LOGS):016x}"
 
 
 def _has_content(connection: sqlite3.Connection, thread: str) -> bool:

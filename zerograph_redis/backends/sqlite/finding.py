@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.requests import (
     FindCheckpoints,
     FindNamespace,
@@ -17,7 +18,7 @@ from zerograph_redis.core.requests import (
     Namespaces,
     Request,
 )
-from zerograph_redis.ids import escape, unescape
+from zerograph_redis.ids import escape, read_name
 
 from .threads import is_alive
 
@@ -35,7 +36,7 @@ def find_checkpoints(connection: sqlite3.Connection, request: FindCheckpoints, n
             (thread, prefix),
         ).fetchall()
     return FoundCheckpoints(
-        [FoundCheckpoint(unescape(namespace), unescape(name), f"{order:016x}") for namespace, name, order in rows], None
+        [FoundCheckpoint(read_name(namespace), read_name(name), _order(order)) for namespace, name, order in rows], None
     )
 
 
@@ -49,7 +50,7 @@ def list_namespaces(connection: sqlite3.Connection, request: ListNamespaces, now
             "GROUP BY namespace ORDER BY namespace",
             (thread,),
         ).fetchall()
-    return Namespaces([NamespaceFacts(unescape(name), count, f"{newest:016x}") for name, count, newest in rows], None)
+    return Namespaces([NamespaceFacts(read_name(name), count, _order(newest)) for name, count, newest in rows], None)
 
 
 def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: int) -> FoundNamespace:
@@ -61,7 +62,11 @@ def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: 
             "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
             (thread, escape(request.checkpoint_id)),
         ).fetchone()
-    return FoundNamespace(None if row is None else unescape(row[0]), None)
+    return FoundNamespace(None if row is None else read_name(row[0]), None)
+
+
+def _order(position: Any) -> str:
+    return f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
 
 
 READS: Mapping[type[Request[Any]], Callable[[sqlite3.Connection, Any, int], Any]] = {

@@ -3,41 +3,70 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
-from zerograph_redis.core.refusals import held, lost
-from zerograph_redis.core.requests import Fence, Leased, LeaseThread
-from zerograph_redis.ids import escape, unescape
+from zerograph_redis.core import bounds
+from zerograph_redis.core.refusals import held as refused
+from zerograph_redis.core.refusals import lost
+from zerograph_redis.core.requests import DeleteThread, Leased, LeaseThread
+from zerograph_redis.ids import escape, read_name
 
-__all__ = ("check_fence", "lease_thread")
+__all__ = ("check_fence", "held", "lease_thread")
 
 KEPT = 86_400_000_000  # µs that an ended lease is remembered, though tokens grow with the clock too
 
 
-def check_fence(connection: sqlite3.Connection, thread: str, fence: Fence, now: int) -> None:
+def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> None:
     """Refuse a write that may not be: without a token while anyone holds the thread, or with one that is not current."""
-    row = connection.execute(
-        "SELECT token, deadline, owner FROM zerograph_redis_leases WHERE thread = ?", (escape(thread),)
-    ).fetchone()
-    token, deadline, owner = row or (0, 0, "")
+    thread, fence = request.thread, request.fence
+    try:
+        token, deadline, _, owner = _read(connection, escape(thread))
+    except bounds.UNREADABLE:
+        # A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
+        if not isinstance(request, DeleteThread):
+            raise
+        connection.execute("DELETE FROM zerograph_redis_leases WHERE thread = ?", (escape(thread),))
+        token, deadline, owner = 0, 0, ""
     left = deadline - now
     if fence is None:
         if left > 0:
-            raise held(thread, unescape(owner), left / 1_000_000)
+            raise refused(thread, owner, left / 1_000_000)
     elif left <= 0 or token != fence:
-        raise lost(thread, unescape(owner) if left > 0 else "")
+        raise lost(thread, owner if left > 0 else "")
+
+
+def held(connection: sqlite3.Connection, thread: str, now: int) -> tuple[int, str]:
+    """For how many ms anyone holds an escaped thread, and who."""
+    _, deadline, _, owner = _read(connection, thread)
+    left = max((deadline - now + 999) // 1000, 0)
+    return left, owner if left else ""
+
+
+def _read(connection: sqlite3.Connection, thread: str) -> tuple[int, int, str, str]:
+    """Token, deadline, attempt and owner of the last lease of a thread."""
+    row = connection.execute(
+        "SELECT token, deadline, attempt, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
+    ).fetchone()
+    if row is None:
+        return 0, 0, "-", ""
+    token, deadline, attempt, owner = row
+    return bounds.whole(token), bounds.whole(deadline), bounds.text(attempt), read_name(owner)
 
 
 def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int) -> Leased:
     """Take, renew, give back, break or look at a lease: as in lease_thread.lua."""
     thread = escape(request.thread)
-    row = connection.execute(
-        "SELECT token, deadline, attempt, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
-    ).fetchone()
-    token, deadline, attempt, owner = row or (0, 0, "-", "")
+    try:
+        token, deadline, attempt, owner = _read(connection, thread)
+    except bounds.UNREADABLE:
+        # Nobody can hold a lease that cannot be read, and breaking it is the way out. Tokens grow, as the clock does.
+        if request.action != "break":
+            raise
+        token, deadline, attempt, owner = 0, now + 1, "-", ""
     is_held = deadline > now
     mine = is_held and (request.token == token or (request.action == "take" and request.attempt == attempt))
     if request.action == "take" and not is_held:
-        token, attempt, owner = max(now, token + 1), request.attempt, escape(request.owner)
+        token, attempt, owner = max(now, token + 1), request.attempt, request.owner
         mine = True
     if mine and request.action in {"take", "renew"}:
         deadline = now + request.ttl * 1000
@@ -50,7 +79,7 @@ def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int)
         connection.execute("DELETE FROM zerograph_redis_leases WHERE deadline < ?", (now - KEPT,))
         connection.execute(
             "INSERT OR REPLACE INTO zerograph_redis_leases VALUES (?, ?, ?, ?, ?)",
-            (thread, token, deadline or now, attempt, owner),
+            (thread, token, deadline or now, attempt, escape(owner)),
         )
         if left:
             # Who holds a thread uses it.
@@ -58,4 +87,4 @@ def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int)
                 "UPDATE zerograph_redis_threads SET deadline = ?1 + MAX(ttl, ?2) * 1000 WHERE thread = ?3 AND deadline > ?1",
                 (now, left, thread),
             )
-    return Leased(token, attempt, unescape(owner), left)
+    return Leased(token, attempt, owner, left)

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from zerograph_redis.core import bounds
+from zerograph_redis.core.records import read_segments
 from zerograph_redis.core.requests import LogRange
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.pieces import Segment
 from zerograph_redis.pieces.log import Span
-from zerograph_redis.pieces.segments import parse
 
 __all__ = ("append", "fetch", "header_of", "is_due", "length_of", "release")
 
@@ -20,15 +21,8 @@ _LARGEST = 2**63 - 1  # an integer of SQLite
 
 def header_of(record: bytes) -> tuple[int, int, int, list[Segment]]:
     """Generation, base, how much was appended, and the segments of a record."""
-    header = record.partition(b"\x1f")[0]
-    try:
-        segments = parse(header[70:].decode("ascii"))
-        generation, base, appended = int(header[17:33], 16), int(header[34:44], 16), int(header[44:54], 16)
-    except ValueError as error:
-        raise CorruptCheckpointError("the header of a checkpoint's record is damaged") from error
-    if generation > _LARGEST:
-        raise CorruptCheckpointError("the header of a checkpoint's record names a log that no store has")
-    return generation, base, appended, segments
+    header, segments, _ = read_segments("a checkpoint", bounds.blob(record))
+    return bounds.whole(int(header.generation, 16), bounds.END_OF_LOGS), header.base, header.appended, segments
 
 
 def length_of(connection: sqlite3.Connection, thread: str, generation: int) -> int:
@@ -36,7 +30,10 @@ def length_of(connection: sqlite3.Connection, thread: str, generation: int) -> i
     row = connection.execute(
         "SELECT MAX(stop) FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (thread, generation)
     ).fetchone()
-    return row[0] or 0
+    return 0 if row[0] is None else bounds.whole(row[0], LONGEST)
+
+
+LONGEST = 1 << 40  # bytes of a log: what a record's header can spell
 
 
 def is_due(dropped: int, needed: int) -> bool:
@@ -61,7 +58,10 @@ def release(connection: sqlite3.Connection, thread: str, records: Iterable[bytes
     for record in records:
         # Tells a copy under way that it may have missed one.
         connection.execute("UPDATE zerograph_redis_threads SET gone = gone + 1 WHERE thread = ?", (thread,))
-        generation, _, appended, _ = header_of(record)
+        try:
+            generation, _, appended, _ = header_of(record)
+        except (CorruptCheckpointError, ValueError):
+            continue  # it holds nothing that could be found; it must not keep a thread from being pruned
         if generation:
             generations.add(generation)
             connection.execute(
@@ -94,11 +94,11 @@ def fetch(
     wanted: dict[int, list[tuple[int, int]]] = {}
     for record in records:
         try:
-            generation, base, _, segments = header_of(record)
+            generation, _, _, segments = header_of(record)
         except CorruptCheckpointError:
             continue  # who reads the record finds out, and can say which it is
         for segment in segments:
-            start = segment.placed(base).offset
+            start = segment.offset
             stop = start + (segment.stored or segment.length)
             for name, first, last in known:
                 if int(name, 16) == generation:
@@ -109,7 +109,7 @@ def fetch(
             if start < stop and (longest is None or (segment.stored or segment.length) <= longest):
                 wanted.setdefault(generation, []).append((start, stop))
     return [
-        LogRange(f"{generation:016x}", start, data)
+        LogRange(f"{generation:016x}", bounds.whole(start), bounds.blob(data))
         for generation, ranges in wanted.items()
         for first, last in _merged(ranges)
         for start, data in _stretches(connection, thread, generation, first, last)
@@ -136,6 +136,7 @@ def _stretches(
     ).fetchall()
     if not rows:
         return []
+    rows = [(bounds.whole(start), bounds.blob(data)) for start, data in rows]
     # One stretch for those that follow one another: a reader takes it in at once.
     return [(rows[0][0], b"".join(data for _, data in rows))] if _gapless(rows) else rows
 

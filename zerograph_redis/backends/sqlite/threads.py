@@ -6,19 +6,26 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zerograph_redis.core import bounds
+from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import (
     DeleteThread,
     DescribeThread,
     DescribeThreads,
     ForgetThread,
     ListThreads,
+    RankCursor,
     Request,
     ThreadFacts,
     ThreadRank,
+    ThreadRanks,
 )
-from zerograph_redis.ids import escape, unescape
+from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.ids import escape, read_name
 
-__all__ = ("CONTENT", "READS", "WRITES", "delete_rows", "is_alive", "refresh", "touch", "wants_refresh")
+from . import leases
+
+__all__ = ("CONTENT", "READS", "WRITES", "delete_rows", "is_alive", "refresh", "shown_name", "touch", "wants_refresh")
 
 SWEPT = 2  # expired threads that a write removes, at the most
 CONTENT = ("zerograph_redis_checkpoints", "zerograph_redis_writes", "zerograph_redis_logs")
@@ -49,14 +56,19 @@ def touch(connection: sqlite3.Connection, thread: str, ttl: int | None, now: int
     ).fetchall()
     for (each,) in expired:
         delete_rows(connection, each)
-    row: tuple[int, int, int] = connection.execute(
+    row = connection.execute(
         "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) VALUES (?1, 0, ?2, ?2, "
         "?3, MAX(?2 + ?3 * 1000, COALESCE((SELECT deadline FROM zerograph_redis_leases WHERE thread = ?1), 0))) "
         "ON CONFLICT (thread) DO UPDATE SET updated = excluded.updated, "
         "ttl = excluded.ttl, deadline = excluded.deadline RETURNING last_order, generation, dropped",
         (thread, now, ttl),
     ).fetchone()
-    return row
+    last_order, generation, dropped = row
+    return (
+        bounds.whole(last_order, bounds.END_OF_ORDERS),
+        bounds.whole(generation, bounds.END_OF_LOGS),
+        bounds.whole(dropped),
+    )
 
 
 def wants_refresh(connection: sqlite3.Connection, request: Any, now: int) -> bool:
@@ -65,7 +77,7 @@ def wants_refresh(connection: sqlite3.Connection, request: Any, now: int) -> boo
         "SELECT ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND deadline > ?",
         (escape(request.thread), now),
     ).fetchone()
-    return row is not None and row[1] < now + row[0] * 990
+    return row is not None and bounds.whole(row[1]) < now + bounds.whole(row[0], bounds.END_OF_ORDERS) * 990
 
 
 def refresh(connection: sqlite3.Connection, request: Any, now: int) -> None:
@@ -99,22 +111,37 @@ def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: in
         delete_rows(connection, escape(request.thread))
 
 
-def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int) -> list[ThreadRank]:
+def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int) -> ThreadRanks:
     """List threads by last write."""
-    bound = (2**62, "") if request.before is None else (request.before.updated, escape(request.before.thread))
+    cursor = request.cursor
+    # Whatever is in a column has a place in SQLite's order.
+    before, bound = ("", ()) if cursor is None else ("(updated, thread) < (?, ?) AND", (cursor.updated, cursor.name))
     rows = connection.execute(
-        "SELECT updated, thread FROM zerograph_redis_threads WHERE (updated, thread) < (?, ?) AND thread >= ? "
+        f"SELECT updated, thread FROM zerograph_redis_threads WHERE {before} thread >= ? "  # noqa: S608 - our own words
         "AND (deadline IS NULL OR deadline > ?) ORDER BY updated DESC, thread DESC LIMIT ?",
         (*bound, " ", now, request.limit),
-    )
-    return [ThreadRank(updated, unescape(thread)) for updated, thread in rows]
+    ).fetchall()
+    found, odd = [], []
+    for updated, thread in rows:
+        try:
+            found.append(ThreadRank(updated if type(updated) is int else 0, read_name(thread)))
+        except bounds.UNREADABLE:
+            odd.append(shown_name(thread))
+    return ThreadRanks(found, RankCursor(*rows[-1]) if len(rows) == request.limit else None, odd)
+
+
+def shown_name(stored: Any) -> str:
+    """Spell what stands where the id of a thread should be."""
+    if isinstance(stored, bytes):
+        return stored.decode("utf-8", "backslashreplace")
+    return str(stored).encode("utf-8", "backslashreplace").decode()
 
 
 def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now: int) -> ThreadFacts | None:
     """Count what a thread holds."""
     thread = escape(request.thread)
     row = connection.execute(
-        "SELECT created, updated, (deadline - ?2) / 1000, ttl, last_order, origin FROM zerograph_redis_threads "
+        "SELECT created, updated, deadline, ttl, last_order, origin FROM zerograph_redis_threads "
         "LEFT JOIN zerograph_redis_origins USING (thread) "
         "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
         (thread, now),
@@ -131,30 +158,39 @@ def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now
         "+ (SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
         (thread,),
     ).fetchone()
-    held, owner = connection.execute(
-        "SELECT COALESCE(MAX(deadline - ?2 + 999, 0) / 1000, 0), COALESCE(owner, '') FROM (SELECT 1) "
-        "LEFT JOIN zerograph_redis_leases ON thread = ?1",
-        (thread, now),
-    ).fetchone()
-    created, updated, left, lifetime, order, origin = row
+    created, updated, deadline, lifetime, order, origin = row
     return ThreadFacts(
-        created,
-        updated,
+        bounds.whole(created, bounds.END_OF_ORDERS),
+        bounds.whole(updated, bounds.END_OF_ORDERS),
         checkpoints,
         namespaces,
-        size + beside,
-        left,
-        lifetime,
-        f"{order:016x}",
-        origin,
-        held,
-        unescape(owner),
+        bounds.whole(size + beside),
+        None if deadline is None else (bounds.whole(deadline) - now) // 1000,
+        None if lifetime is None else bounds.whole(lifetime, bounds.END_OF_ORDERS),
+        f"{bounds.whole(order, bounds.END_OF_ORDERS):016x}",
+        None if origin is None else bounds.text(origin),
+        *leases.held(connection, thread, now),
     )
 
 
-def describe_threads(connection: sqlite3.Connection, request: DescribeThreads, now: int) -> list[ThreadFacts | None]:
+def describe_threads(
+    connection: sqlite3.Connection, request: DescribeThreads, now: int
+) -> list[ThreadFacts | CorruptCheckpointError | None]:
     """Count what each thread holds."""
-    return [describe_thread(connection, DescribeThread(thread), now) for thread in request.threads]
+    return [_described(connection, DescribeThread(thread), now) for thread in request.threads]
+
+
+def _described(
+    connection: sqlite3.Connection, request: DescribeThread, now: int
+) -> ThreadFacts | CorruptCheckpointError | None:
+    try:
+        return describe_thread(connection, request, now)
+    except bounds.UNREADABLE as error:
+        return bounds.unreadable(asked_for(request), error)
+    except sqlite3.OperationalError as error:
+        if "integer overflow" not in str(error):
+            raise
+        return bounds.unreadable(asked_for(request), error)
 
 
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
