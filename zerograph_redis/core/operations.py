@@ -12,7 +12,6 @@ from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import WITHIN, escape, unescape
 from zerograph_redis.serde import Serializer
-from zerograph_redis.serde.spelling import spell
 
 from .leasing import fence
 from .links import Lineage
