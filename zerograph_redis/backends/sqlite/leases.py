@@ -35,7 +35,7 @@ def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int)
     ).fetchone()
     token, deadline, attempt, owner = row or (0, 0, "-", "")
     is_held = deadline > now
-    mine = is_held and (request.token == token or (request.action == "take" and request.attempt == attempt))
+    mine = is_held and (request.token == token or request.attempt == attempt)
     if request.action == "take" and not is_held:
         token, attempt, owner = max(now, token + 1), request.attempt, escape(request.owner)
         mine = True
