@@ -9,7 +9,6 @@ from support.stores import ENGINE_STORES, make_store
 from zerograph import END, START, Command, StateGraph
 
 from zerograph_redis import LeaseError, LeaseHeldError, LeaseLostError
-from zerograph_redis.core.requests import LeaseThread
 
 
 class Held:
@@ -126,7 +125,7 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
     seen = []
 
     def lose(state):
-        held_lease._ended.set()
+        held_lease._hold._renew = lambda token: None
         other = held.saver.lease("thread", ttl=100, wait=20, owner="the next")
         contextvars.Context().run(other.__enter__)
         others.append(other)
@@ -136,9 +135,7 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
         return {"log": ["a zombie was here"]}
 
     def end(other):
-        other._ended.set()
-        other._renewing.join()
-        held.saver._backend.execute(LeaseThread("thread", "release", other.token, "-", "", 0))
+        contextvars.Context().run(other.__exit__, None, None, None)
 
     graph = StateGraph(graphs.Log)
     graph.add_node("before", graphs.note("before"))

@@ -9,7 +9,6 @@ All that must be undone is undone in that way, and no count can be lost, since n
 from __future__ import annotations
 
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -101,14 +100,16 @@ class Connections:
         place = 0 if self._shared else threading.get_ident()
         seat = self._seats.get(place)
         if seat is None:
+            threading.current_thread()  # has `threading` know also a thread that it did not start
             with self._seating:
-                self._clear_seats()
+                if not self._shared:
+                    self._clear_seats()
                 seat = self._seats.setdefault(place, _Seat())
         return seat
 
     def _clear_seats(self) -> None:
         """Close the connections of OS threads that have ended."""
-        running = sys._current_frames()  # noqa: SLF001 - also knows the threads that `threading` does not
+        running = {thread.ident for thread in threading.enumerate()}
         for place in [place for place in self._seats if place not in running]:
             connection = self._seats.pop(place).connection
             if connection is not None:
