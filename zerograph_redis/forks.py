@@ -35,13 +35,13 @@ def _before() -> None:
 
 
 def _after(*, child: bool) -> None:
-    for thing in reversed(_settled):
-        thing.after_fork(child=child)
-    _settled.clear()
+    while _settled:
+        _settled[-1].after_fork(child=child)
+        _settled.pop()
 
 
 os.register_at_fork(
-    before=_before,
-    after_in_parent=lambda: _after(child=False),
-    after_in_child=lambda: _after(child=True),
+    before=_before, after_in_parent=lambda: _after(child=False), after_in_child=lambda: _after(child=True)
 )
+# Once more, for what an exception of a signal handler cut short. It can only be done again since each step bears that.
+os.register_at_fork(after_in_parent=lambda: _after(child=False), after_in_child=lambda: _after(child=True))

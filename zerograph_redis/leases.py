@@ -111,6 +111,8 @@ class Hold:
             self._tell(error)
 
     def _keep(self) -> None:
+        if self.is_over:
+            return
         try:
             found = take_lease(
                 self._thread_id, self._attempt, self._owner, self._ttl, self._wait, goes_on=lambda: not self.is_over

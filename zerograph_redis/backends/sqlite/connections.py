@@ -48,7 +48,7 @@ class Connections:
         self._abandoned: list[sqlite3.Connection | None] = []
         self._closed = False
         settle(self)
-        self._seat().connection = self._open()
+        self._seat().connection = self._open(self._make_tables)
 
     def close(self) -> None:
         """Refuse further transactions, wait for those under way, and close every connection."""
@@ -115,12 +115,13 @@ class Connections:
             if connection is not None:
                 connection.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, *steps: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         try:
-            self._set_up(connection)
+            for step in (self._set_up, *steps):
+                step(connection)
         except BaseException:
             connection.close()
             raise
@@ -138,7 +139,9 @@ class Connections:
                 sleep(0.01)
             else:
                 break
-        # Files of earlier versions have all tables but the last.
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        # Only once: tables that somebody drops later are an error, not an empty store. Files of earlier versions have all tables but the last.
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_origins'").fetchone():
             known = "SELECT 1 FROM zerograph_redis_format"
             insert = f"INSERT INTO zerograph_redis_format SELECT {FORMAT} WHERE NOT EXISTS ({known});"
