@@ -141,7 +141,8 @@ class Connections:
                 break
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
-        # Only once: tables that somebody drops later are an error, not an empty store. Files of earlier versions have all tables but the last.
+        # Only once: tables that somebody drops later are an error, not an empty store.
+        # Files of earlier versions have all tables but the last.
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_origins'").fetchone():
             known = "SELECT 1 FROM zerograph_redis_format"
             insert = f"INSERT INTO zerograph_redis_format SELECT {FORMAT} WHERE NOT EXISTS ({known});"
