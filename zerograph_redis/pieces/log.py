@@ -162,10 +162,10 @@ class ThreadLogs:
     def add(self, generation: str, start: int, data: bytes) -> None:
         """Note bytes of a generation."""
         with self._lock:
-            log = self._generations.get(generation)
-            if log is None:
-                log = self._generations[generation] = KnownLog()
+            # Out of reach while it changes: what an exception of a signal handler leaves half done is forgotten.
+            log = self._generations.pop(generation, None) or KnownLog()
             log.add(start, data)
+            self._generations[generation] = log
 
     def read(self, generation: str, start: int, length: int) -> bytes | None:
         """Return bytes of a generation, or None if not all are known."""
@@ -231,6 +231,10 @@ class KnownLogs:
     def _let_go(self) -> None:
         while self._total > self._most and self._threads:
             self._drop(next(iter(self._threads)))
+        if not self._threads:
+            # So that a count which an exception of a signal handler made wrong does not stay wrong.
+            self._sizes.clear()
+            self._total = 0
 
     def _drop(self, thread: str) -> None:
         if self._threads.pop(thread, None) is not None:
@@ -248,4 +252,4 @@ class KnownLogs:
         self._lock = threading.Lock()
         self._threads: OrderedDict[str, ThreadLogs] = OrderedDict()
         self._sizes: dict[str, int] = {}
-        self._total = 0
+        self._total: int = 0
