@@ -14,14 +14,15 @@ from rich.table import Table
 
 from .failover import KILLS, RESTARTS, STALLS, fail_over
 from .faults import drop_connections
+from .interrupts import interrupt_leases, interrupt_stores
 from .leases import take_turns
 from .outcome import Outcome
 
 SETTINGS = {"sentinel": KILLS, "stalls": STALLS, "restarts": RESTARTS}
-NAMES = ("leases", *SETTINGS, "faults")
+NAMES = ("leases", *SETTINGS, "faults", "sqlite-interrupts", "lease-interrupts")
 
 
-def plan(names: list[str], seconds: float, kills: int | None) -> list[Callable[[Path], Outcome]]:
+def plan(names: list[str], seconds: float, kills: int | None, count: int) -> list[Callable[[Path], Outcome]]:
     """What is to run, each with its share of the time; what lasts longer are starts and counts."""
     found: list[Callable[[Path], Outcome]] = []
     if "leases" in names:
@@ -33,6 +34,15 @@ def plan(names: list[str], seconds: float, kills: int | None) -> list[Callable[[
     found += [lambda directory, each=each: fail_over(directory, seconds, each, times=kills) for each in settings]
     if "faults" in names:
         found.append(lambda directory: drop_connections(directory, seconds))
+    if "sqlite-interrupts" in names:
+        found += [
+            lambda directory, kind=kind: interrupt_stores(directory, kind, count) for kind in ("sqlite", "memory")
+        ]
+    if "lease-interrupts" in names:
+        found += [
+            lambda directory, kind=kind: interrupt_leases(directory, kind, count)
+            for kind in ("sqlite", "memory", "fakeredis", "redis")
+        ]
     return found
 
 
@@ -57,13 +67,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="how long each scenario is under load (default 60)")
     parser.add_argument("--only", default=",".join(NAMES), help=f"some of {', '.join(NAMES)}, with commas")
     parser.add_argument("--kills", type=int, help="harm the primary so often, however long it takes")
+    parser.add_argument("--count", type=int, default=2000, help="how many operations to interrupt (default 2000)")
     given = parser.parse_args()
     names = given.only.split(",")
     if unknown := set(names) - set(NAMES):
         parser.error(f"unknown scenario: {', '.join(sorted(unknown))}")
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="zerograph-chaos-") as directory:
-        for number, run in enumerate(plan(names, given.seconds, given.kills)):
+        for number, run in enumerate(plan(names, given.seconds, given.kills, given.count)):
             outcomes.append(run(Path(directory) / str(number)))
     console = Console(highlight=False)
     # A file has no width of its own, and a table of words cut short tells nothing.

@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from support.aging import make_idle
+from support.aging import make_idle, transaction
 from support.checking import amiss, levels, look
 from support.data import at, everything, fill, ids, state, thread_ids
 
@@ -82,10 +82,10 @@ def change_byte(store, saver, kind, chance):
         rowid = "stop" if kind == "log" else "number"
 
         def write(place, data):
-            with saver.saver._backend._connections.transaction(write=True) as connection:
+            with transaction(saver) as connection:
                 connection.execute(f"UPDATE {table} SET {column} = ? WHERE {rowid} = ?", (data, place))
 
-        with saver.saver._backend.reading() as connection:
+        with transaction(saver) as connection:
             rows = connection.execute(f"SELECT {rowid}, {column} FROM {table}").fetchall()
         place, data = chance.choice(rows)
         write(place, changed(data, first))
@@ -239,7 +239,7 @@ def test_rows_of_a_copy_that_lost_its_deadline_go(checked):
     saver = checked.open()
     fill(saver, 2)
     staged = "\x1ftoken\x1fa%7bcopy%7d"
-    with saver.saver._backend._connections.transaction(write=True) as connection:
+    with transaction(saver) as connection:
         connection.execute("INSERT INTO zerograph_redis_logs VALUES (?, 1, 0, 1, ?)", (staged, b"x"))
     assert amiss(look(saver).within)["copies"].items == ["a{copy} (token)"]
     assert mended(saver) == ({}, {})
@@ -250,7 +250,7 @@ def test_rows_without_the_row_of_their_thread_are_a_broken_thread(checked):
         return
     saver = checked.open()
     fill(saver, 2)
-    with saver.saver._backend._connections.transaction(write=True) as connection:
+    with transaction(saver) as connection:
         connection.execute("DELETE FROM zerograph_redis_threads")
     assert levels(look(saver).within) == {"threads": "problem"}
     saver.delete_thread("thread")

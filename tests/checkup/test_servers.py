@@ -319,9 +319,12 @@ def test_a_write_ahead_log_that_a_reader_keeps_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("zerograph_redis.checkup.files._LARGE", 100_000)
     with SqliteSaver(tmp_path / "c.db") as saver, SqliteSaver(tmp_path / "c.db") as reader:
         fill(saver, 1)
-        with reader._backend.reading() as connection:
+
+        def read(connection):
             connection.execute("SELECT * FROM zerograph_redis_threads").fetchall()
             for number in range(60):
                 saver.put(at(), state(f"c{number}", text=f"{number}" * 30_000), {})
                 saver.prune("thread", 1)
             assert levels(look(saver).around) == {"size": "warning"}
+
+        reader._backend.read(read)

@@ -3,7 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from support.data import at, everything, fill, ids, place, state, thread_ids, thread_info
@@ -40,8 +40,10 @@ def whole(saver, thread="thread"):
 
 def stall(lease):
     """Let a lease's renewals stop, as those of a stopped process do."""
-    lease._ended.set()
-    lease._renewing.join()
+    stalled = threading.Event()
+    lease._hold._renew = lambda token: stalled.set()
+    lease._hold._awake.put(None)
+    stalled.wait(20)  # so none is under way either
 
 
 def expire(saver, lease, thread="thread"):
@@ -511,6 +513,43 @@ def test_a_lease_says_nothing_of_a_thread_of_the_same_name_under_another_prefix(
         fill(other, 1)
         fill(saver, 1)
     assert thread_ids(saver) == thread_ids(other) == ["thread"]
+
+
+def test_what_began_in_a_block_and_goes_on_after_it_stores_nothing(saver):
+    stored(saver)
+    with saver.lease("thread"):
+        late = saver.copied()
+    before = whole(saver)
+    for write in WRITES.values():
+        with pytest.raises(LeaseLostError, match="'thread'"):
+            write(late)
+    assert whole(saver) == before
+    for write in WRITES.values():
+        write(saver)
+
+
+def test_a_lease_taken_in_the_block_of_a_lost_one_leaves_that_one_lost(saver):
+    stored(saver)
+    with lost(saver):
+        with saver.lease("thread", ttl=60):
+            saver.put(at(), state("new"), {})
+        with pytest.raises(LeaseLostError):
+            saver.put(at(), state("late"), {})
+    saver.put(at(), state("free"), {})
+    assert ids(saver.list(at()))[:2] == ["free", "new"]
+
+
+def test_blocks_of_leases_may_be_left_in_any_order(saver):
+    for first, second in (("a", "b"), ("b", "a")):
+        with ExitStack() as other:
+            with ExitStack() as one:
+                one.enter_context(saver.lease(first))
+                other.enter_context(saver.lease(second))
+                fill(saver, 1, first)
+            fill(saver, 1, first)
+            fill(saver, 1, second)
+            assert not is_free(saver.stranger(), second)
+        fill(saver, 1, second)
 
 
 def test_blocks_of_several_leases_may_stand_in_one_another(saver):

@@ -9,7 +9,6 @@ from support.stores import ENGINE_STORES, make_store
 from zerograph import END, START, Command, StateGraph
 
 from zerograph_redis import LeaseError, LeaseHeldError, LeaseLostError
-from zerograph_redis.core.requests import LeaseThread
 
 
 class Held:
@@ -126,19 +125,18 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
     seen = []
 
     def lose(state):
-        held_lease._ended.set()
+        held_lease._hold._renew = lambda token: None
         other = held.saver.lease("thread", ttl=100, wait=20, owner="the next")
         contextvars.Context().run(other.__enter__)
         others.append(other)
+        tokens.append(other.token)
         if not taken:
             end(other)
         seen.extend(each.values for each in app.get_state_history({"configurable": {"thread_id": "thread"}}))
         return {"log": ["a zombie was here"]}
 
     def end(other):
-        other._ended.set()
-        other._renewing.join()
-        held.saver._backend.execute(LeaseThread("thread", "release", other.token, "-", "", 0))
+        contextvars.Context().run(other.__exit__, None, None, None)
 
     graph = StateGraph(graphs.Log)
     graph.add_node("before", graphs.note("before"))
@@ -149,7 +147,7 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
     graph.add_edge("lose", "after")
     graph.add_edge("after", END)
     app = graph.compile(checkpointer=held.saver)
-    others = []
+    others, tokens = [], []
     with held.lease(ttl=0.2) as held_lease, pytest.raises(LeaseLostError, match="'thread'"):
         invoke(app, {"log": ["start"]}, config(held_lease))
     assert seen
@@ -159,4 +157,4 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
     if taken:
         end(others[0])
     with held.lease() as next_lease:
-        assert next_lease.token > others[0].token
+        assert next_lease.token > tokens[0]

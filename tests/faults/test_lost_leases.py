@@ -75,19 +75,19 @@ def without_retries(rig, opened, number, way):
     except BackendUnavailableError as raised:
         error = raised
     assert rig.proxy.faults[way] == 1
-    assert rig.proxy.requests == (number if number != 2 else 3)
+    until(lambda: "zerograph-redis-lease" not in {each.name for each in threading.enumerate()})
+    # The put is followed by the release; a take of which nothing is known, too.
+    assert rig.proxy.requests == max(number, 2 if number == 1 else 3)
     rig.proxy.calm()
-    assert "zerograph-redis-lease" not in {each.name for each in threading.enumerate()}, "nobody may go on to renew it"
     return prefix, saver, error
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_retries_a_block_whose_lease_could_not_be_taken_is_not_entered(rig, opened, way):
+def test_without_retries_a_lease_that_may_have_been_taken_is_given_back(rig, opened, way):
     prefix, saver, error = without_retries(rig, opened, 1, way)
     assert "thread 'thread'" in str(error)
     assert ids(saver.list(at())) == ["c2", "c1", "c0"]
-    # If it was taken nobody knows, and it expires.
-    assert held_for(rig, prefix) <= (TTL if way in DONE else 0)
+    assert held_for(rig, prefix) == 0
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -64,8 +64,7 @@ class SqliteWorld:
         for name, value in {"backend._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
             self._patches.enter_context(mock.patch(f"zerograph_redis.backends.sqlite.{name}", value))
         self._backend = SqliteBackend(":memory:")
-        with self._backend.reading() as connection:
-            self._connection = connection  # the only one that a database in memory has
+        self._connection = self._backend.read(lambda connection: connection)  # the only one that memory has
         self._empty = self.snapshot()[0]
 
     def _now(self) -> int:

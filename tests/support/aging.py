@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from support.stores import Store
@@ -16,7 +18,7 @@ def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread",
     move = int(seconds * 1_000_000)
     name = escape(thread)
     if store.kind in {"sqlite", "memory"}:
-        with _transaction(saver) as connection:
+        with transaction(saver) as connection:
             rows = connection.execute(
                 "SELECT number, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (name,)
             ).fetchall()
@@ -46,7 +48,7 @@ def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") 
     move = int(seconds * 1_000_000)
     name = escape(thread)
     if store.kind in {"sqlite", "memory"}:
-        with _transaction(saver) as connection:
+        with transaction(saver) as connection:
             connection.execute(
                 "UPDATE zerograph_redis_threads SET updated = updated - ? WHERE thread = ?", (move, name)
             )
@@ -63,5 +65,9 @@ def _backend(saver: Any) -> Any:
     return getattr(saver, "saver", saver)._backend
 
 
-def _transaction(saver: Any) -> Any:
-    return _backend(saver)._connections.transaction(write=True)
+@contextmanager
+def transaction(saver: Any) -> Iterator[sqlite3.Connection]:
+    """Change what a SQLite store holds behind the saver's back."""
+    seat = _backend(saver)._connections._seat()
+    with seat.lock, seat.connection as connection:
+        yield connection

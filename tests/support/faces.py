@@ -39,6 +39,10 @@ class SyncFace:
         """Drive an operation of the core."""
         return run(operation, self.saver._backend)
 
+    def copied(self) -> SyncFace:
+        """The same saver from a copy of this context, as a thread that is started in a block would have it."""
+        return SyncFace(self.saver, contextvars.copy_context().run)
+
     def stranger(self) -> SyncFace:
         """The same saver from a context that is in no lease's block, as another worker would see the store."""
         return SyncFace(self.saver, contextvars.Context().run)
@@ -79,6 +83,14 @@ class AsyncFace:
     def run(self, operation: Operation[Any]) -> Any:
         """Drive an operation of the core."""
         return self._runner.run(arun(operation, self.saver._backend), context=self._context)
+
+    def copied(self) -> AsyncFace:
+        """The same saver from a copy of this context, as a task that is started in a block would have it."""
+
+        async def copy() -> contextvars.Context:
+            return contextvars.copy_context()
+
+        return AsyncFace(self.saver, self._runner, self._runner.run(copy(), context=self._context))
 
     def stranger(self) -> AsyncFace:
         """The same saver from a context that is in no lease's block, as another worker would see the store."""

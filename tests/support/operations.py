@@ -32,7 +32,7 @@ def _lease(saver, step):
     if step == "renew":
         saver.run(renew_lease("thread", taken.token, 2 * TTL))
     if step == "release":
-        saver.run(end_lease("thread", taken.token))
+        saver.run(end_lease("thread", "attempt"))
     return taken.owner, taken.attempt
 
 

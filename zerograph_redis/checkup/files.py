@@ -23,22 +23,28 @@ _SHOWN = 10
 
 def judge_file(backend: SqliteBackend, *, deep: bool) -> list[Finding]:
     """Judge a database, and the file that it is in."""
-    with backend.reading() as connection:
+
+    def judge(connection: sqlite3.Connection) -> list[Finding]:
         found = [_integrity(connection, deep=deep), _journal(connection)]
         if backend.path != ":memory:":
             found.append(_size(connection, Path(backend.path)))
-    return found
+        return found
+
+    return backend.read(judge)
 
 
 def find_names(backend: SqliteBackend) -> Names:
     """Find the names of all threads that have rows, and of copies that are not published."""
-    names = Names()
-    with backend.reading() as connection:
+
+    def find(connection: sqlite3.Connection) -> Names:
+        names = Names()
         for table in _TABLES:
             rows = connection.execute(f"SELECT DISTINCT thread FROM zerograph_redis_{table}")  # noqa: S608 - our own names
             for (name,) in rows:
                 _note_name(name, names)
-    return names
+        return names
+
+    return backend.read(find)
 
 
 def _note_name(name: Any, names: Names) -> None:

@@ -6,9 +6,10 @@ a token that is not the current one, and one without while anyone holds the thre
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from zerograph_redis.errors import LeaseError
@@ -20,6 +21,7 @@ from .settings import Settings, read_id
 
 __all__ = (
     "HELD_HERE",
+    "Held",
     "break_lease",
     "end_lease",
     "fence",
@@ -31,14 +33,27 @@ __all__ = (
 
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a lease that another worker holds
 
-HELD_HERE: ContextVar[dict[tuple[Settings, str], int]] = ContextVar("zerograph_redis_leases", default={})  # noqa: B039 - never changed
-"""The tokens of the leases whose blocks this context is in, by saver and thread: for writes whose config was made anew."""
+
+class Held(Protocol):
+    """A lease as its block holds it."""
+
+    token: int | None
+
+    def fencing(self) -> Held | None:
+        """Return the lease that counts now: this one, or the one of a block around it, or None."""
+
+
+HELD_HERE: ContextVar[Mapping[tuple[Settings, str], Held]] = ContextVar("zerograph_redis_leases", default={})  # noqa: B039 - never changed
+"""The leases whose blocks this context is in, by saver and thread: for writes whose config names no token.
+
+It has the leases themselves, not their tokens: an exception may keep a block from taking its lease out again.
+"""
 
 
 def fence(thread: str, token: int | None, settings: Settings) -> Fence:
     """Return the token to write under: the given one, or that of the block around."""
-    if token is None:
-        token = HELD_HERE.get().get((settings, thread))
+    if token is None and (here := HELD_HERE.get().get((settings, thread))) and (fencing := here.fencing()):
+        token = fencing.token
     if token is None and settings.require_lease:
         raise LeaseError(
             f"thread {thread!r} may only be written under a lease: with saver.lease({thread!r}) as lease: … lease.config()"
@@ -46,8 +61,13 @@ def fence(thread: str, token: int | None, settings: Settings) -> Fence:
     return token
 
 
-def take_lease(thread: str, attempt: str, owner: str, ttl: int, wait: float = 0.0) -> Operation[Leased]:
-    """Take the lease of a thread; LeaseHeldError if another worker holds it, and goes on holding it for *wait* seconds."""
+def take_lease(
+    thread: str, attempt: str, owner: str, ttl: int, wait: float = 0.0, *, goes_on: Callable[[], bool] = lambda: True
+) -> Operation[Leased]:
+    """Take the lease of a thread; LeaseHeldError if another worker holds it, and goes on holding it for *wait* seconds.
+
+    It is no longer waited for once *goes_on* says so.
+    """
     end = monotonic() + wait
     pause = _SHORTEST
     while True:
@@ -55,7 +75,7 @@ def take_lease(thread: str, attempt: str, owner: str, ttl: int, wait: float = 0.
         if found.attempt == attempt:
             return found
         left = end - monotonic()
-        if left <= 0:
+        if left <= 0 or not goes_on():
             raise held(thread, found.owner, found.left / 1000)
         yield from Pause(min(pause, left))
         pause = min(pause * 1.5, _LONGEST)
@@ -68,9 +88,9 @@ def renew_lease(thread: str, token: int, ttl: int) -> Operation[None]:
         raise lost(thread, found.owner if found.left else "")
 
 
-def end_lease(thread: str, token: int) -> Operation[None]:
-    """Give a lease back, if it is still held."""
-    yield from LeaseThread(thread, "release", token, "-", "", 0)
+def end_lease(thread: str, attempt: str) -> Operation[None]:
+    """Give back what *attempt* took, if it took the lease and still holds it."""
+    yield from LeaseThread(thread, "release", None, attempt, "", 0)
 
 
 def break_lease(thread: Any) -> Operation[str | None]:

@@ -370,7 +370,8 @@ class Leased:
 class LeaseThread(Request[Leased]):
     """Take, renew, give back, break or merely look at the lease of a thread. The reply says who holds it then.
 
-    A token is larger than every earlier one of its thread. *attempt* tells a retry from another worker's attempt.
+    A token is larger than every earlier one of its thread. *attempt* tells a retry from another worker's attempt; it is
+    also enough to give back what was taken, whose token may be unknown.
     """
 
     thread: str

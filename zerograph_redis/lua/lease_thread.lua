@@ -1,6 +1,7 @@
 -- Take, renew, give back, break or look at the lease of a thread. Tokens of a thread only ever grow.
--- ARGV  1 thread   2 'take', 'renew', 'release', 'break' or 'look'   3 token of the lease, or ''   4 the name of this
---       attempt to take or break it   5 owner   6 for how long, ms
+-- ARGV  1 thread   2 'take', 'renew', 'release', 'break' or 'look'   3 token of the lease, or ''   4 the name of the
+--       attempt to take or break it, or '-'   5 owner   6 for how long, ms
+-- A release may name the attempt alone: it undoes a take whose reply never came.
 -- Reply {token, attempt, owner, for how long it is held now, ms}
 
 local id, action, token, attempt, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -12,7 +13,7 @@ if stored and action == 'break' and not pcall(parse_lease, stored) then
 end
 local current, deadline, holder, held_by = parse_lease(stored)
 local held = deadline > now
-local mine = held and (token == current or (action == 'take' and holder == attempt))
+local mine = held and (token == current or holder == attempt)
 
 if action == 'take' and not held then
   current, holder, held_by = integer(math.max(now, current + 1)), attempt, owner

@@ -162,10 +162,10 @@ class ThreadLogs:
     def add(self, generation: str, start: int, data: bytes) -> None:
         """Note bytes of a generation."""
         with self._lock:
-            log = self._generations.get(generation)
-            if log is None:
-                log = self._generations[generation] = KnownLog()
+            # Out of reach while it changes: what an exception of a signal handler leaves half done is forgotten.
+            log = self._generations.pop(generation, None) or KnownLog()
             log.add(start, data)
+            self._generations[generation] = log
 
     def read(self, generation: str, start: int, length: int) -> bytes | None:
         """Return bytes of a generation, or None if not all are known."""
@@ -189,6 +189,8 @@ class ThreadLogs:
 
 class KnownLogs:
     """The threads that a worker had in hand lately, within a bound of bytes. For many OS threads; a fork begins anew."""
+
+    _total: int
 
     def __init__(self, most: int) -> None:
         """Keep at most about *most* bytes."""
@@ -224,17 +226,21 @@ class KnownLogs:
             if logs is None:
                 return
             size = logs.trim()
-            self._total += size - self._sizes[thread]
+            self._total += size - self._sizes.get(thread, 0)  # none if a signal handler ended `of`
             self._sizes[thread] = size
             self._let_go()
 
     def _let_go(self) -> None:
         while self._total > self._most and self._threads:
             self._drop(next(iter(self._threads)))
+        if not self._threads:
+            # So that a count which an exception of a signal handler made wrong does not stay wrong.
+            self._sizes.clear()
+            self._total = 0
 
     def _drop(self, thread: str) -> None:
         if self._threads.pop(thread, None) is not None:
-            self._total -= self._sizes.pop(thread)
+            self._total -= self._sizes.pop(thread, 0)
 
     def before_fork(self) -> None:
         """Nothing has to come to its end."""

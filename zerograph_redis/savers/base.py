@@ -315,9 +315,7 @@ class AsyncSaver(Saver):
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
     ) -> AsyncLease:
         """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
-        return AsyncLease(
-            self._run, self._arun, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner
-        )
+        return AsyncLease(self._run, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
 
     async def abreak_lease(self, thread_id: str) -> str | None:
         """Await `break_lease`."""

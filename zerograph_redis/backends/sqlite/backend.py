@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from .leases import check_fence, lease_thread
 __all__ = ("SqliteBackend",)
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
 
@@ -73,12 +74,10 @@ class SqliteBackend:
         """Where the database is; ``:memory:`` for one in memory."""
         return self._path
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Look at the database itself for the length of a block, in one transaction."""
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what *work* finds in the database itself, in one transaction."""
         try:
-            with self._connections.transaction(write=False) as connection:
-                yield connection
+            return self._connections.run(work, write=False)
         except sqlite3.Error as error:
             raise self._translate(error, "looking at it") from error
 
@@ -88,22 +87,13 @@ class SqliteBackend:
         if isinstance(request, Bundle):
             reply = [self._settled(each) for each in request.requests]  # type: ignore[assignment]
             return reply
+        answer = READS.get(type(request))
         try:
-            answer = READS.get(type(request))
             if answer is None:
-                with self._connections.transaction(write=True) as connection:
-                    now = _now()  # only here: a writer may have waited for others
-                    if isinstance(request, FENCED):
-                        check_fence(connection, request, now)
-                    reply = WRITES[type(request)](connection, request, now)
-            else:
-                with self._connections.transaction(write=False) as connection:
-                    now = _now()
-                    reply = answer(connection, request, now)
-                    late = getattr(request, "refresh", False) and threads.wants_refresh(connection, request, now)
-                if late:
-                    with self._connections.transaction(write=True) as connection:
-                        threads.refresh(connection, request, _now())
+                return self._connections.run(partial(_write, request), write=True)
+            reply, late = self._connections.run(partial(_read, request, answer), write=False)
+            if late:
+                self._connections.run(lambda connection: threads.refresh(connection, request, _now()), write=True)
         except sqlite3.Error as error:
             raise self._translate(error, asked_for(request)) from error
         except UNREADABLE as error:
@@ -130,6 +120,20 @@ class SqliteBackend:
         if type(error) in {sqlite3.DatabaseError, sqlite3.IntegrityError} or "integer overflow" in str(error):
             return CorruptCheckpointError(text)
         return BackendUnavailableError(text)
+
+
+def _write(request: Request[R], connection: sqlite3.Connection) -> R:
+    now = _now()  # only here: a writer may have waited for others
+    if isinstance(request, FENCED):
+        check_fence(connection, request, now)
+    reply: R = WRITES[type(request)](connection, request, now)
+    return reply
+
+
+def _read(request: Request[R], answer: Answer, connection: sqlite3.Connection) -> tuple[R, bool]:
+    now = _now()
+    reply: R = answer(connection, request, now)
+    return reply, getattr(request, "refresh", False) and threads.wants_refresh(connection, request, now)
 
 
 def _now() -> int:

@@ -64,7 +64,7 @@ def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int)
             raise
         token, deadline, attempt, owner = 0, now + 1, "-", ""
     is_held = deadline > now
-    mine = is_held and (request.token == token or (request.action == "take" and request.attempt == attempt))
+    mine = is_held and (request.token == token or request.attempt == attempt)
     if request.action == "take" and not is_held:
         token, attempt, owner = max(now, token + 1), request.attempt, request.owner
         mine = True

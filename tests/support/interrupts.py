@@ -1,0 +1,85 @@
+"""Exceptions that a signal handler raises: at a chosen point of a call, or from a real timer at any moment."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+def interrupt_at(number: int, call: Callable[[], Any]) -> bool:
+    """Run *call*, and raise at its n-th point where Python runs signal handlers; False if it has no such point.
+
+    Python runs them where a function begins and after a call of one written in C, which are the events of a profiler. So
+    counting from 0 until this returns False tries every moment in which a signal can arrive, and does so again exactly.
+    """
+    left = number
+
+    def count(_frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal left
+        if event in {"call", "c_return"}:
+            left -= 1
+            if left == -1:
+                raise Interrupted
+
+    with _in_callbacks():
+        try:
+            try:
+                sys.setprofile(count)
+                call()
+            finally:
+                sys.setprofile(None)
+        except Interrupted:
+            pass
+    return left < 0
+
+
+@contextmanager
+def _in_callbacks() -> Iterator[None]:
+    """Python itself drops an exception that a handler raises in a callback, as of a weak reference: say nothing of it."""
+
+    def hook(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            before(unraisable)
+
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+@contextmanager
+def alarms() -> Iterator[None]:
+    """Have SIGALRM raise `Interrupted` in the main thread."""
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with _in_callbacks():
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def interrupt_after(seconds: float, call: Callable[[], Any]) -> bool:
+    """Run *call* within `alarms`, and send this process a SIGALRM after so many seconds; False if it ended before."""
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            call()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except Interrupted:
+        return True
+    return False
