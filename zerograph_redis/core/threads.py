@@ -8,6 +8,7 @@ from typing import Any
 
 from zerograph.checkpoint import CheckpointTuple
 
+from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import BusyThreadError, ConfigError, CorruptCheckpointError
 from zerograph_redis.threads import LeaseInfo, ThreadInfo
 
@@ -179,12 +180,12 @@ def describe(thread: str) -> Operation[ThreadFacts | None]:
 
 def tell_left_out(thread: str, error: CorruptCheckpointError) -> None:
     """Log that a thread was left out of something that is about many."""
-    _log.warning("a damaged thread is left out: %s", error, extra={"thread_id": thread})
+    _log.warning("a damaged thread is left out: %s", error, extra=about(thread))
 
 
 def _tell_odd(ranks: ThreadRanks) -> None:
     for name in ranks.odd:
-        _log.warning("the list of threads has an entry that is no thread's: %r", name, extra={"thread_id": None})
+        _log.warning("the list of threads has an entry that is no thread's: %s", quoted(name), extra=about(None))
 
 
 def moment(microseconds: int) -> datetime:
