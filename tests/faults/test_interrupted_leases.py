@@ -25,8 +25,7 @@ def make(kind, tmp_path, request, *, asynchronous=False):
     if kind == "sqlite":
         return (AsyncSqliteSaver if asynchronous else SqliteSaver)(tmp_path / "c.db")
     if kind == "redis":
-        url = request.getfixturevalue("redis_server").url
-        return (AsyncRedisSaver if asynchronous else RedisSaver).from_url(url, prefix=f"i{tmp_path.name}")
+        return (AsyncRedisSaver if asynchronous else RedisSaver).from_url(request.getfixturevalue("new_server")().url)
     server = fakeredis.FakeServer(version=(7,))
     if asynchronous:
         return AsyncRedisSaver(fakeredis.FakeAsyncRedis(server=server), sync_client=fakeredis.FakeRedis(server=server))
