@@ -49,8 +49,8 @@ local function parse_spans(text)
   return spans
 end
 
--- Note in `wanted` (slot -> generation, length of the log, and start -> stop of each range) what a record needs and the reader lacks, but
--- for segments of more than `longest` bytes, if that is given.
+-- Note in `wanted` (slot -> generation, length of the log, and start -> stop of each range) what a record needs and the
+-- reader lacks, but for segments of more than `longest` bytes, if that is given.
 local function want(wanted, spans, record, longest)
   local generation, slot = record:sub(18, 33), record:sub(34, 34)
   local base, segments = tonumber(record:sub(35, 44), 16), record:match('^([^\31]*)\31', 71)

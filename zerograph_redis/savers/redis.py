@@ -84,7 +84,7 @@ class RedisSaver(Saver):
                 `ReplicationError`.
             wait_timeout: Milliseconds to wait for them; keep it below the client's socket time-out.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``require_lease``, ``telemetry``: see `Options`.
+                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.

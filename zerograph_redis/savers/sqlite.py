@@ -32,7 +32,7 @@ class SqliteSaver(Saver):
         Args:
             conn_string: A path, or ``:memory:``.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``require_lease``, ``telemetry``: see `Options`.
+                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.

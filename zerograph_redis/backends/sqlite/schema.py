@@ -3,6 +3,9 @@
 A log is kept in the stretches that puts appended; ``generation`` names it, 0 for none. Ids are escaped. Orders and points
 in time are µs, ``ttl`` is ms. A thread whose name begins with US is a copy that is not published yet. An origin is what a
 thread was published from, if it was.
+
+Whatever types columns declare, a row may hold any: who reads it looks (see `core.bounds`). STRICT tables would not spare
+that, since a file comes from anywhere; and a SQLite before 3.37 could not read ZeroGraph's own tables beside them.
 """
 
 FORMAT = 1
