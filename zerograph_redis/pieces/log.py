@@ -195,6 +195,7 @@ class KnownLogs:
     def __init__(self, most: int) -> None:
         """Keep at most about *most* bytes."""
         self._most = most
+        self._total: int
         self._clear()
         settle(self)
 
