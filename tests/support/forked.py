@@ -82,9 +82,10 @@ def main(kind, where, prefix, busy):
         async def after():
             await saver.aput(at("awaited"), state("c1"), {})
             assert (await saver.aget(at("awaited")))["id"] == "c1"
+            await saver.aclose()
 
         asyncio.run(before())
-        forked(saver, saver.close, threads)
+        forked(saver, lambda: None, threads)
         asyncio.run(after())
 
 
