@@ -16,6 +16,7 @@ from support.faces import AsyncFace, SyncFace
 from support.polling import until
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
+from zerograph_redis.backends.redis import exchange
 from zerograph_redis.backends.redis.bindings import BINDINGS
 from zerograph_redis.backends.redis.keys import Keyspace
 from zerograph_redis.backends.redis.ranking import RankThread, UnrankThread
@@ -51,22 +52,23 @@ def shard_of(saver, thread):
     return saver._backend._inner._keyspace.list_of(thread)
 
 
-def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster, open_worker):
+def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster, open_worker, monkeypatch):
     saver = open_worker()
     writes = Counter()
-    execute = saver._client.execute_command
-    noting = {BINDINGS[each].script.sha for each in (RankThread, UnrankThread)}
+    packed = exchange.packed
+    noting = {BINDINGS[each].script.sha.encode() for each in (RankThread, UnrankThread)}
 
-    def counting(name, *arguments, **options):
-        if name in {"EVALSHA", "EVAL"}:
-            sha, count = arguments[0], int(arguments[1])
-            if sha in noting or count == 1:
-                writes.update(arguments[2 : 2 + count])
-            else:
-                assert all(b"{thread " in key for key in arguments[2 : 2 + count])
-        return execute(name, *arguments, **options)
+    def counting(commands):
+        for words, _ in commands:
+            if words[0] in {b"EVALSHA", b"EVAL"}:
+                sha, count = words[1], int(words[2])
+                if sha in noting or count == 1:
+                    writes.update(words[3 : 3 + count])
+                else:
+                    assert all(b"{thread " in key for key in words[3 : 3 + count])
+        return packed(commands)
 
-    saver._client.execute_command = counting
+    monkeypatch.setattr(exchange, "packed", counting)
     threads = [f"thread {number}" for number in range(10_000)]
     for thread in threads:
         saver.put_writes(at(thread, id="c"), [("t", "a", 1)], "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import redis
 import redis.asyncio
 import zerograph
 from support.data import at, fill, ids, state
+from support.polling import until
 from zerograph.checkpoint import BaseCheckpointSaver
 
 from zerograph_redis import (
@@ -176,11 +178,32 @@ def test_a_client_that_was_passed_in_is_not_closed(redis_server, real_store):
 
 
 def test_a_client_that_the_saver_made_is_closed(redis_server, real_store):
-    with RedisSaver.from_url(redis_server.url, prefix=real_store.prefix) as saver:
+    url = f"{redis_server.url}?client_name={real_store.prefix}"
+
+    def connections():
+        return sum(each["name"] == real_store.prefix for each in real_store.client().client_list())
+
+    with RedisSaver.from_url(url, prefix=real_store.prefix) as saver:
         fill(saver, 1)
-        assert not closed(saver._client)
-    assert closed(saver._client)
+        in_a_thread = threading.Thread(target=saver.get, args=(at(),))
+        in_a_thread.start()
+        in_a_thread.join()
+        until(lambda: connections() == 1)
+        assert saver.get(at()) is not None
+    until(lambda: connections() == 0)
     saver.close()
+
+
+def test_a_url_may_say_how_many_connections_there_are(redis_server, real_store):
+    url = f"{redis_server.url}?client_name={real_store.prefix}&max_connections=2"
+    with RedisSaver.from_url(url, prefix=real_store.prefix) as saver:
+        writers = [threading.Thread(target=fill, args=(saver, 20, f"thread {number}")) for number in range(6)]
+        for each in writers:
+            each.start()
+        for each in writers:
+            each.join()
+        assert sum(each["name"] == real_store.prefix for each in real_store.client().client_list()) <= 2
+        assert all(len(saver.list(at(f"thread {number}"), limit=None)) == 20 for number in range(6))
 
 
 def test_clients_that_were_passed_to_an_async_saver_are_not_closed(redis_server, real_store):

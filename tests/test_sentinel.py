@@ -17,8 +17,7 @@ from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
-from zerograph_redis.backends.redis import clients
-from zerograph_redis.backends.redis.clients import RETRIES
+from zerograph_redis.backends.redis.retries import PLAIN
 
 
 class Site:
@@ -132,18 +131,17 @@ def test_a_put_waits_longer_for_a_failover_than_for_a_server_that_restarts(site,
     site.primary.stop()
     with ThreadPoolExecutor(1) as pool:
         put = pool.submit(saver.put, at(), state("c"), {})
-        until(lambda: caplog.text.count("is tried again") > RETRIES + 1, seconds=30)
+        until(lambda: caplog.text.count("is tried again") > PLAIN.retries + 1, seconds=30)
         site.name(site.other)
         put.result(timeout=60)
     with RedisSaver.from_url(site.other.url) as there:
         assert there.get(at()) == state("c")
 
 
-def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site, monkeypatch):
-    monkeypatch.setattr(clients, "_FAILOVER_RETRIES", 1)
+def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site):
     site.tell(site.primary, "CONFIG", "SET", "min-replicas-to-write", 1)
     with (
-        RedisSaver.from_url(site.url) as saver,
+        RedisSaver.from_url(site.url, timeout=1) as saver,
         pytest.raises(BackendUnavailableError, match=r"thread 'thread'.*NOREPLICAS Not enough good replicas"),
     ):
         saver.put(at(), state("c"), {})

@@ -32,8 +32,8 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
             variables ``ZEROGRAPH_CHECKPOINT_URL`` and ``REDIS_URL`` are looked at, then it is ``sqlite:///checkpoints.db``.
         fallback: The URL to open instead, with a logged warning, if the store does not answer now. Never later: a change
             of store in the middle of a run would split a thread in two.
-        **options: Those of the saver's constructor. ``prefix``, ``wait_replicas`` and ``wait_timeout`` play
-            no part in SQLite and memory.
+        **options: Those of the saver's constructor. ``prefix``, ``timeout``, ``wait_replicas`` and
+            ``wait_timeout`` play no part in SQLite and memory.
 
     Raises:
         ConfigError: The URL is wrong; the message says which part, and quotes none.
@@ -137,7 +137,7 @@ def path_of(url: str) -> str:
     return path
 
 
-_REDIS_ONLY = frozenset({"prefix", "wait_replicas", "wait_timeout"})
+_REDIS_ONLY = frozenset({"prefix", "timeout", "wait_replicas", "wait_timeout"})
 
 
 def _local(options: Mapping[str, Any], *, memory: bool = False) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from .faults import drop_connections
 from .interrupts import interrupt_leases, interrupt_stores
 from .leases import take_turns
 from .outcome import Outcome
+from .redis_interrupts import interrupt_calls, shares
 
 SETTINGS = {"sentinel": KILLS, "stalls": STALLS, "restarts": RESTARTS}
-NAMES = ("leases", *SETTINGS, "faults", "sqlite-interrupts", "lease-interrupts")
+NAMES = ("leases", *SETTINGS, "faults", "sqlite-interrupts", "lease-interrupts", "redis-interrupts")
 
 
 def plan(names: list[str], seconds: float, kills: int | None, count: int) -> list[Callable[[Path], Outcome]]:
@@ -43,6 +44,8 @@ def plan(names: list[str], seconds: float, kills: int | None, count: int) -> lis
             lambda directory, kind=kind: interrupt_leases(directory, kind, count)
             for kind in ("sqlite", "memory", "fakeredis", "redis")
         ]
+    if "redis-interrupts" in names:
+        found += [lambda directory, each=each: interrupt_calls(directory, *each) for each in shares(count)]
     return found
 
 

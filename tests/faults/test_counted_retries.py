@@ -14,6 +14,7 @@ from support.proxy import BEFORE, PATIENCE, WAYS
 from support.stores import make_store
 
 from zerograph_redis import BackendUnavailableError, RedisSaver
+from zerograph_redis.backends.redis import exchange
 
 
 @pytest.fixture
@@ -65,16 +66,16 @@ def test_what_the_saver_repeats_on_a_cluster_is_counted_whosever_the_client_is(f
     bare = store.open_bare(telemetry=exported.telemetry)
     saver = AsyncFace(bare, store.runner) if face == "async" else SyncFace(bare)
     saver.put(at(), state("c0"), {})
-    client = bare._backend._async_inner._async_client() if face == "async" else bare._client
-    execute, left = client.execute_command, [ClusterDownError("down"), ClusterDownError("down")]
+    left = [ClusterDownError("down"), ClusterDownError("down")]
 
-    def failing(*given, **options):
+    def pack(commands):
         if left:
             raise left.pop()
-        return execute(*given, **options)
+        return packed(commands)
 
+    packed = exchange.packed
     with monkeypatch.context() as patch:
-        patch.setattr(client, "execute_command", failing)
+        patch.setattr(exchange, "packed", pack)
         saver.put(at(), state("c1"), {})
     store.close()
     assert [span.attributes["zerograph_redis.retries"] for span in exported.spans("put")] == [0, 2]

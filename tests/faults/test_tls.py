@@ -20,7 +20,8 @@ from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, InMemorySaver, RedisSaver, aopen_saver, open_saver
-from zerograph_redis.backends.redis import clients
+from zerograph_redis.backends.redis import wires
+from zerograph_redis.backends.redis.retries import PLAIN
 
 PASSWORD = "hunter2"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -81,7 +82,7 @@ def site(tmp_path_factory):
 @pytest.fixture(params=["sync", "async"])
 def opening(request, monkeypatch):
     """Open savers by an url, without retries, to be used through either face."""
-    monkeypatch.setattr(clients, "RETRIES", 0)
+    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=0))
     faces = []
     with asyncio.Runner() as runner:
 
@@ -174,8 +175,7 @@ def test_the_blocking_client_that_an_async_saver_derives_checks_the_same(site, a
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_cluster_behind_tls(site, monkeypatch, kind):
-    monkeypatch.setattr(clients, "_FAILOVER_RETRIES", 0)
+def test_a_cluster_behind_tls(site, kind):
     server = site.server("right", "--cluster-enabled", "yes", "--tls-cluster", "yes", authenticates="optional")
     with server, server.client() as client:
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
@@ -187,12 +187,12 @@ def test_a_cluster_behind_tls(site, monkeypatch, kind):
             with closing(SyncFace(made) if kind == "sync" else AsyncFace(made, runner)) as saver:
                 works(saver, "thread")
         with pytest.raises(BackendUnavailableError, match="certificate verify failed") as caught:
-            RedisSaver.from_url(site.url(port, scheme="rediss+cluster", ca_certs="another"))
+            RedisSaver.from_url(site.url(port, scheme="rediss+cluster", ca_certs="another"), timeout=0.5)
         assert PASSWORD not in str(caught.value)
 
 
 def test_a_server_with_a_wrong_certificate_is_out_of_reach_at_opening(site, monkeypatch, caplog):
-    monkeypatch.setattr(clients, "RETRIES", 0)
+    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=0))
     url = site.url(site.ports["misnamed", "no"], ca_certs="ours")
     for saver in (open_saver(url, fallback="memory://"), asyncio.run(aopen_saver(url, fallback="memory://"))):
         assert isinstance(saver, InMemorySaver)

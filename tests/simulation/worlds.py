@@ -15,6 +15,7 @@ from zerograph_redis.backends.redis import Keyspace, RedisBackend
 from zerograph_redis.backends.redis.backend import _SOURCES
 from zerograph_redis.backends.redis.bindings import BINDINGS
 from zerograph_redis.backends.redis.scripts import Script
+from zerograph_redis.backends.redis.wires import Wire
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.core.requests import Request, ScanThread
 
@@ -50,7 +51,7 @@ def changed_script(request: type[Request[Any]], old: str, new: str) -> Iterator[
     script.sha = sha1(script.source.encode(), usedforsecurity=False).hexdigest()
     with (
         mock.patch.dict(BINDINGS, {request: binding._replace(script=script)}),
-        mock.patch.dict(_SOURCES, {script.sha: script.source}),
+        mock.patch.dict(_SOURCES, {script.sha.encode(): script.source.encode()}),
     ):
         yield
 
@@ -99,7 +100,7 @@ class RedisWorld:
         self._patches = ExitStack()
         # Threads are small here, and are to be copied in several pages all the same.
         self._patches.enter_context(changed_script(ScanThread, "local PAGE = 256 * 1024", "local PAGE = 1000"))
-        self._backend = RedisBackend(lambda: client, Keyspace(PREFIX))
+        self._backend = RedisBackend(Wire(client), Keyspace(PREFIX))
         self.restore(None)
 
     def execute(self, request: Request[Any]) -> Any:

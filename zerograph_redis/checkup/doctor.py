@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from zerograph_redis.backends.redis.clients import is_cluster
+from zerograph_redis.backends.redis.wires import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.core.drive import run
 from zerograph_redis.errors import BackendUnavailableError, CorruptCheckpointError

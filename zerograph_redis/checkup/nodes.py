@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from zerograph_redis.backends.redis.clients import is_cluster
+from zerograph_redis.backends.redis.wires import is_cluster
 
 __all__ = ("FAILURES", "Node", "ask_nodes")
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from zerograph_redis.backends.redis.clients import is_cluster
+from zerograph_redis.backends.redis.wires import is_cluster
 
 from .findings import Finding, Level, merged
 from .nodes import FAILURES, Node

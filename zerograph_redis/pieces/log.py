@@ -190,8 +190,6 @@ class ThreadLogs:
 class KnownLogs:
     """The threads that a worker had in hand lately, within a bound of bytes. For many OS threads; a fork begins anew."""
 
-    _total: int
-
     def __init__(self, most: int) -> None:
         """Keep at most about *most* bytes."""
         self._most = most
@@ -205,8 +203,7 @@ class KnownLogs:
             logs = self._threads.get(thread)
             if logs is None:
                 logs = self._threads[thread] = ThreadLogs()
-                self._sizes[thread] = _OVERHEAD
-                self._total += _OVERHEAD
+                self._set_size(thread, _OVERHEAD)
                 self._let_go()
             else:
                 self._threads.move_to_end(thread)
@@ -217,7 +214,6 @@ class KnownLogs:
         with self._lock:
             self._drop(thread)
             self._threads[thread] = logs
-            self._sizes[thread] = 0
         self.weigh(thread)
 
     def weigh(self, thread: str) -> None:
@@ -226,22 +222,23 @@ class KnownLogs:
             logs = self._threads.get(thread)
             if logs is None:
                 return
-            size = logs.trim()
-            self._total += size - self._sizes.get(thread, 0)  # none if a signal handler ended `of`
-            self._sizes[thread] = size
+            self._set_size(thread, logs.trim())
             self._let_go()
 
     def _let_go(self) -> None:
         while self._total > self._most and self._threads:
             self._drop(next(iter(self._threads)))
-        if not self._threads:
-            # So that a count which an exception of a signal handler made wrong does not stay wrong.
-            self._sizes.clear()
-            self._total = 0
 
     def _drop(self, thread: str) -> None:
-        if self._threads.pop(thread, None) is not None:
-            self._total -= self._sizes.pop(thread, 0)
+        self._set_size(thread, 0)
+        self._sizes.pop(thread, None)
+        self._threads.pop(thread, None)
+
+    def _set_size(self, thread: str, size: int) -> None:
+        before = self._sizes.get(thread, 0)
+        # No call between: that is where signal handlers run, which may raise.
+        self._total += size - before
+        self._sizes[thread] = size
 
     def before_fork(self) -> None:
         """Nothing has to come to its end."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import weakref
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from typing_extensions import Unpack
@@ -15,7 +18,9 @@ from zerograph_redis.backends.redis import (
     RankingBackend,
     RedisBackend,
 )
-from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, is_cluster, store_of, sync_twin
+from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, store_of, sync_twin
+from zerograph_redis.backends.redis.retries import TIMEOUT
+from zerograph_redis.backends.redis.wires import AsyncWire, Wire
 from zerograph_redis.core.drive import AsyncBackend, Backend
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.settings import Options, Settings
@@ -29,6 +34,10 @@ __all__ = ("AsyncRedisSaver", "RedisSaver")
 R = TypeVar("R")
 
 
+class _Inside:
+    """Somebody in an operation."""
+
+
 class Use:
     """Who is in an operation of a saver: refuses others once it is closed, and tells when the last one left.
 
@@ -38,20 +47,21 @@ class Use:
     def __init__(self) -> None:
         """Begin open, and with nobody inside."""
         self.closed = False
-        self._inside: set[object] = set()
+        # Not what they leave with itself: who is interrupted before the block that leaves is not inside either.
+        self._inside: set[weakref.ref[_Inside]] = set()
 
-    def enter(self) -> object:
+    def enter(self) -> _Inside:
         """Enter; returns what to leave with."""
-        inside = object()
-        self._inside.add(inside)
+        inside = _Inside()
+        self._inside.add(weakref.ref(inside, self._inside.discard))
         if self.closed:
-            self._inside.discard(inside)
+            self._inside.discard(weakref.ref(inside))
             raise BackendUnavailableError("the saver was closed: make another one")
         return inside
 
-    def leave(self, inside: object) -> bool:
+    def leave(self, inside: _Inside) -> bool:
         """Leave. Returns whether to end what was used: it was closed meanwhile, and nobody else uses it."""
-        self._inside.discard(inside)
+        self._inside.discard(weakref.ref(inside))
         return self.closed and not self._inside
 
     def close(self) -> bool:
@@ -73,6 +83,7 @@ class RedisSaver(Saver):
         prefix: str = "zerograph",
         wait_replicas: int = 0,
         wait_timeout: int = 1000,
+        timeout: float | timedelta = TIMEOUT,
         **options: Unpack[Options],
     ) -> None:
         """Use a client that you made, and that you close: closing the saver ends the saver alone.
@@ -83,24 +94,25 @@ class RedisSaver(Saver):
             wait_replicas: How many replicas must confirm a `put` or `put_writes` before it returns; else it raises
                 `ReplicationError`.
             wait_timeout: Milliseconds to wait for them; keep it below the client's socket time-out.
+            timeout: Seconds, or a timedelta, that a request may take with all its tries; then it raises
+                `BackendUnavailableError`. Most methods are one request. The default lets a failover pass.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
                 ``compression_level``, ``max_state_bytes``, ``require_lease``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
         """
-        _check_client(client, asynchronous=False)
-        clustered = is_cluster(client)
+        wire = client if isinstance(client, Wire) else Wire(_checked(client, asynchronous=False))
         confirmation = _confirmation(wait_replicas, wait_timeout)
-        backend: Backend = RedisBackend(
-            lambda: client, Keyspace(prefix, clustered=clustered), confirmation, clustered=clustered
-        )
-        self._client = client
+        keyspace = Keyspace(prefix, clustered=wire.is_cluster)
+        backend: Backend = RedisBackend(wire, keyspace, confirmation, timeout=_seconds(timeout))
+        self._client = wire.client
+        self._wire = wire
         self._use = Use()
         self._prefix = prefix
-        self._owned = False
+        self._owned = wire is client
         settings = Settings.check(store=prefix, **options)
-        super().__init__(RankingBackend(backend) if clustered else backend, settings, store_of(client))
+        super().__init__(RankingBackend(backend) if wire.is_cluster else backend, settings, store_of(wire.client))
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -115,9 +127,7 @@ class RedisSaver(Saver):
             ConfigError: The url is wrong (also a ValueError).
             BackendUnavailableError: A cluster did not tell which nodes it has.
         """
-        saver = cls(connect(url), **options)
-        saver._owned = True
-        return saver
+        return cls(_own_wire(url, options), **options)
 
     def _run(self, operation: Operation[R]) -> R:
         inside = self._use.enter()
@@ -134,6 +144,7 @@ class RedisSaver(Saver):
 
     def _end(self) -> None:
         if self._owned:
+            self._wire.close()
             close(self._client)
 
 
@@ -153,6 +164,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         prefix: str = "zerograph",
         wait_replicas: int = 0,
         wait_timeout: int = 1000,
+        timeout: float | timedelta = TIMEOUT,
         **options: Unpack[Options],
     ) -> None:
         """Use clients that you made, and that you close.
@@ -164,28 +176,30 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
             prefix: What every key begins with.
             wait_replicas: As in `RedisSaver`, like all that follow.
             wait_timeout: Milliseconds.
+            timeout: Seconds, or a timedelta.
             **options: Those of `RedisSaver`.
 
         Raises:
             ValueError: An option makes no sense.
             ConfigError: No blocking client can be derived: pass *sync_client*.
         """
-        per_loop = isinstance(client, AsyncClients)
-        if not per_loop:
-            _check_client(client, asynchronous=True)
-        derived = sync_client is None
-        twin = sync_twin(client) if derived else sync_client
-        super().__init__(twin, prefix=prefix, wait_replicas=wait_replicas, wait_timeout=wait_timeout, **options)
-        self._owned = derived
-        self._async_clients = client if per_loop else None
+        clients = client if isinstance(client, AsyncClients) else None
+        if clients is None:
+            wire = AsyncWire(_checked(client, asynchronous=True))
+        twin = sync_twin(client) if sync_client is None else sync_client
+        given: dict[str, Any] = {"prefix": prefix, "wait_replicas": wait_replicas, "wait_timeout": wait_timeout}
+        super().__init__(twin, **given, timeout=timeout, **options)
+        self._owned |= sync_client is None
+        self._async_clients = clients
         self._async_use = Use()
-        clustered = is_cluster(twin)
-        keyspace = Keyspace(prefix, clustered=clustered)
-        confirmation = _confirmation(wait_replicas, wait_timeout)
         backend = AsyncRedisBackend(
-            lambda: twin, keyspace, client if per_loop else lambda: client, confirmation, clustered=clustered
+            self._wire,
+            (lambda: wire) if clients is None else clients,
+            Keyspace(prefix, clustered=self._wire.is_cluster),
+            _confirmation(wait_replicas, wait_timeout),
+            timeout=_seconds(timeout),
         )
-        self._backend = AsyncRankingBackend(backend) if clustered else backend
+        self._backend = AsyncRankingBackend(backend) if self._wire.is_cluster else backend
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -193,10 +207,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
 
         Arguments and errors are those of `RedisSaver.from_url`.
         """
-        blocking = connect(url)
-        saver = cls(AsyncClients(url), sync_client=blocking, **options)
-        saver._owned = True
-        return saver
+        return cls(AsyncClients(url), sync_client=_own_wire(url, options), **options)
 
     async def _arun(self, operation: Operation[R]) -> R:
         inside = self._async_use.enter()
@@ -230,7 +241,21 @@ def _confirmation(replicas: Any, timeout: Any) -> Confirmation | None:
     return Confirmation(replicas, timeout) if replicas else None
 
 
-def _check_client(client: Any, *, asynchronous: bool) -> None:
+def _seconds(timeout: Any) -> float:
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if type(seconds) not in {int, float} or not 0 < seconds <= _LONGEST:
+        raise ValueError(f"timeout must be seconds or a timedelta, above 0 and up to a day, not {quoted(timeout)}")
+    return float(seconds)
+
+
+_LONGEST = 86_400
+
+
+def _own_wire(url: str, options: Mapping[str, Any]) -> Wire:
+    return Wire(connect(url, timeout=_seconds(options.get("timeout", TIMEOUT))), own=True)
+
+
+def _checked(client: Any, *, asynchronous: bool) -> Any:
     run = getattr(client, "execute_command", None)
     if run is None or not hasattr(client, "pipeline"):
         raise ConfigError(
@@ -239,3 +264,4 @@ def _check_client(client: Any, *, asynchronous: bool) -> None:
     if inspect.iscoroutinefunction(run) is not asynchronous:
         right, wrong = ("an asyncio", "a blocking") if asynchronous else ("a blocking", "an asyncio")
         raise ConfigError(f"this saver needs {right} client, and got {wrong} one: {type(client).__module__}")
+    return client

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from time import monotonic
+from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 
-from zerograph_redis.core.attempts import UNDER_WAY, Attempt
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
@@ -18,29 +20,25 @@ from zerograph_redis.forks import settle
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
-from .clients import DRIVER_ERRORS, adoubt, cluster_retry, doubt
-from .commands import Command, by_source, routed, run
-from .confirmation import Confirmation, asend_to_node, send_to_node
+from .commands import Batch, by_source, run
+from .confirmation import Confirmation
 from .eviction import QUESTION, warn_of_eviction
-from .faults import is_passing, translate, unconfirmed
+from .faults import translate, unconfirmed
 from .keys import Keyspace
 from .listing import LISTINGS, read_reply
 from .ranking import ThreadRankOf
+from .retries import TIMEOUT, Tries
+from .wires import DRIVER_ERRORS, AsyncWire, Wire
 
 __all__ = ("AsyncRedisBackend", "RedisBackend")
 
 R = TypeVar("R")
 
-
-class Batch(NamedTuple):
-    """Commands for one round trip: on one connection but for a cluster, where each goes to the node of its keys."""
-
-    commands: Sequence[Command]
-    confirmed_at: bytes | None = None
-    """On a cluster too, on one connection, to the node that has this key: a write, and the wait for its replicas."""
+ASIDE = 1.0
+"""Seconds for a question that nothing depends on."""
 
 
-_SOURCES = {script.sha: script.source for script, _, _ in BINDINGS.values()}
+_SOURCES = {script.sha.encode(): script.source.encode() for script, _, _ in BINDINGS.values()}
 
 Exchange = Generator[Batch, Sequence[Any], R]
 """Yields what to send; gets the replies, errors among them."""
@@ -50,91 +48,58 @@ class RedisBackend:
     """Answers requests through a blocking client, from any number of OS threads."""
 
     def __init__(
-        self,
-        client: Callable[[], Any],
-        keyspace: Keyspace,
-        confirmation: Confirmation | None = None,
-        *,
-        clustered: bool = False,
+        self, wire: Wire, keyspace: Keyspace, confirmation: Confirmation | None = None, *, timeout: float = TIMEOUT
     ) -> None:
-        """Use the client that *client* returns at each request, and wait for replicas if *confirmation* is given.
-
-        A cluster's client by itself repeats too little, so what it does is repeated if *clustered*.
-        """
-        self._clustered = clustered
+        """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *confirmation* is given."""
         self._looked_at_server = False
-        self._client = client
+        self._wire = wire
         self._keyspace = keyspace
         self._confirmation = confirmation
+        self._timeout = timeout
+        self._fork_locks: list[Any] = []
         settle(self)
 
     def before_fork(self) -> None:
-        """Hold the lock of redis-py's pool, which it takes in the child to open connections of its own."""
-        self._pool_lock = getattr(getattr(self._client(), "connection_pool", None), "_lock", None)
-        if self._pool_lock is not None:
-            self._pool_lock.acquire()
+        """Hold the locks of redis-py, some of which it takes in the child to open connections of its own."""
+        self._fork_locks = self._wire.locks()
+        for each in self._fork_locks:
+            each.acquire()
 
     def after_fork(self, *, child: bool) -> None:  # noqa: ARG002 - alike in both
-        """Let go of it, in either process."""
-        if self._pool_lock is not None:
-            self._pool_lock.release()
+        """Release them, in either process."""
+        for each in self._fork_locks:
+            each.release()
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
         exchange = self._exchange(request)
-        UNDER_WAY.set(Attempt(request))
+        tries = Tries(request, self._wire.policy, self._timeout)
         try:
             batch = next(exchange)
             while True:
-                batch = exchange.send(self._repeat(batch) if self._clustered else self._send(batch))
+                batch = exchange.send(self._send(batch, tries))
         except StopIteration as end:
             reply: R = end.value
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
-            doubt(self._client())
+            self._wire.doubt()
             raise
         except DRIVER_ERRORS as error:
-            raise translate(error, request) from error
-        finally:
-            # Not by a reset: a task that is thrown away is closed in another context.
-            UNDER_WAY.set(None)
+            raise translate(error, request, tries) from error
         if not self._looked_at_server:
             self._looked_at_server = True
-            self._look_at_server()
+            # Not everyone may ask, and nothing depends on the answer.
+            with suppress(*DRIVER_ERRORS):
+                warn_of_eviction(self._wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
         return reply
 
-    def _look_at_server(self) -> None:
-        # Not everyone may ask, and nothing depends on the answer.
-        with suppress(*DRIVER_ERRORS):
-            warn_of_eviction(self._client().execute_command(*QUESTION, **self._everywhere))
-
-    @property
-    def _everywhere(self) -> dict[str, str]:
-        return {"target_nodes": "primaries"} if self._clustered else {}
-
-    def _repeat(self, batch: Batch) -> Sequence[Any]:
-        replies: Sequence[Any] = cluster_retry().call_with_retry(lambda: self._send(batch), lambda _: None)
-        return replies
-
-    def _send(self, batch: Batch) -> Sequence[Any]:
-        client, commands = self._client(), batch.commands
-        if self._clustered and batch.confirmed_at is not None:
-            return send_to_node(client, batch.confirmed_at, commands)
-        if len(commands) == 1:
-            name, arguments, options = commands[0]
+    def _send(self, batch: Batch, tries: Tries) -> Sequence[Any]:
+        while True:
             try:
-                return [getattr(client, name)(*arguments, **options)]
-            except ResponseError as error:
-                if is_passing(error):
-                    raise
-                return [error]
-        if self._clustered:
-            commands = [routed(command, client) for command in commands]
-        with client.pipeline(transaction=False) as pipeline:
-            for name, arguments, options in commands:
-                getattr(pipeline, name)(*arguments, **options)
-            replies: Sequence[Any] = pipeline.execute(raise_on_error=False)
-            return replies
+                return self._wire.send(batch, tries.deadline)
+            except tries.errors as error:
+                pause = tries.pause(error)
+            time.sleep(pause)
 
     def _exchange(self, request: Request[R]) -> Exchange[R]:
         reply: R
@@ -159,11 +124,13 @@ class RedisBackend:
         script, call, parse = BINDINGS[type(request)]
         keys, arguments = call(request, self._keyspace)
         confirmation = self._confirmation if isinstance(request, PutCheckpoint | PutWrites) else None
-        after, confirmed_at = ([], None) if confirmation is None else ([confirmation.command], keys[0])
-        replies = yield Batch([run("EVALSHA", script.sha, keys, arguments), *after], confirmed_at)
+        batch = Batch([run("EVALSHA", script.sha, keys, arguments)])
+        if confirmation is not None:
+            batch = Batch([*batch.commands, confirmation.command], together=True)
+        replies = yield batch
         if isinstance(replies[0], NoScriptError):
             # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield Batch([run("EVAL", script.source, keys, arguments), *after], confirmed_at)
+            replies = yield batch._replace(commands=[by_source(each, _SOURCES) for each in batch.commands])
         raw, *_ = _sound(replies[:1])
         reply = read_reply(parse, raw, request)
         # A put without a reply stored nothing yet: it is sent again whole.
@@ -199,68 +166,45 @@ class AsyncRedisBackend(RedisBackend):
 
     def __init__(
         self,
-        client: Callable[[], Any],
+        wire: Wire,
+        async_wire: Callable[[], AsyncWire],
         keyspace: Keyspace,
-        async_client: Callable[[], Any],
         confirmation: Confirmation | None = None,
         *,
-        clustered: bool = False,
+        timeout: float = TIMEOUT,
     ) -> None:
-        """Use the clients that *client* and *async_client* return at each request."""
-        super().__init__(client, keyspace, confirmation, clustered=clustered)
-        self._async_client = async_client
+        """Send on *wire*, and what is awaited on the wire that *async_wire* returns at each request."""
+        super().__init__(wire, keyspace, confirmation, timeout=timeout)
+        self._async_wire = async_wire
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        exchange = self._exchange(request)
-        UNDER_WAY.set(Attempt(request))
+        exchange, wire = self._exchange(request), self._async_wire()
+        tries = Tries(request, wire.policy, self._timeout)
         try:
             batch = next(exchange)
             while True:
-                batch = exchange.send(await (self._arepeat(batch) if self._clustered else self._asend(batch)))
+                batch = exchange.send(await self._asend(wire, batch, tries))
         except StopIteration as end:
             reply: R = end.value
         except ReplicationError:
-            await adoubt(self._async_client())
+            await wire.doubt()
             raise
         except DRIVER_ERRORS as error:
-            raise translate(error, request) from error
-        finally:
-            UNDER_WAY.set(None)  # as above
+            raise translate(error, request, tries) from error
         if not self._looked_at_server:
             self._looked_at_server = True
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(await self._async_client().execute_command(*QUESTION, **self._everywhere))
+                warn_of_eviction(await wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
         return reply
 
-    async def _arepeat(self, batch: Batch) -> Sequence[Any]:
-        async def settled(_: Exception) -> None:
-            pass
-
-        retry = cluster_retry(asynchronous=True)
-        replies: Sequence[Any] = await retry.call_with_retry(lambda: self._asend(batch), settled)
-        return replies
-
-    async def _asend(self, batch: Batch) -> Sequence[Any]:
-        client, commands = self._async_client(), batch.commands
-        if self._clustered and batch.confirmed_at is not None:
-            return await asend_to_node(client, batch.confirmed_at, commands)
-        if len(commands) == 1:
-            name, arguments, options = commands[0]
+    async def _asend(self, wire: AsyncWire, batch: Batch, tries: Tries) -> Sequence[Any]:
+        while True:
             try:
-                return [await getattr(client, name)(*arguments, **options)]
-            except ResponseError as error:
-                if is_passing(error):
-                    raise
-                return [error]
-        if self._clustered:
-            await client.initialize()
-            commands = [routed(command, client) for command in commands]
-        async with client.pipeline(transaction=False) as pipeline:
-            for name, arguments, options in commands:
-                getattr(pipeline, name)(*arguments, **options)
-            replies: Sequence[Any] = await pipeline.execute(raise_on_error=False)
-            return replies
+                return await wire.send(batch, tries.deadline)
+            except tries.errors as error:
+                pause = tries.pause(error)
+            await asyncio.sleep(pause)
 
 
 def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:

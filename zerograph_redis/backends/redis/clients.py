@@ -3,73 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
 import redis
 import redis.asyncio
-from redis import exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
 from zerograph_redis.telemetry import names
 
-from .retries import NotingBackoff
+from .helpers import undisturbed
+from .retries import CLUSTER, PLAIN, SENTINEL, TIMEOUT, OutOfTime, Policy, Tries
 from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
 from .urls import host_and_port, options_of, redacted, split_url
+from .wires import DRIVER_ERRORS, AsyncWire
 
-__all__ = (
-    "DRIVER_ERRORS",
-    "AsyncClients",
-    "aclose",
-    "adoubt",
-    "close",
-    "cluster_retry",
-    "connect",
-    "doubt",
-    "is_cluster",
-    "store_of",
-    "sync_twin",
-)
+__all__ = ("AsyncClients", "aclose", "close", "connect", "store_of", "sync_twin")
 
-RETRIES = 10
-_BACKOFF = {"base": 0.01, "cap": 1.0}  # seconds; all tries together take about three
-_FAILOVER_RETRIES = 16
-_FAILOVER_BACKOFF = {"base": 0.05, "cap": 1.0}  # seconds; about twelve together, for a failover takes some
-_CLUSTER_ERRORS: Any = (
-    exceptions.ClusterError,  # also for a slot that moves: a script's keys are on both nodes then
-    exceptions.ClusterDownError,
-    exceptions.ConnectionError,
-    exceptions.RedisClusterException,  # no node answers, or none has the slot
-    exceptions.TimeoutError,
-    exceptions.TryAgainError,
-)
-DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-"""All that redis-py raises of a server: those about a cluster as a whole are no `RedisError`."""
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
 
 
-def connect(url: str, *, asynchronous: bool = False) -> Any:
-    """Make the client that *url* describes, with time-outs, and with bounded retries: every request may be repeated.
+def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -> Any:
+    """Make the client that *url* describes, with time-outs; what fails is repeated by the saver.
 
     Raises:
         ConfigError: The URL is wrong; the message says which part, and quotes none.
-        BackendUnavailableError: A cluster did not tell which nodes it has, which a blocking client asks for at once.
+        BackendUnavailableError: A cluster did not tell which nodes it has, which a blocking client asks for at once, within
+            *timeout* seconds.
     """
     kinds = redis.asyncio if asynchronous else redis
-    retry = (AsyncRetry if asynchronous else Retry)(NotingBackoff(**_BACKOFF), RETRIES)
-    options: dict[str, Any] = {
-        **_TIMEOUTS,
-        "retry": retry,
-        "retry_on_error": [exceptions.BusyLoadingError, exceptions.ConnectionError, exceptions.TimeoutError],
-    }
+    retry = AsyncRetry if asynchronous else Retry
+    # For what else is done with the client, as by the command line.
+    options: dict[str, Any] = {**_TIMEOUTS, "retry": retry(_backoff(PLAIN), PLAIN.retries)}
     parts = split_url(url)
     try:
         if parts.scheme.endswith("+cluster"):
-            return _through_cluster(kinds, url.replace("+cluster", "", 1), retry)
+            return _through_cluster(kinds, url.replace("+cluster", "", 1), retry(_backoff(CLUSTER), 3), timeout)
         if parts.scheme == "redis+sentinel":
             return _through_sentinel(parts, options, asynchronous=asynchronous)
         client = kinds.Redis.from_url(url, **options)
@@ -83,23 +57,19 @@ def connect(url: str, *, asynchronous: bool = False) -> Any:
     raise ConfigError(f"the {parts.scheme} URL has an option that redis-py does not take")
 
 
-def _through_cluster(kinds: Any, url: str, retry: Any) -> Any:
-    def made() -> Any:
-        # The client has its own way to repeat what a node did not answer, once it knows the nodes.
-        return kinds.RedisCluster.from_url(url, **_TIMEOUTS, retry=retry)
-
-    return cluster_retry().call_with_retry(made, lambda _: None)
+def _backoff(policy: Policy) -> ExponentialWithJitterBackoff:
+    return ExponentialWithJitterBackoff(cap=policy.cap, base=policy.base)
 
 
-def cluster_retry(*, asynchronous: bool = False) -> Any:
-    """Return what repeats a command of a cluster client, which by itself gives up long before a failover is over."""
-    kind: Any = AsyncRetry if asynchronous else Retry
-    return kind(NotingBackoff(**_FAILOVER_BACKOFF), _FAILOVER_RETRIES, _CLUSTER_ERRORS)
-
-
-def is_cluster(client: Any) -> bool:
-    """Tell whether *client* is one of redis-py's cluster clients."""
-    return isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster)
+def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
+    tries = Tries("the question for the cluster's nodes", CLUSTER, timeout)
+    options = {**_TIMEOUTS, "retry": retry}
+    while True:
+        try:
+            return undisturbed(lambda _: kinds.RedisCluster.from_url(url, **options), tries.left())
+        except tries.errors as error:
+            pause = tries.pause(OutOfTime() if type(error) is TimeoutError else error)
+        time.sleep(pause)
 
 
 def store_of(client: Any) -> dict[str, str | int]:
@@ -126,7 +96,7 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
-    options = {**options, "retry": retry(NotingBackoff(**_FAILOVER_BACKOFF), _FAILOVER_RETRIES)}
+    options = {**options, "retry": retry(_backoff(SENTINEL), SENTINEL.retries)}
     sentinel: Any = kind([host_and_port(each, 26379) for each in hosts.split(",")], sentinel_kwargs=once)
     return sentinel.master_for(
         service,
@@ -155,18 +125,6 @@ async def aclose(client: Any) -> None:
         await each.aclose()
 
 
-def doubt(client: Any) -> None:
-    """Close the idle connections of a client that asks Sentinels for its primary, so that it asks them again."""
-    if _sentinels(client):
-        client.connection_pool.disconnect(inuse_connections=False)
-
-
-async def adoubt(client: Any) -> None:
-    """Close the idle connections of an asyncio client that asks Sentinels for its primary."""
-    if _sentinels(client):
-        await client.connection_pool.disconnect(inuse_connections=False)
-
-
 def _sentinels(client: Any) -> list[Any]:
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     return [] if manager is None else list(manager.sentinels)
@@ -178,21 +136,22 @@ class AsyncClients:
     def __init__(self, url: str) -> None:
         """Make clients for *url* as loops ask for them."""
         self._url = url
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._wires: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncWire] = weakref.WeakKeyDictionary()
 
-    def __call__(self) -> Any:
-        """Return the client of the running loop."""
+    def __call__(self) -> AsyncWire:
+        """Return the way to the server for the running loop."""
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = connect(self._url, asynchronous=True)
-        return client
+        wire = self._wires.get(loop)
+        if wire is None:
+            wire = self._wires[loop] = AsyncWire(connect(self._url, asynchronous=True), own=True)
+        return wire
 
     async def aclose(self) -> None:
-        """Close the client of the running loop. Those of other loops went, or go, with their loops."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await aclose(client)
+        """Close what the running loop opened. What other loops did went, or goes, with them."""
+        wire = self._wires.pop(asyncio.get_running_loop(), None)
+        if wire is not None:
+            await wire.aclose()
+            await aclose(wire.client)
 
 
 _SHARED = frozenset(

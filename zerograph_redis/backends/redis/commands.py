@@ -1,32 +1,62 @@
-"""What is sent to a client of redis-py: a method and its arguments."""
+"""What is sent to Redis: the words of a command as bytes, and the key that says which node of a cluster has it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ("Command", "by_source", "routed", "run")
+from hiredis import pack_command
 
-Command = tuple[str, tuple[Any, ...], dict[str, Any]]
-"""A method of a redis-py pipeline, and its arguments."""
+__all__ = ("Batch", "Command", "by_source", "command", "packed", "run")
+
+Word = bytes | bytearray | memoryview | str | int | float
 
 
-def run(verb: str, script: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Command:
+class Command(NamedTuple):
+    """A command. Its words are bytes: hiredis crashes when a signal handler raises while it converts numbers."""
+
+    words: tuple[bytes, ...]
+    key: bytes | None = None
+    """A key of it; without one any primary does it."""
+
+
+class Batch(NamedTuple):
+    """Commands for one round trip: on one connection but for a cluster, where each goes to the node of its key."""
+
+    commands: Sequence[Command]
+    together: bool = False
+    """On a cluster too, on one connection, to the node of the first's key: a write, and the wait for its replicas."""
+
+
+def command(*words: Word, key: bytes | None = None) -> Command:
+    """Make a command."""
+    return Command(tuple(map(_encoded, words)), key)
+
+
+def _encoded(word: Word) -> bytes:
+    if type(word) is bytes:
+        return word
+    if isinstance(word, bytes | bytearray | memoryview):
+        return bytes(word)
+    return str(word).encode()
+
+
+def packed(commands: Sequence[Any]) -> bytes:  # Any, for hiredis says that it takes less than it does
+    """Return the bytes that say *commands* to a server."""
+    if len(commands) == 1:
+        whole: bytes = pack_command(commands[0].words)
+        return whole
+    return b"".join([pack_command(each.words) for each in commands])
+
+
+def run(verb: str, script: str, keys: Sequence[bytes], arguments: Sequence[Word]) -> Command:
     """Run a script by its hash (``EVALSHA``) or by its source (``EVAL``)."""
-    return ("execute_command", (verb, script, len(keys), *keys, *arguments), {"NEVER_DECODE": True})
+    return command(verb, script, len(keys), *keys, *arguments, key=keys[0])
 
 
-def routed(command: Command, client: Any) -> Command:
-    """Say which node a script in a pipeline goes to: a cluster's client would ask a server for the keys of each."""
-    name, arguments, options = command
-    if arguments[0] not in {"EVAL", "EVALSHA"}:
-        return command
-    return (name, arguments, {**options, "target_nodes": client.get_node_from_key(arguments[3])})
-
-
-def by_source(command: Command, sources: dict[str, str]) -> Command:
+def by_source(given: Command, sources: Mapping[bytes, bytes]) -> Command:
     """Send the source of a script that a server does not have by its hash; any other command stays as it is."""
-    name, arguments, options = command
-    if arguments[0] != "EVALSHA":
-        return command
-    return (name, ("EVAL", sources[arguments[1]], *arguments[2:]), options)
+    name, *rest = given.words
+    if name != b"EVALSHA":
+        return given
+    return Command((b"EVAL", sources[rest[0]], *rest[1:]), given.key)

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from zerograph_redis.display import about, visible
+
+from .commands import command
 
 __all__ = ("QUESTION", "warn_of_eviction")
 
 _log = logging.getLogger(__name__)
 
-QUESTION = ("INFO", "memory")
+QUESTION = command("INFO", "memory")
 """Not CONFIG GET, which few users of a managed server may run."""
 
+_POLICY = re.compile(rb"^maxmemory_policy:(\S+)", re.MULTILINE)
 
-def warn_of_eviction(answer: Any) -> None:
+
+def warn_of_eviction(answers: Sequence[Any]) -> None:
     """Warn if the server, or a node of the cluster, evicts keys."""
-    nodes = answer.values() if isinstance(answer, Mapping) and "maxmemory_policy" not in answer else [answer]
-    for node in nodes:
-        policy = node.get("maxmemory_policy", "noeviction") if isinstance(node, Mapping) else "noeviction"
-        if policy != "noeviction":
+    for answer in answers:
+        found = _POLICY.search(answer) if isinstance(answer, bytes) else None
+        if found is not None and found[1] != b"noeviction":
             _log.warning(
                 "the server's maxmemory-policy is %s: when its memory is full it removes keys, and with them parts of a "
                 "thread, which then cannot be read. Set it to noeviction, and use ttl, keep_last or max_age",
-                visible(str(policy)),
+                visible(found[1].decode(errors="replace")),
                 extra=about(None),
             )
             return

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis.exceptions import (
-    AskError,
-    ClusterError,
     MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
-    TryAgainError,
 )
 
 from zerograph_redis.core.refusals import asked_for, conflict, held, lost
@@ -23,7 +20,9 @@ from zerograph_redis.core.requests import Request
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
 from zerograph_redis.ids import unescape
 
-__all__ = ("is_left_behind", "is_passing", "translate", "unconfirmed")
+from .retries import Tries
+
+__all__ = ("is_left_behind", "translate", "unconfirmed")
 
 _LEFT_BEHIND = (
     "WAIT cannot be used with replica",  # it was demoted before the WAIT came
@@ -42,13 +41,8 @@ def is_left_behind(error: object) -> bool:
     )
 
 
-def is_passing(error: ResponseError) -> bool:
-    """Tell whether a cluster answers otherwise soon: a slot is moving, or a failover is under way."""
-    return isinstance(error, AskError | ClusterError | TryAgainError)
-
-
-def translate(error: Exception, request: Request[Any]) -> CheckpointError:
-    """Return the error to raise from *error*: the server's word, what was asked, and of which thread."""
+def translate(error: Exception, request: Request[Any], tries: Tries | None = None) -> CheckpointError:
+    """Return the error to raise from *error*: the server's word, what was asked, and of which thread; how it was tried."""
     thread = getattr(request, "thread", None) or next(iter(getattr(request, "threads", ())), None)
     asked = asked_for(request)
     text = str(error)
@@ -81,8 +75,9 @@ def translate(error: Exception, request: Request[Any]) -> CheckpointError:
     mend = _MENDS.get(code, "")
     if code in _REFUSING_WRITES and getattr(request, "refresh", False):
         mend += ", or read with refresh_on_read=False: a read that begins a thread's ttl anew is a write too"
+    tried = f"; {tries}" if tries is not None and tries.failed else ""
     return BackendUnavailableError(
-        f"{asked}: Redis did not do it: {type(error).__name__}: {text}{mend and f'. {code}: {mend}'}"
+        f"{asked}: Redis did not do it: {type(error).__name__}: {text}{tried}{mend and f'. {code}: {mend}'}"
     )
 
 

@@ -22,7 +22,7 @@ from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import escape, read_name
 
 from .bindings import BINDINGS
-from .commands import Command, run
+from .commands import Command, command, run
 from .faults import translate
 from .keys import Keyspace
 from .ranking import SampleThreads, ThreadRankOf
@@ -39,15 +39,10 @@ class Listing(NamedTuple):
     """Whether the reading takes errors among the replies, too."""
 
 
-def _ask(*words: Any) -> Command:
-    """A command whose reply comes as bytes, whatever the client makes of others: not all members are text."""
-    return ("execute_command", words, {"NEVER_DECODE": True})
-
-
 def _list_threads(request: ListThreads, keyspace: Keyspace) -> Sequence[Command]:
     newest = "+inf" if request.cursor is None else f"{request.cursor.updated:.17g}"
     return [
-        _ask("ZREVRANGEBYSCORE", key, newest, "-inf", "WITHSCORES", "LIMIT", 0, _read_at_once(request))
+        command("ZREVRANGEBYSCORE", key, newest, "-inf", "WITHSCORES", "LIMIT", 0, _read_at_once(request), key=key)
         for key in keyspace.lists
     ]
 
@@ -142,19 +137,24 @@ def _parse_names(replies: Sequence[Any], request: SampleThreads) -> list[str]:
     return [rank.thread for rank in _named([(0.0, name) for name in replies[0]], None).found]
 
 
+def _of_shard(verb: str, thread: str, keyspace: Keyspace, word: bytes | int) -> Sequence[Command]:
+    key = keyspace.list_of(thread)
+    return [command(verb, key, word, key=key)]
+
+
 def _parse_clock(replies: Sequence[Any], request: ReadClock) -> int:
     seconds, microseconds = replies[0]
     return int(seconds) * 1_000_000 + int(microseconds)
 
 
 LISTINGS: Mapping[type[Request[Any]], Listing] = {
-    ReadClock: Listing(lambda _, __: [("time", (), {})], _parse_clock),
+    ReadClock: Listing(lambda _, __: [command("TIME")], _parse_clock),
     ThreadRankOf: Listing(
-        lambda request, keyspace: [_ask("ZSCORE", keyspace.list_of(request.thread), escape(request.thread).encode())],
+        lambda request, keyspace: _of_shard("ZSCORE", request.thread, keyspace, escape(request.thread).encode()),
         _parse_score,
     ),
     SampleThreads: Listing(
-        lambda request, keyspace: [_ask("ZRANDMEMBER", keyspace.list_of(request.thread), request.count)],
+        lambda request, keyspace: _of_shard("ZRANDMEMBER", request.thread, keyspace, request.count),
         _parse_names,
     ),
     ListThreads: Listing(_list_threads, _parse_ranks),

@@ -90,20 +90,17 @@ class _Notes:
             self._lock = threading.Lock()
 
     def is_due(self, thread: str) -> bool:
-        """Tell whether a thread is to be noted now; then it counts as noted."""
-        now = monotonic()
+        """Tell whether a thread is to be noted now."""
         with self._lock:
-            if now - self._noted.get(thread, -FRESH) < FRESH:
-                return False
-            self._noted[thread] = now
+            return monotonic() - self._noted.get(thread, -FRESH) >= FRESH
+
+    def add(self, thread: str, moment: float) -> None:
+        """Remember that a thread was noted at a moment, or later."""
+        with self._lock:
+            self._noted[thread] = moment
             self._noted.move_to_end(thread)
             if len(self._noted) > _REMEMBERED:
                 self._noted.popitem(last=False)
-            return True
-
-    def forget(self, thread: str) -> None:
-        with self._lock:
-            self._noted.pop(thread, None)
 
 
 def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
@@ -124,11 +121,10 @@ def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
 def _note(thread: str, notes: _Notes) -> Operation[None]:
     if not notes.is_due(thread):
         return
-    try:
-        yield from RankThread(thread)
-    except BaseException:
-        notes.forget(thread)
-        raise
+    begun = monotonic()
+    yield from RankThread(thread)
+    # Not before: what is interrupted was not noted.
+    notes.add(thread, begun)
     if random.randrange(_SWEEP) == 0:  # noqa: S311 - nothing depends on it being unpredictable
         some = yield from SampleThreads(thread, _SWEEP)
         for each, facts in zip(some, (yield from DescribeThreads(some)), strict=True):

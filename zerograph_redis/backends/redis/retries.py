@@ -1,20 +1,88 @@
-"""Waiting before a repeat, by the clock of redis-py's retries: the one place that sees each of them, in both faces."""
+"""When a request that failed is tried again, and for how long: one rule for both faces and all kinds of clients."""
 
 from __future__ import annotations
 
-import sys
+from time import monotonic
+from typing import Any, NamedTuple
 
+from redis import exceptions
 from redis.backoff import ExponentialWithJitterBackoff
 
-from zerograph_redis.core.attempts import note_repeat
+from zerograph_redis.core.attempts import Attempt
+from zerograph_redis.core.requests import Request
 
-__all__ = ("NotingBackoff",)
+__all__ = ("CLUSTER", "NEVER", "PLAIN", "SENTINEL", "TIMEOUT", "OutOfTime", "Policy", "Tries")
+
+TIMEOUT = 15.0
+"""Seconds for a request. A failover takes about twelve: five until a primary counts as gone, as Sentinels and clusters are
+usually told, a few for the election, and the time-out of the connection to the old primary runs beside both."""
 
 
-class NotingBackoff(ExponentialWithJitterBackoff):
-    """Notes each repeat. redis-py asks for the time to wait exactly once before each, while it handles the error."""
+class OutOfTime(exceptions.TimeoutError):
+    """There is no time left, which says less than what a try before it was told."""
 
-    def compute(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures."""
-        note_repeat(sys.exception())
-        return super().compute(failures)
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("there was no reply in time")
+
+
+class Policy(NamedTuple):
+    """Which errors are tried again, how often, and after which pauses."""
+
+    retries: int
+    base: float
+    """Seconds of the first pause, at most; each next may be twice as long."""
+    errors: tuple[type[Exception], ...]
+    cap: float = 1.0
+    """Seconds of the longest pause."""
+
+
+_LOST: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+_OF_A_CLUSTER: tuple[type[Exception], ...] = (
+    *_LOST,
+    exceptions.ClusterError,  # also for a slot that moves: a script's keys are on both nodes then
+    exceptions.ClusterDownError,
+    exceptions.RedisClusterException,  # no node answers, or none has the slot
+    exceptions.TryAgainError,
+)
+NEVER = Policy(0, 0.0, _LOST)
+PLAIN = Policy(10, 0.01, _LOST)
+"""About three seconds of pauses: a server that restarts."""
+SENTINEL = Policy(16, 0.05, _LOST)
+"""About twelve seconds of pauses: a failover."""
+CLUSTER = SENTINEL._replace(errors=_OF_A_CLUSTER)
+
+
+class Tries:
+    """The tries of one request, which share one budget of time."""
+
+    def __init__(self, asked: Request[Any] | str, policy: Policy, seconds: float) -> None:
+        """Begin now."""
+        self._attempt = Attempt(asked)
+        self._begun = monotonic()
+        self._policy = policy
+        self._backoff = ExponentialWithJitterBackoff(cap=policy.cap, base=policy.base)
+        self.errors = policy.errors
+        self.deadline = self._begun + seconds
+        self.failed = 0
+        self._told: Exception | None = None
+
+    def pause(self, error: Exception) -> float:
+        """Return for how many seconds to wait before the next try; raise *error* if there is none."""
+        self.failed += 1
+        if self._told is None or not isinstance(error, OutOfTime):
+            self._told = error
+        pause = self._backoff.compute(self.failed)
+        if self.failed > self._policy.retries or monotonic() + pause >= self.deadline:
+            raise self._told
+        self._attempt.note_repeat(error)
+        return pause
+
+    def left(self) -> float:
+        """Return for how many seconds it may go on."""
+        return max(self.deadline - monotonic(), 0.0)
+
+    def __str__(self) -> str:
+        """Say how often and for how long it was tried."""
+        times = "once" if self.failed <= 1 else f"{self.failed} times"
+        return f"tried {times} in {monotonic() - self._begun:.1f} s"

@@ -4,6 +4,8 @@ redis-py's own ask it only when they are taken from the pool: one that broke in 
 to the primary that is gone, with every retry. Of all that a server says that was left behind by a failover, they know
 only READONLY. And a primary that was cut off, or stood still, knows nothing of its failover: it goes on to take writes,
 for which there is another by now, until the Sentinels reach it.
+
+The question to the Sentinels passes through redis-py's own pools, so a helper asks it (see `helpers`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from redis.sentinel import Sentinel, SentinelManagedConnection
 from zerograph_redis.display import about, quoted, visible
 
 from .faults import is_left_behind
+from .helpers import aundisturbed, undisturbed
 
 __all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels")
 
@@ -46,15 +49,24 @@ class FollowingConnection(SentinelManagedConnection):
         if connected and check_health and self._is_left():
             self.disconnect()  # type: ignore[no-untyped-call]
         if not self._sock:
-            self._connect_retry()  # type: ignore[no-untyped-call]
+            self.connect_to(self._ask())  # type: ignore[no-untyped-call]
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    def _ask(self) -> Any:
+        """Ask the Sentinels for the primary, for as long as a connection may take."""
+        try:
+            return undisturbed(
+                lambda _: self.connection_pool.get_master_address(), self.socket_connect_timeout or SILENT
+            )
+        except TimeoutError:
+            raise RedisTimeoutError("the Sentinels did not name a primary in time") from None
 
     def _is_left(self) -> bool:
         """Tell whether another server is the primary by now. Without an answer of the Sentinels it is not."""
         pool = self.connection_pool
         if pool.sentinel_manager.is_doubtful():
             with suppress(RedisConnectionError, RedisTimeoutError):
-                pool.get_master_address()
+                self._ask()
         return bool(pool.master_address != (self.host, self.port))
 
     def read_response(self, *given: Any, **options: Any) -> Any:
@@ -76,15 +88,25 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
         if self.is_connected and check_health and await self._is_left():
             await self.disconnect()
         if not self.is_connected:
-            await self._connect_retry()  # type: ignore[no-untyped-call]
+            await self.connect_to(await self._ask())  # type: ignore[no-untyped-call]
         await super().send_packed_command(command, check_health)
+
+    async def _ask(self) -> Any:
+        """Ask the Sentinels for the primary, for as long as a connection may take."""
+        try:
+            return await aundisturbed(self._primary(), self.socket_connect_timeout or SILENT)
+        except TimeoutError:
+            raise RedisTimeoutError("the Sentinels did not name a primary in time") from None
+
+    async def _primary(self) -> Any:
+        return await self.connection_pool.get_master_address()
 
     async def _is_left(self) -> bool:
         """Tell whether another server is the primary by now. Without an answer of the Sentinels it is not."""
         pool = self.connection_pool
         if pool.sentinel_manager.is_doubtful():
             with suppress(RedisConnectionError, RedisTimeoutError):
-                await pool.get_master_address()
+                await self._ask()
         return bool(pool.master_address != (self.host, self.port))
 
     async def read_response(self, *given: Any, **options: Any) -> Any:
@@ -108,7 +130,7 @@ class _LastPrimary:
         """Whether they should be asked again, for a connection that is still open."""
         return monotonic() > self._believed_until
 
-    def _ask(self) -> None:
+    def _begin_to_ask(self) -> None:
         # One asks, the others go on; and nobody waits all the time for Sentinels that are out of reach.
         self._believed_until = monotonic() + SILENT
 
@@ -129,7 +151,7 @@ class ToldSentinels(_LastPrimary, Sentinel):
 
     def discover_master(self, service_name: str) -> tuple[Any, Any]:
         """Ask them for the primary's host and port."""
-        self._ask()
+        self._begin_to_ask()
         primary: tuple[Any, Any] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
         self._note(service_name, primary)
         return primary
@@ -140,7 +162,7 @@ class AsyncToldSentinels(_LastPrimary, AsyncSentinel):
 
     async def discover_master(self, service_name: str) -> tuple[Any, Any]:
         """Ask them for the primary's host and port."""
-        self._ask()
+        self._begin_to_ask()
         primary: tuple[Any, Any] = await super().discover_master(service_name)
         self._note(service_name, primary)
         return primary

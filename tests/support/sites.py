@@ -1,0 +1,68 @@
+"""Where savers are interrupted: the servers of each setting, and the process that interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import zerograph_redis
+from support.clusters import Cluster
+from support.polling import until
+from support.servers import RedisServer
+
+HARM = ("foreign config", "foreign state", "lost", "refused, and returned as stored")
+
+
+def open_site(setting: str, directory: Path, stack: ExitStack) -> tuple[str, list[tuple[str, int]]]:
+    """Start the servers of a setting; returns a URL, and the addresses of all of them but Sentinels."""
+    if setting.startswith("cluster"):
+        cluster = Cluster.start(directory / "cluster", primaries=3, replicas=0)
+        stack.callback(cluster.stop)
+        return cluster.url, cluster.nodes
+    server = stack.enter_context(RedisServer(directory / "redis"))
+    if setting != "sentinel":
+        return server.url, [("127.0.0.1", server.port)]
+    config = f"sentinel monitor service 127.0.0.1 {server.port} 1\n"
+    sentinel = stack.enter_context(RedisServer(directory / "sentinel", "--sentinel", config=config))
+    with sentinel.client(protocol=2) as client:
+        until(lambda: client.sentinel_masters())
+    return f"redis+sentinel://127.0.0.1:{sentinel.port}/service", [("127.0.0.1", server.port)]
+
+
+def run_interrupts(
+    face: str, setting: str, site: tuple[str, list[tuple[str, int]]], count: int, seed: int, seconds: float = 900
+) -> dict[str, Any]:
+    """Run the process; what it saw, and how it ended."""
+    url, addresses = site
+    here = Path(__file__).parent.parent
+    paths = (str(here), str(Path(zerograph_redis.__file__).parent.parent))
+    command = [sys.executable, "-X", "faulthandler", "-m", "support.interrupted_redis"]
+    command += [face, setting, url, json.dumps(addresses), str(count), str(seed)]
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+    except subprocess.TimeoutExpired:
+        return {"broken": ["it did not come to its end"], "interrupts": 0}
+    if done.returncode:
+        return {"broken": [f"it ended with {done.returncode}: {done.stderr[-1500:]}"], "interrupts": 0}
+    found = json.loads(done.stdout)
+    seen = found["seen"]
+    broken = [f"{seen[each]} {each}" for each in HARM if seen.get(each)]
+    broken += [f"{count} times {each}" for each, count in seen.items() if each.startswith("error")]
+    broken += found["pools"]
+    if found["stuck"]:
+        broken.append(f"{found['stuck']} OS threads are stuck")
+    if found["connections"]["after close"]:
+        broken.append(f"connections: {found['connections']}")
+    return {**found, "broken": broken}
