@@ -14,13 +14,13 @@ from rich.table import Table
 
 from .failover import KILLS, RESTARTS, STALLS, fail_over
 from .faults import drop_connections
+from .interrupted_calls import interrupt_calls, shares
 from .interrupts import interrupt_leases, interrupt_stores
 from .leases import take_turns
 from .outcome import Outcome
-from .redis_interrupts import interrupt_calls, shares
 
 SETTINGS = {"sentinel": KILLS, "stalls": STALLS, "restarts": RESTARTS}
-NAMES = ("leases", *SETTINGS, "faults", "sqlite-interrupts", "lease-interrupts", "redis-interrupts")
+NAMES = ("leases", *SETTINGS, "faults", "interrupts", "sqlite-interrupts", "lease-interrupts")
 
 
 def plan(names: list[str], seconds: float, kills: int | None, count: int) -> list[Callable[[Path], Outcome]]:
@@ -35,6 +35,8 @@ def plan(names: list[str], seconds: float, kills: int | None, count: int) -> lis
     found += [lambda directory, each=each: fail_over(directory, seconds, each, times=kills) for each in settings]
     if "faults" in names:
         found.append(lambda directory: drop_connections(directory, seconds))
+    if "interrupts" in names:
+        found += [lambda directory, each=each: interrupt_calls(directory, *each) for each in shares(count)]
     if "sqlite-interrupts" in names:
         found += [
             lambda directory, kind=kind: interrupt_stores(directory, kind, count) for kind in ("sqlite", "memory")
@@ -44,8 +46,6 @@ def plan(names: list[str], seconds: float, kills: int | None, count: int) -> lis
             lambda directory, kind=kind: interrupt_leases(directory, kind, count)
             for kind in ("sqlite", "memory", "fakeredis", "redis")
         ]
-    if "redis-interrupts" in names:
-        found += [lambda directory, each=each: interrupt_calls(directory, *each) for each in shares(count)]
     return found
 
 
@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="how long each scenario is under load (default 60)")
     parser.add_argument("--only", default=",".join(NAMES), help=f"some of {', '.join(NAMES)}, with commas")
     parser.add_argument("--kills", type=int, help="harm the primary so often, however long it takes")
-    parser.add_argument("--count", type=int, default=2000, help="how many operations to interrupt (default 2000)")
+    parser.add_argument("--count", type=int, default=2000, help="interrupt or cancel so many calls (default 2000)")
     given = parser.parse_args()
     names = given.only.split(",")
     if unknown := set(names) - set(NAMES):

@@ -41,7 +41,7 @@ def run_interrupts(
     url, addresses = site
     here = Path(__file__).parent.parent
     paths = (str(here), str(Path(zerograph_redis.__file__).parent.parent))
-    command = [sys.executable, "-X", "faulthandler", "-m", "support.interrupted_redis"]
+    command = [sys.executable, "-X", "faulthandler", "-m", "support.interrupted_calls"]
     command += [face, setting, url, json.dumps(addresses), str(count), str(seed)]
     try:
         done = subprocess.run(

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from support.interrupted_redis import AWAITED, SETTINGS
+from support.interrupted_calls import AWAITED, SETTINGS
 from support.sites import HARM, open_site, run_interrupts
 
 from .outcome import Outcome

@@ -1,6 +1,6 @@
 """Signal handlers that raise, and tasks that are cancelled, at any moment of a call: no reply is ever another request's.
 
-`scripts/chaos --only redis-interrupts --count N` does the same for as long as one likes.
+`scripts/chaos --only interrupts --count N` does the same for as long as one likes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from support.interrupted_redis import AWAITED, SETTINGS
+from support.interrupted_calls import AWAITED, SETTINGS
 from support.sites import open_site, run_interrupts
 
 
