@@ -12,6 +12,8 @@ from support.data import at, fill, state, thread_ids
 from support.servers import RedisServer
 
 from zerograph_redis import CorruptCheckpointError, RedisSaver, SerializationError, SqliteSaver
+from zerograph_redis.core.drive import run
+from zerograph_redis.inspection.watching import Watch
 from zerograph_redis.moving import archive
 from zerograph_redis.moving.blocks import write_block
 from zerograph_redis.pieces import Clear, Segment, read_parts
@@ -243,3 +245,24 @@ def test_a_lease_that_cannot_be_read_is_broken_or_goes_with_its_thread(client, l
             saver.put(at(), state("c1"), {})
         undo()
         saver.put(at(), state("c1"), {})
+
+
+def test_entries_without_number_that_are_no_threads_are_passed_in_few_requests(client):
+    saver = RedisSaver(client)
+    for name in ("a", "b", "c"):
+        fill(saver, 1, thread=name)
+    client.zadd("zerograph:threads", dict.fromkeys([b"\xff%d" % number for number in range(3000)], 2**53))
+    before = commands(client)
+    assert thread_ids(saver, limit=1) == ["c"]
+    assert commands(client) - before < 60
+
+
+def test_a_thread_that_is_listed_in_the_future_keeps_no_news_of_others_from_being_told(client):
+    saver = RedisSaver(client)
+    for name in ("a", "b"):
+        fill(saver, 1, thread=name)
+    client.zadd("zerograph:threads", {"a": 2**53, **{b"\xff%d" % number: 2**52 for number in range(2000)}})
+    watch = Watch(saver._operations.settings)
+    assert run(watch.poll(), saver._backend) == []
+    saver.put(at("b", id="c0"), state("c1"), {})
+    assert [(each.kind, each.thread) for each in run(watch.poll(), saver._backend)] == [("checkpoint", "b")]

@@ -77,8 +77,10 @@ class ThreadOperations(CheckpointOperations):
             if cursor is None:
                 return []
         found: list[ThreadInfo] = []
+        barren = False
         while limit is None or len(found) < limit:
-            size = PAGE if limit is None else min(PAGE, limit - len(found))
+            # Where nothing is found, more is looked through at a time: entries may be no thread's.
+            size = PAGE if limit is None or barren else min(PAGE, limit - len(found))
             ranks = yield from ListThreads(cursor, size)
             _tell_odd(ranks)
             all_facts = yield from DescribeThreads([each.thread for each in ranks.found])
@@ -92,10 +94,11 @@ class ThreadOperations(CheckpointOperations):
                     page.append(info_of(each.thread, facts))
             # On a cluster the list lags behind the threads a little.
             found += sorted(page, key=lambda info: info.updated, reverse=True)
+            barren = not page
             cursor = ranks.cursor
             if cursor is None:
                 break
-        return found
+        return found[:limit]
 
     def copy_thread(self, source: Any, target: Any) -> Operation[int]:
         """Copy a thread's stored bytes page by page out of sight, and make the whole visible at once."""

@@ -27,8 +27,9 @@ def find_threads(prefix: str, limit: int | None, before: Any) -> Operation[tuple
         cursor = yield from cursor_behind(before)
         if cursor is None:
             return found, damaged
+    barren = False
     while limit is None or len(found) < limit:
-        size = PAGE if prefix or limit is None else min(PAGE, limit - len(found))
+        size = PAGE if prefix or limit is None or barren else min(PAGE, limit - len(found))
         ranks = yield from ListThreads(cursor, size)
         damaged += ranks.odd
         names = [each.thread for each in ranks.found if each.thread.startswith(prefix)]
@@ -45,6 +46,7 @@ def find_threads(prefix: str, limit: int | None, before: Any) -> Operation[tuple
                     page.append(info_of(name, each))
             # On a cluster the list lags behind the threads a little.
             found += sorted(page, key=lambda info: info.updated, reverse=True)
+        barren = not names
         cursor = ranks.cursor
         if cursor is None:
             break

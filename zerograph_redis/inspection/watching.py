@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
+from zerograph_redis.core.examination import ReadClock
 from zerograph_redis.core.leasing import look_at_lease
 from zerograph_redis.core.requests import ZERO, DescribeThreads, ListThreads, Operation, ThreadFacts, ThreadRank
 from zerograph_redis.core.settings import Settings
@@ -25,6 +26,7 @@ WATCHED = 50  # threads, those that were active last, whose leases and other new
 REMEMBERED = 10_000  # threads of which is known what was told
 _PAGE = 16  # threads that one request lists
 _PAGES = 64
+_STRIDE = 1000
 _MOST = 50  # entries of a namespace that one poll tells
 _FEW = 4  # entries that one request reads, and namespaces that may have a new interrupt: there is seldom more news
 
@@ -95,16 +97,22 @@ class Watch:
         """List the threads that were written since the last poll, the one written last at the end."""
         found: list[ThreadRank] = []
         cursor = None
-        for _ in range(_PAGES if self._began else WATCHED // _PAGE + 1):
-            page = yield from ListThreads(cursor, _PAGE)
+        pages, size = _PAGES if self._began else WATCHED // _PAGE + 1, _PAGE
+        while pages:
+            page = yield from ListThreads(cursor, size)
+            # Entries that are no thread's are passed in long strides, and hide none.
+            pages, size = (pages - 1, _PAGE) if page.found else (pages, _STRIDE)
             found += [each for each in page.found if self._newest is None or each.updated >= self._newest.updated]
             cursor = page.cursor
             if cursor is None or (
                 self._newest is not None and page.found and page.found[-1].updated < self._newest.updated
             ):
                 break
-        if found:
-            self._newest = max(found, key=lambda each: each.updated)
+        now = yield from ReadClock()
+        # One that is listed in the future must not keep what others write from being news.
+        past = [each for each in found if each.updated <= now]
+        if past:
+            self._newest = max(past, key=lambda each: each.updated)
             if not self._began:
                 # What was stored before this moment is no news.
                 self._start = f"{self._newest.updated:016x}"

@@ -18,7 +18,8 @@ for place, member in ipairs(members) do
   local manifest = redis.call('HGET', writes, field)
   local count, size = parse_manifest(manifest or '')
   rows[place] = {
-    member, record and #record or -1, record and record:match('^[^\31]*') or '', integer(count or 0), integer(size or 0),
+    member, record and #record or -1, record and record:sub(1, (record:find(US, 1, true) or 0) - 1) or '',
+    integer(count or 0), integer(size or 0),
   }
   read = read + (record and #record or 0) + (manifest and #manifest or 0)
   if read > BYTES or place == MEMBERS then
