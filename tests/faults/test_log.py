@@ -55,12 +55,8 @@ def test_a_request_of_no_thread_in_particular_is_told_without_one(opened, rig, l
 def test_a_lease_that_cannot_be_renewed_or_given_back_is_told_with_its_thread(opened, rig, log):
     saver = opened(rig.seeded("small"), retries=False)
     with saver.lease("thread", ttl=60) as lease:
-        lease._ttl = 60  # ms between renewals, without losing the lease by it
-        lease._ended.set()
-        lease._renewing.join()
-        lease._ended.clear()
         rig.proxy.disturb(1.0, [AFTER], seed=1)
-        lease._begin(lease.token)
+        lease._hold._awake.put(None)  # renews without waiting for a third of the ttl
         until(lambda: log)
     assert {record.levelno for record in log} == {logging.WARNING}
     assert {record.name for record in log} == {"zerograph_redis.leases"}
