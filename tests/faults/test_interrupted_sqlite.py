@@ -79,8 +79,8 @@ def test_a_call_that_is_interrupted_anywhere_leaves_nothing_locked_and_nothing_h
                 [("t", "a", 0)], [("t", "a", 1), ("t", "b", 2)], []
             )  # fmt: skip
             opened.check_free(saver)
-        # Every point of the shorter ones, every third of the longer.
-        number += 1 if number < 60 else 3
+        # All of the first points, and of the many that follow those that a prime chooses.
+        number += 1 if number < 30 else 11
     assert number > 20
 
 
