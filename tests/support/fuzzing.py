@@ -21,7 +21,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from importlib import metadata
 from io import BytesIO, TextIOWrapper
@@ -29,6 +29,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import redis
 from typer.main import get_command
 
 from support import mutating
@@ -37,6 +38,7 @@ from support.mutating import US, junk, near
 from support.servers import RedisServer
 from zerograph_redis import CheckpointError, EncryptedSerializer, RedisSaver, SqliteSaver
 from zerograph_redis.cli.app import app
+from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.drive import run
 from zerograph_redis.inspection.watching import Watch
 
@@ -143,8 +145,10 @@ class Target:
         """Remove the store."""
 
     def _record(self, rng: Random, namespace: str, name: str, stored: bytes) -> bytes:
-        forgeable = not self.encrypts and rng.randrange(3)
-        return mutating.forged_record(rng, namespace, name, stored) if forgeable else near(rng, stored)
+        if not self.encrypts and rng.randrange(3):
+            with suppress(*UNREADABLE):  # it was spoiled before
+                return mutating.forged_record(rng, namespace, name, stored)
+        return near(rng, stored)
 
     def _write(self, rng: Random, namespace: str, name: str, identity: str, stored: bytes) -> bytes:
         forgeable = not self.encrypts and rng.randrange(2)
@@ -188,6 +192,12 @@ class RedisTarget(Target):
         return [f"{each['duration']} µs: {each['command'][:200]!r}" for each in found]
 
     def spoil(self, rng: Random) -> str:
+        try:
+            return self._spoil(rng)
+        except (*UNREADABLE, redis.ResponseError):  # it was spoiled before, so that this does not fit there
+            return self._retype(rng, "zerograph:{bad}:log:1")
+
+    def _spoil(self, rng: Random) -> str:
         stem = "zerograph:{bad}:"
         kind = rng.choice(
             (
@@ -334,7 +344,7 @@ class SqliteTarget(Target):
         while True:
             try:
                 done = self._spoil(rng)
-            except sqlite3.IntegrityError:  # a constraint keeps that out
+            except (*UNREADABLE, sqlite3.IntegrityError):  # a constraint keeps that out, or it was spoiled before
                 continue
             if done:
                 return done

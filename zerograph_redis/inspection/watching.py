@@ -108,12 +108,12 @@ class Watch:
                 self._newest is not None and page.found and page.found[-1].updated < self._newest.updated
             ):
                 break
-        now = yield from ReadClock()
-        # One that is listed in the future must not keep what others write from being news.
-        past = [each for each in found if each.updated <= now]
-        if past:
-            self._newest = max(past, key=lambda each: each.updated)
-            if not self._began:
+        if any(self._newest is None or each.updated > self._newest.updated for each in found):
+            now = yield from ReadClock()
+            # One that is listed in the future must not keep what others write from being news.
+            found_now = [each for each in found if each.updated <= now]
+            self._newest = max(found_now, key=lambda each: each.updated, default=self._newest)
+            if not self._began and self._newest is not None:
                 # What was stored before this moment is no news.
                 self._start = f"{self._newest.updated:016x}"
         return list(dict.fromkeys(each.thread for each in reversed(found)))
