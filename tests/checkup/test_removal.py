@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.aging import make_idle, make_older
+from support.aging import make_idle, make_older, where_orders_can_be_changed
 from support.data import at, fill, ids, state, thread_ids, thread_info
 
 from zerograph_redis.checkup.removal import Outcome, delete_threads, plan_deletions, plan_prunings, prune_threads
@@ -110,6 +110,7 @@ def various(store, saver):
 @pytest.mark.parametrize(
     ("keep", "max_age"), [(0, None), (1, None), (3, None), (100, None), (0, HOUR), (1, HOUR), (6, HOUR), (0, 3 * HOUR)]
 )
+@where_orders_can_be_changed
 def test_a_plan_to_prune_says_exactly_what_goes(store, saver, keep, max_age):
     various(store, saver)
 

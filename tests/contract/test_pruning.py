@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from support.aging import make_older
+from support.aging import make_older, where_orders_can_be_changed
 from support.data import at, everything, fill, ids, state, thread_ids, thread_info
 
 from zerograph_redis import ConfigError
@@ -134,6 +134,7 @@ def test_a_thread_that_is_none_is_refused(saver, wrong):
             getattr(saver, method)(wrong, *rest)
 
 
+@where_orders_can_be_changed
 def test_max_age_prunes_only_what_is_older(store, saver):
     fill(saver, 4)
     fill(saver, 3, ns="a", start=10)
@@ -148,6 +149,7 @@ def test_max_age_prunes_only_what_is_older(store, saver):
     assert (info.checkpoints, info.namespaces) == (3, 2)
 
 
+@where_orders_can_be_changed
 def test_max_age_never_takes_of_what_is_kept(store, saver):
     fill(saver, 5)
     make_older(store, saver, 1000)

@@ -7,10 +7,17 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from support.stores import Store
+import pytest
+
+from support.stores import STORES, Store
 from zerograph_redis.ids import escape
 
 US = b"\x1f"
+
+where_orders_can_be_changed = pytest.mark.parametrize(
+    "store", [name for name in STORES if "encrypted" not in name], indirect=True
+)
+"""An encrypted checkpoint says behind which order it was stored, so readers see that its own was changed."""
 
 
 def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread", only: Collection[str] = ()) -> None:
