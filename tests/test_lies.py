@@ -266,3 +266,16 @@ def test_a_thread_that_is_listed_in_the_future_keeps_no_news_of_others_from_bein
     assert run(watch.poll(), saver._backend) == []
     saver.put(at("b", id="c0"), state("c1"), {})
     assert [(each.kind, each.thread) for each in run(watch.poll(), saver._backend)] == [("checkpoint", "b")]
+
+
+@pytest.mark.parametrize("score", ["-inf", -1, 0.5, 2**53, "inf"])
+def test_a_thread_that_is_listed_at_another_time_than_its_own_is_passed_page_by_page(client, score):
+    saver = RedisSaver(client)
+    for name in ("a", "b", "c"):
+        fill(saver, 1, thread=name)
+    client.zadd("zerograph:threads", {"b": score})
+    found, before = [], None
+    while len(found) < 9 and (page := saver.list_threads(limit=1, before=before)):
+        before = page[-1]
+        found.append(before.thread_id)
+    assert sorted(found) == ["a", "b", "c"]

@@ -129,8 +129,8 @@ def read_reply(parse: Callable[[Any, Any], R], reply: Any, request: Request[Any]
 R = TypeVar("R")
 
 
-def _parse_score(replies: Sequence[Any], request: ThreadRankOf) -> int | None:
-    return None if replies[0] is None else int(min(max(float(replies[0]), 0.0), bounds.END_OF_ORDERS))
+def _parse_score(replies: Sequence[Any], request: ThreadRankOf) -> float | None:
+    return None if replies[0] is None else float(replies[0])
 
 
 def _parse_names(replies: Sequence[Any], request: SampleThreads) -> list[str]:

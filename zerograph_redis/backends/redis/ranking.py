@@ -60,8 +60,8 @@ class UnrankThread(Request[None]):
 
 
 @dataclass(slots=True)
-class ThreadRankOf(Request["int | None"]):
-    """When a thread was noted last."""
+class ThreadRankOf(Request["float | None"]):
+    """When a thread was noted last, in µs; a list that somebody changed may say anything."""
 
     thread: str
 
