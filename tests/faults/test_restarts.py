@@ -70,3 +70,18 @@ def test_with_an_append_only_file_nothing_of_what_was_done_comes_undone_when_the
         server.restart()
     other.put(at("held"), state("other"), {})
     assert ids(saver.list(at("held"), limit=2)) == ["other", "mine"]
+
+
+def test_a_worker_that_goes_on_after_the_server_came_back_without_its_last_writes_leaves_nothing_unreadable(new_server):
+    server = new_server()
+    with RedisSaver.from_url(server.url) as saver:
+        fill(saver, 1)
+        saver.put(at(id="c0"), state("c1", messages=TEXT), {})
+        server.client().save()
+        saver.put(at(id="c1"), state("c2", messages=[*TEXT, "a" * 300]), {})
+        server.restart()  # c2 is lost, and the worker does it again, with another answer that is as long
+        saver.put(at(id="c1"), state("c2", messages=[*TEXT, "b" * 300]), {})
+        saver.put(at(id="c2"), state("c3", messages=[*TEXT, "b" * 300, "c" * 300]), {})
+    with RedisSaver.from_url(server.url) as other:
+        found = [each.checkpoint["channel_values"].get("messages") for each in other.list(at(), limit=3)]
+    assert found == [[*TEXT, "b" * 300, "c" * 300], [*TEXT, "b" * 300], TEXT]
