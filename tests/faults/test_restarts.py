@@ -80,6 +80,7 @@ def test_a_worker_that_goes_on_after_the_server_came_back_without_its_last_write
         server.client().save()
         saver.put(at(id="c1"), state("c2", messages=[*TEXT, "a" * 300]), {})
         server.restart()  # c2 is lost, and the worker does it again, with another answer that is as long
+        assert saver.get_tuple(at()).checkpoint["id"] == "c1"
         saver.put(at(id="c1"), state("c2", messages=[*TEXT, "b" * 300]), {})
         saver.put(at(id="c2"), state("c3", messages=[*TEXT, "a" * 300, "c" * 300]), {})  # words that it knows it stored
     with RedisSaver.from_url(server.url) as other:
