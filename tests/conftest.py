@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +19,10 @@ pytest.register_assert_rewrite("support")
 from support.clusters import Cluster, shared_cluster  # noqa: E402 - the path is set first
 from support.servers import RedisServer  # noqa: E402 - the path is set first
 from support.stores import REDIS_STORES, SHARED_STORES, STORES, RealRedisStore, Store, make_store  # noqa: E402 - the path is set first
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whatever started the tests in the background had SIGINT ignored, and commands that tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
