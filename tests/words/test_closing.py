@@ -1,4 +1,4 @@
-"""A saver that was closed refuses every operation, whoever owns the client. What is under way ends as it would have."""
+"""A closed saver refuses every operation, also if the caller owns the client. Operations under way finish."""
 
 from __future__ import annotations
 

@@ -541,7 +541,7 @@ class PublishThread(Request["bool | None"]):
     current: str
     """The generation of the log to go on with, zeros for none."""
     pages: int
-    """How many pages must have been staged; and in them, in case that the store let go of a key since:"""
+    """How many pages must have been staged. The counts below find a staged key that an evicting server removed since."""
     checkpoints: int
     """How many must have been staged."""
     written: int

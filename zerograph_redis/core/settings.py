@@ -34,7 +34,7 @@ __all__ = (
 )
 
 MOST = 2**53 - 1
-"""The largest number that a script in Lua has exactly: whoever keeps more than that keeps all."""
+"""The largest number that Lua represents exactly. A keep_last above it keeps every checkpoint."""
 DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config that names none
 
 DEFAULT_STORE = "zerograph"

@@ -7,7 +7,7 @@
 --       lease, or ''   15 '' or '=' and the id that the newest checkpoint must have, '=' alone for none   16 random name
 --       of this put   17 order of the parent that the record says it follows, or ''   18 id of that parent
 -- Reply {order, generation, where the appended bytes begin}, or nothing if the segments refer to what is not there, or
---       the log begins anew: then the state must be sent whole; or if the checkpoint does not follow that parent
+--       a new log begins: then the state must be sent whole; or if the checkpoint does not follow that parent
 
 local id, namespace, checkpoint_id, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_last, max_age = tonumber(ARGV[5]), tonumber(ARGV[6])

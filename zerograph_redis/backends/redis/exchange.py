@@ -2,7 +2,7 @@
 
 No reply is ever taken for another request's, whatever is raised and wherever:
 
-- Whoever sends on a connection has taken it out of where it is kept. It is put back after as many replies were read as
+- A sender takes the connection out of where it is kept. It is put back after as many replies were read as
   commands were sent, and not before. An exception in between leaves it out, and it is closed; a signal handler that
   makes a request of its own finds it gone, and takes another.
 - A connection of a saver's own belongs to one OS thread, or is handed out within one event loop. Where an exception hits

@@ -28,7 +28,7 @@ BUSY_TIMEOUT = 60.0  # seconds that a writer waits for the others
 
 
 class _Seat:
-    """A connection, and the lock of whoever uses it."""
+    """A connection, and the lock that its user holds."""
 
     def __init__(self) -> None:
         # Reentrant, since a signal handler may fork or close in the middle of a transaction.
