@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import lru_cache
 
-__all__ = ("SEPARATOR", "WITHIN", "escape", "random_name", "read_name", "unescape")
+__all__ = ("SEPARATOR", "WITHIN", "encode", "escape", "random_name", "read_name", "unescape")
 
 SEPARATOR = "\x1f"
 """Stands between the ids of a field or index member."""
@@ -26,6 +27,19 @@ def escape(name: str) -> str:
     if name.isalnum() or not _UNSAFE.search(name):
         return name
     return _UNSAFE.sub(_spell, name)
+
+
+def encode(name: str) -> bytes:
+    """Return the bytes of ``escape(name)``. Remembers short ids: an operation needs each of its ids several times."""
+    return _encode(name) if len(name) <= _SHORT else escape(name).encode()
+
+
+_SHORT = 256
+
+
+@lru_cache(maxsize=4096)
+def _encode(name: str) -> bytes:
+    return escape(name).encode()
 
 
 def unescape(spelled: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
@@ -18,6 +18,7 @@ from .links import Lineage
 from .records import name_of, pack_write
 from .requests import (
     DeleteThread,
+    Fence,
     FindNamespace,
     GetCheckpoint,
     GetWrites,
@@ -28,11 +29,12 @@ from .requests import (
     StoredWrite,
 )
 from .settings import MOST, Address, Settings, is_empty, read_age, read_config, read_id, read_token
-from .states import ReadCheckpoint, States
+from .states import PreparedPut, ReadCheckpoint, States
 from .writes import SealedWrites, open_writes
 
 __all__ = (
     "CheckpointOperations",
+    "PreparedWrites",
     "check_limit",
     "find_namespace",
     "task_and_channel",
@@ -42,6 +44,16 @@ __all__ = (
 
 PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
 FILTERED_PAGE = 100
+
+
+class PreparedWrites(NamedTuple):
+    """Pending writes, packed: what is left is to store them."""
+
+    address: Address
+    checkpoint_id: str
+    packed: Mapping[str, bytes]
+    """The values by the identity of the write."""
+    fence: Fence
 
 
 class CheckpointOperations:
@@ -79,6 +91,12 @@ class CheckpointOperations:
 
     def put(self, config: Any, checkpoint: Any, metadata: Any) -> Operation[dict[str, Any]]:
         """Store a checkpoint under the config's checkpoint as its parent."""
+        prepared = self.prepare_put(config, checkpoint, metadata)
+        yield from self.store_put(prepared)
+        return prepared.address.config(prepared.checkpoint_id)
+
+    def prepare_put(self, config: Any, checkpoint: Any, metadata: Any) -> PreparedPut:
+        """Check and pack a checkpoint, so that nothing that its owner does to it later matters."""
         address = read_config(config, self.settings)
         if not isinstance(checkpoint, Mapping):
             raise ConfigError(f"a checkpoint is a dict, not a {type(checkpoint).__name__}")
@@ -88,14 +106,20 @@ class CheckpointOperations:
         checkpoint_id = str(uuid4()) if is_empty(named) else read_id("checkpoint['id']", named)
         state = checkpoint if type(named) is str and named == checkpoint_id else {**checkpoint, "id": checkpoint_id}
         packed = self.serializer.pack({} if metadata is None else metadata, root="metadata")
-        yield from self._states.put(address, checkpoint_id, state, packed)
-        return address.config(checkpoint_id)
+        return self._states.prepare(address, checkpoint_id, state, packed)
+
+    def store_put(self, prepared: PreparedPut) -> Operation[None]:
+        """Store what `prepare_put` made."""
+        yield from self._states.put(prepared)
 
     def put_writes(self, config: Any, writes: Any, task_id: Any) -> Operation[None]:
         """Store the pending writes of a task beside a checkpoint."""
+        yield from self.store_writes(self.prepare_writes(config, writes, task_id))
+
+    def prepare_writes(self, config: Any, writes: Any, task_id: Any) -> PreparedWrites:
+        """Check and pack pending writes."""
         address = read_config(config, self.settings)
-        checkpoint_id = address.checkpoint_id
-        if checkpoint_id is None:
+        if address.checkpoint_id is None:
             raise ConfigError("config['configurable']['checkpoint_id'] is required to store writes")
         if not isinstance(writes, Iterable):
             raise ConfigError(f"writes must be a sequence of (task id, channel, value), not {quoted(writes)}")
@@ -103,9 +127,15 @@ class CheckpointOperations:
         for number, write in enumerate(writes):
             task, channel, value = _read_write(number, write, task_id)
             packed[escape(task) + WITHIN + escape(channel)] = self.serializer.pack(value, root=f"writes[{number}]")
+        held = fence(address.thread, address.token, self.settings) if packed else None
+        return PreparedWrites(address, address.checkpoint_id, packed, held)
+
+    def store_writes(self, prepared: PreparedWrites) -> Operation[None]:
+        """Store what `prepare_writes` made."""
+        address, checkpoint_id, packed, held = prepared
         if not packed:
             return
-        cipher, held = self.settings.cipher(address.thread), fence(address.thread, address.token, self.settings)
+        cipher = self.settings.cipher(address.thread)
         if cipher is not None:
             yield from self._sealed.put(address, checkpoint_id, packed, cipher, held, replace=True)
             return

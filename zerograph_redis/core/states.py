@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
@@ -26,10 +26,10 @@ from .records import (
     unpack_checkpoint,
     version_of,
 )
-from .requests import Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
+from .requests import Fence, Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
 from .settings import Address, Settings
 
-__all__ = ("ReadCheckpoint", "States", "base_of", "cut_state", "read_state")
+__all__ = ("PreparedPut", "ReadCheckpoint", "States", "base_of", "cut_state", "read_state")
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,16 @@ ReadCheckpoint = tuple[StoredCheckpoint, CheckpointRecord, bytes]
 Read = TypeVar("Read", GetCheckpoint, ListCheckpoints)
 
 
+class PreparedPut(NamedTuple):
+    """A checkpoint, packed: what is left is to store it."""
+
+    address: Address
+    checkpoint_id: str
+    pieces: Cut
+    metadata: bytes
+    fence: Fence
+
+
 class States:
     """Knows the logs of the threads that were in hand lately."""
 
@@ -49,16 +59,22 @@ class States:
         self._settings = settings
         self._known = KnownLogs(KNOWN_BYTES)
 
-    def put(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> Operation[None]:
-        """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
+    def prepare(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> PreparedPut:
+        """Pack a state; what is left is to store it."""
         pieces = cut_state(state, self._settings.serializer)
-        cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
         size = sum(map(len, pieces.whole()))
         if size > self._settings.max_state_bytes:
             raise SerializationError(
                 f"checkpoint {checkpoint_id!r} of thread {address.thread!r} has a state of {size:,} bytes, more than "
                 f"max_state_bytes={self._settings.max_state_bytes:,} lets anybody read"
             )
+        held = fence(address.thread, address.token, self._settings)
+        return PreparedPut(address, checkpoint_id, pieces, metadata, held)
+
+    def put(self, prepared: PreparedPut) -> Operation[None]:
+        """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
+        address, checkpoint_id, pieces, metadata, held = prepared
+        cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
         digest = digest_of(pieces.whole(), cipher)
         logs = self._known.of(address.thread)
         base = logs.base(address.namespace)
@@ -82,7 +98,7 @@ class States:
                 address.ttl,
                 self._settings.keep_last,
                 self._settings.max_age,
-                fence(address.thread, address.token, self._settings),
+                held,
                 address.expected,
                 (parent.checkpoint_id, parent.order) if parent else None,
             )
