@@ -65,4 +65,4 @@ def _spell(match: re.Match[str]) -> str:
 
 def random_name() -> str:
     """Return 16 hex digits that no other call returned, of a positive number below 2**63, as SQLite can store."""
-    return f"{secrets.randbits(63) | 1:016x}"
+    return (secrets.randbits(63) | 1).to_bytes(8, "big").hex()

@@ -92,25 +92,30 @@ class CheckpointOperations:
     def put(self, config: Any, checkpoint: Any, metadata: Any) -> Operation[dict[str, Any]]:
         """Store a checkpoint under the config's checkpoint as its parent."""
         prepared = self.prepare_put(config, checkpoint, metadata)
-        yield from self.store_put(prepared)
+        yield from self._states.put(prepared)
         return prepared.address.config(prepared.checkpoint_id)
 
     def prepare_put(self, config: Any, checkpoint: Any, metadata: Any) -> PreparedPut:
         """Check and pack a checkpoint, so that nothing that its owner does to it later matters."""
         address = read_config(config, self.settings)
-        if not isinstance(checkpoint, Mapping):
+        if type(checkpoint) is not dict and not isinstance(checkpoint, Mapping):
             raise ConfigError(f"a checkpoint is a dict, not a {type(checkpoint).__name__}")
-        if metadata is not None and not isinstance(metadata, Mapping):
+        if type(metadata) is not dict and metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"a checkpoint's metadata is a dict, not a {type(metadata).__name__}")
         named = checkpoint.get("id")
-        checkpoint_id = str(uuid4()) if is_empty(named) else read_id("checkpoint['id']", named)
-        state = checkpoint if type(named) is str and named == checkpoint_id else {**checkpoint, "id": checkpoint_id}
+        if type(named) is str and named:
+            checkpoint_id = named
+        else:
+            checkpoint_id = str(uuid4()) if is_empty(named) else read_id("checkpoint['id']", named)
+        state = (
+            checkpoint if type(checkpoint) is dict and named is checkpoint_id else {**checkpoint, "id": checkpoint_id}
+        )
         packed = self.serializer.pack({} if metadata is None else metadata, root="metadata")
         return self._states.prepare(address, checkpoint_id, state, packed)
 
     def store_put(self, prepared: PreparedPut) -> Operation[None]:
         """Store what `prepare_put` made."""
-        yield from self._states.put(prepared)
+        return self._states.put(prepared)
 
     def put_writes(self, config: Any, writes: Any, task_id: Any) -> Operation[None]:
         """Store the pending writes of a task beside a checkpoint."""
@@ -143,7 +148,7 @@ class CheckpointOperations:
             StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, value, None))
             for identity, value in packed.items()
         ]
-        yield from PutWrites(
+        yield PutWrites(
             address.thread, address.namespace, checkpoint_id, stored, replace=True, ttl=address.ttl, fence=held
         )
 

@@ -22,20 +22,21 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from xxhash import xxh3_64
+import msgspec
+from xxhash import xxh3_64_digest
 
 from zerograph_redis.core import bounds
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
-from zerograph_redis.ids import SEPARATOR, escape
+from zerograph_redis.ids import SEPARATOR, encode, read_name
 from zerograph_redis.pieces import Segment
 from zerograph_redis.pieces.coding import Cipher
 from zerograph_redis.pieces.segments import parse, spell
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import pack_plain
 
 __all__ = (
     "CheckpointRecord",
@@ -54,6 +55,7 @@ __all__ = (
     "proof_of",
     "read_header",
     "read_segments",
+    "repacked",
     "reseal_checkpoint",
     "reseal_write",
     "unpack_checkpoint",
@@ -63,7 +65,6 @@ __all__ = (
 
 _PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 70
-_ORDER, _GENERATION, _PROOF = slice(1, 17), slice(17, 33), slice(34, 70)
 _DIGEST_SIZE = 8
 _MARK_SIZE = 8
 _US = SEPARATOR.encode()
@@ -87,7 +88,7 @@ class CheckpointRecord:
     parent: str | None
     metadata: bytes
     literals: list[bytes]
-    parts: list[tuple[int, list[Segment]]]
+    parts: Sequence[tuple[int, Sequence[Segment]]]
     """The place of each part, and where its bytes are; fresh ones count from ``base``."""
     digest: bytes
     """`digest_of` the state."""
@@ -114,26 +115,42 @@ def version_of(cipher: Cipher | None) -> bytes:
     return _PLAIN if cipher is None else _SEALED
 
 
-def digest_of(pieces: Iterable[bytes | memoryview], cipher: Cipher | None = None) -> bytes:
+def digest_of(data: bytes, cipher: Cipher | None = None) -> bytes:
     """Return the checksum of a state, one that cannot be forged if it is stored with *cipher*."""
-    digest = xxh3_64() if cipher is None else blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest()
+    return xxh3_64_digest(data) if cipher is None else blake2b(data, digest_size=16).digest()
 
 
-def pack_checkpoint(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
-    """Build what stands behind the header, which the store adds."""
-    segments = spell(segment for _, part in record.parts for segment in part).encode()
-    places = [number for place, part in record.parts for number in (place, len(part))]
-    link = () if cipher is None else (record.link or new_link(),)
-    content: bytes = msgpack.packb(
-        (record.parent, record.metadata, record.literals, places, record.digest, *link), unicode_errors="surrogatepass"
-    )
-    place = _place(namespace, checkpoint_id)
+def pack_checkpoint(
+    place: tuple[str, str],
+    content: tuple[str | None, bytes, bytes],
+    literals: Sequence[bytes],
+    parts: Sequence[tuple[int, Sequence[Segment]]],
+    cipher: Cipher | None,
+    link: Link | None,
+) -> bytes:
+    """Build what stands behind the header, which the store adds.
+
+    Args:
+        place: Namespace and id, for which it is stored.
+        content: The parent's id, the packed metadata, and the digest of the state.
+        literals: What is left of the state without its parts.
+        parts: The place of each part, and where its bytes are.
+        cipher: What encrypts it, if anything does.
+        link: Of an encrypted record.
+    """
+    parent, metadata, digest = content
+    places: list[int] = []
+    found: list[Segment] = []
+    for path, segments in parts:
+        places += (path, len(segments))
+        found += segments
+    said: list[object] = [None if parent is None else encode(parent), metadata, literals, places, digest]
     if cipher is not None:
-        content = cipher.seal(content, place + segments)
-    return segments + _US + digest_of((place, segments, content)) + content
+        said.append([*(link or new_link())])
+    packed, behind, context = pack_plain(said), spell(found).encode(), _place(*place)
+    if cipher is not None:
+        packed = cipher.seal(packed, context + behind)
+    return behind + _US + xxh3_64_digest(context + behind + packed) + packed
 
 
 def new_link(follows: str = "", parent: bytes = b"") -> Link:
@@ -161,34 +178,72 @@ def unpack_checkpoint(
     thread: str, namespace: str, checkpoint_id: str, stored: bytes | None, cipher: Cipher | None
 ) -> CheckpointRecord:
     """Take a stored record apart; CorruptCheckpointError if it is not what was stored there."""
-    name = name_of(thread, namespace, checkpoint_id)
-    stored = _known(name, stored, cipher)
-    header, separator, rest = stored.partition(_US)
-    segments, content = header[HEADER_SIZE:], rest[_DIGEST_SIZE:]
+    if stored is None or stored[:1] != version_of(cipher):
+        raise _unreadable(name_of(thread, namespace, checkpoint_id), stored, cipher)
+    found = _HEADER.match(stored)
+    end = stored.find(_US, HEADER_SIZE)
+    segments, content = stored[HEADER_SIZE:end], stored[end + 1 + _DIGEST_SIZE :]
     place = _place(namespace, checkpoint_id)
-    if not separator or rest[:_DIGEST_SIZE] != digest_of((place, segments, content)):
-        raise _changed(name)
-    if cipher is not None:
-        content = _unsealed(name, content, place + segments, cipher)
+    if (
+        found is None
+        or end < 0
+        or stored[end + 1 : end + 1 + _DIGEST_SIZE] != xxh3_64_digest(place + segments + content)
+    ):
+        raise _changed(name_of(thread, namespace, checkpoint_id))
+    link = None
     try:
-        parent, metadata, literals, places, digest, *more = msgpack.unpackb(content, unicode_errors="surrogatepass")
-        link = None if cipher is None else Link(*more[0])
-        found = iter(parse(segments.decode("ascii")))
-        counts = zip(places[::2], places[1::2], strict=True)
-        parts = [(place, [next(found) for _ in range(count)]) for place, count in counts]
-        order, generation, proof = (header[part].decode("ascii") for part in (_ORDER, _GENERATION, _PROOF))
-        base = read_header(name, stored).base
-        bounds.order(order)
-        _check(parent, metadata, literals, parts, digest)
-        if next(found, None) is not None:
-            raise ValueError("the record has segments of no part")
-    except (StopIteration, *bounds.UNREADABLE) as error:
-        raise CorruptCheckpointError(f"{name} cannot be read: its record is damaged") from error
-    if link is not None and link.follows >= order:
-        raise CorruptCheckpointError(
-            f"{name} cannot be read: it was stored behind its parent, and its order is before that. Somebody moved it."
+        if cipher is None:
+            parent, metadata, literals, places, digest = _CONTENT.decode(content)
+        else:
+            name = name_of(thread, namespace, checkpoint_id)
+            content = _unsealed(name, content, place + segments, cipher)
+            parent, metadata, literals, places, digest, link = _SEALED_CONTENT.decode(content)
+        parts = _parts(places, parse(segments.decode("ascii")))
+        if len(literals) != len(parts) + 1:
+            raise ValueError("the literals are not those around the parts")
+        header = found[0].decode("ascii")
+        record = CheckpointRecord(
+            None if parent is None else read_name(parent),
+            metadata,
+            literals,
+            parts,
+            digest,
+            bounds.order(header[1:17]),
+            header[17:33],
+            header[34:],
+            int(header[34:44], 16),
+            None if link is None else Link(*link),
         )
-    return CheckpointRecord(parent, metadata, literals, parts, digest, order, generation, proof, base, link)
+    except (msgspec.MsgspecError, *bounds.UNREADABLE) as error:
+        raise CorruptCheckpointError(
+            f"{name_of(thread, namespace, checkpoint_id)} cannot be read: its record is damaged"
+        ) from error
+    if record.link is not None and record.link.follows >= record.order:
+        raise CorruptCheckpointError(
+            f"{name_of(thread, namespace, checkpoint_id)} cannot be read: it was stored behind its parent, and its order is "
+            f"before that. Somebody moved it."
+        )
+    return record
+
+
+# Their types are the proof that a record is what a put stored: a checksum is none against who knows how to make it.
+_CONTENT = msgspec.msgpack.Decoder(tuple[bytes | None, bytes, list[bytes], list[int], bytes])
+_SEALED_CONTENT = msgspec.msgpack.Decoder(
+    tuple[bytes | None, bytes, list[bytes], list[int], bytes, tuple[bytes, str, bytes]]
+)
+
+
+def _parts(places: list[int], segments: list[Segment]) -> list[tuple[int, list[Segment]]]:
+    parts = []
+    first = 0
+    for place, count in zip(places[::2], places[1::2], strict=True):
+        if count < 1:
+            raise ValueError("a part has no segments")
+        parts.append((place, segments[first : first + count]))
+        first += count
+    if first != len(segments):
+        raise ValueError("the record has segments of no part, or parts without segments")
+    return parts
 
 
 class Header(NamedTuple):
@@ -207,7 +262,11 @@ def read_header(name: str, stored: bytes) -> Header:
     found = _HEADER.match(stored)
     if found is None:
         raise _changed(name)
-    order, generation, slot, base, appended, attempt = (part.decode("ascii") for part in found.groups())
+    return _header_of(found)
+
+
+def _header_of(found: re.Match[bytes]) -> Header:
+    order, generation, slot, base, appended, attempt = map(bytes.decode, found.groups())
     return Header(order, generation, slot, int(base, 16), int(appended, 16), attempt)
 
 
@@ -240,41 +299,35 @@ def proof_of(base: int, length: int, attempt: str) -> str:
     return f"{base:010x}{length:010x}{attempt}"
 
 
-def _check(
-    parent: Any, metadata: Any, literals: Any, parts: Sequence[tuple[int, Sequence[Segment]]], digest: Any
-) -> None:
-    """Refuse, with a ValueError, what no put has stored: the checksum is no proof against who knows how to make it."""
-    if (
-        not isinstance(parent, str | None)
-        or type(metadata) is not bytes
-        or type(digest) is not bytes
-        or type(literals) is not list
-        or len(literals) != len(parts) + 1
-        or any(type(literal) is not bytes for literal in literals)
-        or any(type(place) is not int or not segments for place, segments in parts)
-    ):
-        raise ValueError("a part of the record is not what it should be")
-
-
 def pack_write(namespace: str, checkpoint_id: str, identity: str, value: bytes, cipher: Cipher | None) -> bytes:
     """Build the whole record of a pending write."""
     place = _place(namespace, checkpoint_id, identity)
     if cipher is not None:
         value = cipher.seal(value, place)
-    return version_of(cipher) + digest_of((place, value)) + value
+    return version_of(cipher) + xxh3_64_digest(place + value) + value
 
 
 def unpack_write(
     thread: str, namespace: str, checkpoint_id: str, identity: str, stored: bytes | None, cipher: Cipher | None
 ) -> bytes:
     """Return the packed value of a stored write."""
-    name = f"a pending write of {name_of(thread, namespace, checkpoint_id)}"
-    stored = _known(name, stored, cipher)
+    if stored is None or stored[:1] != version_of(cipher):
+        raise _unreadable(_write_of(thread, namespace, checkpoint_id), stored, cipher)
     value = stored[1 + _DIGEST_SIZE :]
     place = _place(namespace, checkpoint_id, identity)
-    if stored[1 : 1 + _DIGEST_SIZE] != digest_of((place, value)):
-        raise _changed(name)
-    return value if cipher is None else _unsealed(name, value, place, cipher)
+    if stored[1 : 1 + _DIGEST_SIZE] != xxh3_64_digest(place + value):
+        raise _changed(_write_of(thread, namespace, checkpoint_id))
+    return value if cipher is None else _unsealed(_write_of(thread, namespace, checkpoint_id), value, place, cipher)
+
+
+def _write_of(thread: str, namespace: str, checkpoint_id: str) -> str:
+    return f"a pending write of {name_of(thread, namespace, checkpoint_id)}"
+
+
+def repacked(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
+    """Build again what stands behind the header of a record that was read."""
+    content = (record.parent, record.metadata, record.digest)
+    return pack_checkpoint((namespace, checkpoint_id), content, record.literals, record.parts, cipher, record.link)
 
 
 def reseal_checkpoint(
@@ -284,7 +337,7 @@ def reseal_checkpoint(
     record = unpack_checkpoint(thread, namespace, checkpoint_id, stored, source)
     header = stored[:HEADER_SIZE]
     segments = [segment for _, part in record.placed() for segment in part]
-    resealed = header + pack_checkpoint(namespace, checkpoint_id, record, target)
+    resealed = header + repacked(namespace, checkpoint_id, record, target)
     return resealed, record.generation, segments
 
 
@@ -315,28 +368,26 @@ def _changed(name: str) -> CorruptCheckpointError:
 
 
 def _place(namespace: str, checkpoint_id: str, identity: str = "") -> bytes:
-    return SEPARATOR.join((escape(namespace), escape(checkpoint_id), identity, "")).encode()
+    return b"%b\x1f%b\x1f%b\x1f" % (encode(namespace), encode(checkpoint_id), identity.encode())
 
 
-def _known(name: str, stored: bytes | None, cipher: Cipher | None) -> bytes:
+def _unreadable(name: str, stored: bytes | None, cipher: Cipher | None) -> CheckpointError:
     if stored is None:
-        raise lost(name)
+        return lost(name)
     version = stored[:1]
     if version not in (_PLAIN, _SEALED):
-        raise CorruptCheckpointError(
+        return CorruptCheckpointError(
             f"{name} cannot be read: its format is {version!r}, and this version of zerograph_redis knows only "
             f"{_PLAIN!r} and {_SEALED!r}; a newer version wrote it, or it is damaged."
         )
-    if version == _PLAIN and cipher is not None:
-        raise CorruptCheckpointError(
+    if cipher is not None:
+        return CorruptCheckpointError(
             f"{name} is refused: it is not encrypted, and this saver takes only what is. If it was stored before there was "
             f"encryption, read it with a saver that has none"
         )
-    if version == _SEALED and cipher is None:
-        raise SerializationError(
-            f"{name} cannot be read: it is encrypted; make the saver with serializer=EncryptedSerializer(keys)"
-        )
-    return stored
+    return SerializationError(
+        f"{name} cannot be read: it is encrypted; make the saver with serializer=EncryptedSerializer(keys)"
+    )
 
 
 def _unsealed(name: str, sealed: bytes, context: bytes, cipher: Cipher) -> bytes:

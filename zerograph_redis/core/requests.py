@@ -13,7 +13,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import escape
-from zerograph_redis.pieces.log import BaseCheckpoint, Span
+from zerograph_redis.pieces.base import BaseCheckpoint
+from zerograph_redis.pieces.log import Span
 
 __all__ = (
     "NO_WRITES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
 from zerograph_redis.core.requests import Expected
@@ -39,8 +39,6 @@ DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config th
 
 DEFAULT_STORE = "zerograph"
 """The name that encryption binds the threads of SQLite, memory, files of threads, and the default prefix to."""
-
-_UNSET: Any = object()
 
 
 class CommonOptions(TypedDict, total=False):
@@ -90,6 +88,9 @@ class Settings:
     """The name that encryption binds threads to, unless it was given another."""
     max_state_bytes: int
 
+    plain: Clear
+    """The coding of threads that are not encrypted."""
+
     def cipher(self, thread: str) -> Cipher | None:
         """What encrypts for *thread*, if anything does."""
         return None if self.encryption is None else self.encryption.cipher(self.store, thread)
@@ -100,8 +101,9 @@ class Settings:
 
     def coding(self, thread: str) -> Coding:
         """What becomes of the pieces of *thread*."""
-        cipher = self.cipher(thread)
-        return Clear(self.compression) if cipher is None else Sealed(cipher, self.compression)
+        if self.encryption is None:
+            return self.plain
+        return Sealed(self.encryption.cipher(self.store, thread), self.compression)
 
     @classmethod
     def check(
@@ -140,6 +142,7 @@ class Settings:
             )
         if not isinstance(telemetry, Telemetry | None):
             raise ValueError(f"telemetry must be a Telemetry or None, not a {type(telemetry).__name__}")
+        codec = None if compression is None else Compression(compression, compression_level)
         return cls(
             _milliseconds("ttl", ttl),
             refresh_on_read,
@@ -147,16 +150,16 @@ class Settings:
             _microseconds("max_age", max_age),
             serializer or MsgpackSerializer(),
             encryption,
-            None if compression is None else Compression(compression, compression_level),
+            codec,
             require_lease,
             telemetry,
             store,
             max_state_bytes,
+            Clear(codec),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """What a config points at; ``ttl`` in ms is the config's own, or the saver's."""
 
     thread: str
@@ -179,24 +182,29 @@ class Address:
 
 def read_config(config: Any, settings: Settings) -> Address:
     """Find thread, namespace, checkpoint id and ttl in *config*; ConfigError for what cannot be one."""
-    if not isinstance(config, Mapping):
+    if type(config) is not dict and not isinstance(config, Mapping):
         raise ConfigError(f"a config is a dict with a 'configurable' dict inside, not {quoted(config)}")
     configurable = config.get("configurable", {})
-    if not isinstance(configurable, Mapping):
+    if type(configurable) is not dict and not isinstance(configurable, Mapping):
         raise ConfigError(f"config['configurable'] must be a dict, not {quoted(configurable)}")
-    ttl = configurable.get("ttl", _UNSET)
-    if ttl is not _UNSET:
-        try:
-            ttl = _milliseconds("config['configurable']['ttl']", ttl)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+    thread = configurable.get("thread_id", DEFAULT_THREAD)
+    namespace = configurable.get("checkpoint_ns", "")
+    checkpoint_id = configurable.get("checkpoint_id")
+    # Most ids are plain text, and most configs have no more than these.
+    if type(thread) is not str or not thread:
+        thread = read_id("config['configurable']['thread_id']", thread)
+    if type(namespace) is not str:
+        namespace = "" if is_empty(namespace) else read_id("config['configurable']['checkpoint_ns']", namespace)
+    if type(checkpoint_id) is not str or not checkpoint_id:
+        what = "config['configurable']['checkpoint_id']"
+        checkpoint_id = None if is_empty(checkpoint_id) else read_id(what, checkpoint_id)
     return Address(
-        read_id("config['configurable']['thread_id']", configurable.get("thread_id", DEFAULT_THREAD)),
-        _namespace(configurable.get("checkpoint_ns")),
-        _checkpoint_id(configurable.get("checkpoint_id")),
-        settings.ttl if ttl is _UNSET else ttl,
-        read_token(configurable.get("lease_token")),
-        _expected(configurable),
+        thread,
+        namespace,
+        checkpoint_id,
+        _ttl(configurable["ttl"]) if "ttl" in configurable else settings.ttl,
+        read_token(configurable["lease_token"]) if "lease_token" in configurable else None,
+        _expected(configurable) if "expect_checkpoint_id" in configurable else None,
     )
 
 
@@ -218,16 +226,11 @@ def is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not str.__len__(value))
 
 
-def _namespace(value: Any) -> str:
-    if is_empty(value):
-        return ""
-    return read_id("config['configurable']['checkpoint_ns']", value)
-
-
-def _checkpoint_id(value: Any) -> str | None:
-    if is_empty(value):
-        return None
-    return read_id("config['configurable']['checkpoint_id']", value)
+def _ttl(value: Any) -> int | None:
+    try:
+        return _milliseconds("config['configurable']['ttl']", value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def lease_of(thread: Any, ttl: Any) -> tuple[str, int]:
@@ -264,9 +267,7 @@ def read_token(value: Any) -> int | None:
     return value
 
 
-def _expected(configurable: Mapping[str, Any]) -> Expected | None:
-    if "expect_checkpoint_id" not in configurable:
-        return None
+def _expected(configurable: Mapping[str, Any]) -> Expected:
     value = configurable["expect_checkpoint_id"]
     return Expected(None if value is None else read_id("config['configurable']['expect_checkpoint_id']", value))
 

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import random_name
-from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Logs, Part, ThreadLogs, cut, draft, read_parts
-from zerograph_redis.pieces.segments import joined
-from zerograph_redis.serde import Serializer
+from zerograph_redis.pieces import (
+    BaseCheckpoint,
+    BasePart,
+    Cut,
+    Draft,
+    KnownLogs,
+    Logs,
+    Part,
+    Segment,
+    ThreadLogs,
+    cut,
+    cut_plain,
+    draft,
+    read_parts,
+)
+from zerograph_redis.pieces.base import SEGMENT_SIZE
+from zerograph_redis.pieces.segments import joined, placed_at
+from zerograph_redis.serde import MsgpackSerializer, Serializer
+from zerograph_redis.serde.packing import NotPlainError
 from zerograph_redis.serde.stdlib import PATTERNS
 
 from .leasing import fence
@@ -46,7 +62,7 @@ class PreparedPut(NamedTuple):
 
     address: Address
     checkpoint_id: str
-    pieces: Cut
+    state: Cut
     metadata: bytes
     fence: Fence
 
@@ -61,37 +77,44 @@ class States:
 
     def prepare(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> PreparedPut:
         """Pack a state; what is left is to store it."""
-        pieces = cut_state(state, self._settings.serializer)
-        size = sum(map(len, pieces.whole()))
-        if size > self._settings.max_state_bytes:
+        base = self._known.of(address.thread).base(address.namespace)
+        packed = cut_state(state, self._settings.serializer, base)
+        if len(packed.packed) > self._settings.max_state_bytes:
             raise SerializationError(
-                f"checkpoint {checkpoint_id!r} of thread {address.thread!r} has a state of {size:,} bytes, more than "
-                f"max_state_bytes={self._settings.max_state_bytes:,} lets anybody read"
+                f"checkpoint {checkpoint_id!r} of thread {address.thread!r} has a state of {len(packed.packed):,} bytes, "
+                f"more than max_state_bytes={self._settings.max_state_bytes:,} lets anybody read"
             )
         held = fence(address.thread, address.token, self._settings)
-        return PreparedPut(address, checkpoint_id, pieces, metadata, held)
+        return PreparedPut(address, checkpoint_id, packed, metadata, held)
 
     def put(self, prepared: PreparedPut) -> Operation[None]:
         """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
-        address, checkpoint_id, pieces, metadata, held = prepared
-        cipher, coding = self._settings.cipher(address.thread), self._settings.coding(address.thread)
-        digest = digest_of(pieces.whole(), cipher)
-        logs = self._known.of(address.thread)
-        base = logs.base(address.namespace)
+        address, checkpoint_id, state, metadata, held = prepared
+        thread, namespace = address.thread, address.namespace
+        coding = self._settings.coding(thread)
+        cipher = coding.cipher
+        digest = digest_of(state.packed, cipher)
+        logs = self._known.of(thread)
+        base = logs.base(namespace)
         parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
         while True:
-            drafted, attempt = draft(pieces, base, coding), random_name()
+            drafted, attempt = draft(state, base, coding), random_name()
             link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
-            record = CheckpointRecord(
-                address.checkpoint_id, metadata, pieces.literals, drafted.segments, digest, link=link
+            record = pack_checkpoint(
+                (namespace, checkpoint_id),
+                (address.checkpoint_id, metadata, digest),
+                state.literals(),
+                [(part.place, found) for part, found in zip(state.parts, drafted.segments, strict=True)],
+                cipher,
+                link,
             )
-            placed = yield from PutCheckpoint(
-                address.thread,
-                address.namespace,
+            placed: Placed | None = yield PutCheckpoint(
+                thread,
+                namespace,
                 checkpoint_id,
                 attempt,
                 version_of(cipher),
-                pack_checkpoint(address.namespace, checkpoint_id, record, cipher),
+                record,
                 drafted.appended,
                 drafted.needed,
                 drafted.base,
@@ -109,19 +132,18 @@ class States:
             _log.info(
                 "checkpoint %s is sent again whole: the store lost what it was built on, or begins a new log",
                 quoted(checkpoint_id),
-                extra=about(address.thread),
+                extra=about(thread),
             )
         if drafted.appended:
             logs.add(placed.generation, placed.base, drafted.appended)
-        stored = base_of(checkpoint_id, attempt, drafted, placed)
-        logs.note(address.namespace, stored._replace(order=placed.order, mark=_mark_of(link)))
-        self._known.weigh(address.thread)
+        logs.note(namespace, base_of(checkpoint_id, attempt, digest, state, drafted, placed, _mark_of(link)))
+        self._known.weigh(thread)
 
     def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
         """Read checkpoints, and of the log what is not known yet."""
         logs = self._known.of(address.thread)
         request.known = logs.spans()
-        fetched = yield from request
+        fetched: Fetched = yield request
         try:
             return self._read(address, fetched, logs)
         except CheckpointError:
@@ -135,9 +157,10 @@ class States:
         return found
 
     def _read(self, address: Address, fetched: Fetched, logs: ThreadLogs) -> list[ReadCheckpoint]:
-        cipher = self._settings.cipher(address.thread)
+        cipher = self._settings.coding(address.thread).cipher
         for each in fetched.ranges:
             logs.add(each.generation, each.start, each.data)
+        base = logs.base(address.namespace)
         found: list[ReadCheckpoint] = []
         for stored in fetched.checkpoints:
             record = unpack_checkpoint(address.thread, address.namespace, stored.checkpoint_id, stored.record, cipher)
@@ -146,15 +169,26 @@ class States:
                     f"checkpoint {stored.checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r} "
                     f"cannot be read: its order is not that of its index, so its bytes were changed."
                 )
-            pieces = read_state(address, stored.checkpoint_id, record, logs, self._settings)
-            found.append((stored, record, b"".join(pieces.whole())))
+            if base is not None and (base.digest, base.proof, base.order) == (
+                record.digest,
+                record.proof,
+                record.order,
+            ):
+                # This very put is known, and its state is the one that the record names.
+                found.append((stored, record, base.packed))
+                continue
+            state = read_state(address, stored.checkpoint_id, record, logs, self._settings)
+            found.append((stored, record, state.packed))
             if len(fetched.checkpoints) == 1:
-                parts = zip(pieces.parts, record.placed(), strict=True)
-                content = {part.place: (part, joined(segments)) for part, (_, segments) in parts}
-                base = BaseCheckpoint(
-                    stored.checkpoint_id, record.generation, record.proof, content, record.order, _mark_of(record.link)
+                read = _base(
+                    stored.checkpoint_id,
+                    (record.order, record.generation, record.proof),
+                    record.digest,
+                    state,
+                    [joined(segments) for _, segments in record.placed()],
+                    _mark_of(record.link),
                 )
-                logs.note(address.namespace, base)
+                logs.note(address.namespace, read)
         self._known.weigh(address.thread)
         return found
 
@@ -164,8 +198,16 @@ def _mark_of(link: Link | None) -> bytes:
     return link.mark if link is not None and link.follows else b""
 
 
-def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:
-    """Pack a state and cut it; SerializationError if it cannot be stored."""
+def cut_state(state: Mapping[str, Any], serializer: Serializer, base: BaseCheckpoint | None) -> Cut:
+    """Pack a state and cut it; SerializationError if it cannot be stored.
+
+    What is known of *base* saves looking at all of it.
+    """
+    if type(serializer) is MsgpackSerializer:
+        try:
+            return cut_plain(state, base)
+        except NotPlainError:
+            pass
     try:
         with PATTERNS.hold():
             return cut(state, serializer.pack)
@@ -175,33 +217,71 @@ def cut_state(state: Mapping[str, Any], serializer: Serializer) -> Cut:
         raise
 
 
-def base_of(checkpoint_id: str, attempt: str, drafted: Draft, placed: Placed) -> BaseCheckpoint:
+def base_of(
+    checkpoint_id: str, attempt: str, digest: bytes, state: Cut, drafted: Draft, placed: Placed, mark: bytes = b""
+) -> BaseCheckpoint:
     """What to compare the next state with, once this one is stored."""
-    parts = {
-        part.place: (part, joined([segment.placed(placed.base) for segment in segments]))
-        for part, segments in drafted.parts
-    }
     proof = proof_of(placed.base, len(drafted.appended), attempt)
-    return BaseCheckpoint(checkpoint_id, placed.generation, proof, parts)
+    base = placed.base
+    return _base(
+        checkpoint_id,
+        (placed.order, placed.generation, proof),
+        digest,
+        state,
+        [placed_at(base, part) for part in drafted.segments],
+        mark,
+    )
+
+
+def _base(
+    checkpoint_id: str,
+    header: tuple[str, str, str],
+    digest: bytes,
+    state: Cut,
+    found: Sequence[Sequence[Segment]],
+    mark: bytes,
+) -> BaseCheckpoint:
+    order, generation, proof = header
+    parts = {}
+    size = len(state.packed)
+    for (place, start, stop, _, bytes_free), segments in zip(state.parts, found, strict=True):
+        parts[place] = BasePart(start, stop, bytes_free, segments)
+        size += SEGMENT_SIZE * len(segments)
+    return BaseCheckpoint(checkpoint_id, generation, proof, digest, state.packed, parts, size, order, mark)
 
 
 def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
     """Put a state together; CorruptCheckpointError if it is not what was stored."""
-    name = f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"
     coding = settings.coding(address.thread)
-    pieces = Cut(record.literals, [])
     try:
         parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
         contents = read_parts([segments for _, segments in parts], logs, record.generation, coding, left)
         if contents is None:
-            raise lost(name)
-        pieces.parts.extend(Part(place, content) for (place, _), content in zip(parts, contents, strict=True))
+            raise lost(_state_of(address, checkpoint_id))
     except CorruptCheckpointError:
         raise
     except CheckpointError as error:
-        raise type(error)(f"{name} cannot be read: {error}") from error
+        raise type(error)(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
     except ValueError as error:
-        raise CorruptCheckpointError(f"{name} cannot be read: {error}") from error
-    if digest_of(pieces.whole(), settings.cipher(address.thread)) != record.digest:
-        raise CorruptCheckpointError(f"{name} cannot be read: its checksum does not match, so its bytes were changed.")
-    return pieces
+        raise CorruptCheckpointError(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
+    state = _assembled(record, contents)
+    if digest_of(state.packed, coding.cipher) != record.digest:
+        raise CorruptCheckpointError(
+            f"{_state_of(address, checkpoint_id)} cannot be read: its checksum does not match, so its bytes were changed."
+        )
+    return state
+
+
+def _assembled(record: CheckpointRecord, contents: Sequence[bytes]) -> Cut:
+    pieces = [record.literals[0]]
+    parts = []
+    position = len(record.literals[0])
+    for (place, _), content, literal in zip(record.parts, contents, record.literals[1:], strict=True):
+        parts.append(Part(place, position, position + len(content), grown=False, bytes_free=False))
+        pieces += (content, literal)
+        position += len(content) + len(literal)
+    return Cut(b"".join(pieces), parts)
+
+
+def _state_of(address: Address, checkpoint_id: str) -> str:
+    return f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"

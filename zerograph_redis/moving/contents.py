@@ -85,9 +85,7 @@ def _checkpoint(image: Image, namespace: str, row: StoredCheckpoint, settings: S
         return _sealed(image, namespace, row.checkpoint_id, row.record)
     record = unpack_checkpoint(image.thread, namespace, row.checkpoint_id, row.record, cipher)
     address = Address(image.thread, namespace, None, None)
-    state = blake2b(digest_size=16)
-    for piece in read_state(address, row.checkpoint_id, record, image, settings).whole():
-        state.update(piece)
+    state = blake2b(read_state(address, row.checkpoint_id, record, image, settings).packed, digest_size=16)
     return _digest((record.order, record.parent, record.metadata, state.digest()))
 
 

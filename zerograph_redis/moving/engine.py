@@ -14,7 +14,6 @@ from urllib.parse import quote
 from zerograph.checkpoint import sqlite as engine
 
 from zerograph_redis.core.records import (
-    CheckpointRecord,
     digest_of,
     pack_checkpoint,
     pack_header,
@@ -175,24 +174,29 @@ class _Building:
             raise TypeError("a checkpoint and its metadata are dicts")
         parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
         metadata = self._settings.serializer.pack(found.metadata or {}, root="metadata")
-        pieces = cut_state(found.checkpoint, self._settings.serializer)
-        drafted, attempt = draft(pieces, self._bases.get(namespace), self._coding), random_name()
-        record = CheckpointRecord(
-            parent or None, metadata, pieces.literals, drafted.segments, digest_of(pieces.whole(), self._cipher)
-        )
+        state = cut_state(dict(found.checkpoint), self._settings.serializer, self._bases.get(namespace))
+        digest = digest_of(state.packed, self._cipher)
+        drafted, attempt = draft(state, self._bases.get(namespace), self._coding), random_name()
         self._order = max(moment, self._order + 1)
         self._first = self._first or self._order
-        generation, base = (self._generation, self._end) if drafted.parts else (ZERO, 0)
+        generation, base = (self._generation, self._end) if drafted.segments else (ZERO, 0)
         header = pack_header(
             version_of(self._cipher), self._order, int(generation, 16), base, len(drafted.appended), attempt
         )
-        behind = pack_checkpoint(namespace, checkpoint_id, record, self._cipher)
+        behind = pack_checkpoint(
+            (namespace, checkpoint_id),
+            (parent or None, metadata, digest),
+            state.literals(),
+            [(part.place, found) for part, found in zip(state.parts, drafted.segments, strict=True)],
+            self._cipher,
+            None,
+        )
         self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + behind, []))
         placed = Placed(f"{self._order:016x}", generation, base)
         if drafted.appended:
             self.image.add_range(LogRange(placed.generation, base, drafted.appended))
             self._end += len(drafted.appended)
-        self._bases[namespace] = base_of(checkpoint_id, attempt, drafted, placed)
+        self._bases[namespace] = base_of(checkpoint_id, attempt, digest, state, drafted, placed)
 
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
         """Add the pending writes of a checkpoint."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from zerograph_redis.core.records import HEADER_SIZE, pack_checkpoint, read_header, unpack_checkpoint
+from zerograph_redis.core.records import HEADER_SIZE, read_header, repacked, unpack_checkpoint
 from zerograph_redis.core.requests import LogRange, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.ids import random_name
@@ -66,7 +66,7 @@ def _moved(
         (place, [segment._replace(offset=segment.offset + start) for segment in segments])
         for place, segments in record.placed()
     ]
-    behind = pack_checkpoint(namespace, row.checkpoint_id, record, cipher)
+    behind = repacked(namespace, row.checkpoint_id, record, cipher)
     before = (
         stored[:17] + generation.encode() + stored[33:34] + b"%010x" % (header.base + start) + stored[44:HEADER_SIZE]
     )

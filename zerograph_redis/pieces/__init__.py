@@ -26,15 +26,17 @@ A store may return to an earlier moment: a restart, a failover, a backup. So not
   does not, all of it is read again.
 """
 
+from .base import BaseCheckpoint, BasePart
 from .coding import Clear, Coding, Sealed
-from .cut import Cut, Part, cut
+from .cut import Cut, Part, cut, cut_plain
 from .draft import MOST_BYTES, Draft, draft, read_parts
-from .log import BaseCheckpoint, KnownLogs, Logs, ThreadLogs
+from .log import KnownLogs, Logs, ThreadLogs
 from .segments import Segment
 
 __all__ = (
     "MOST_BYTES",
     "BaseCheckpoint",
+    "BasePart",
     "Clear",
     "Coding",
     "Cut",
@@ -46,6 +48,7 @@ __all__ = (
     "Segment",
     "ThreadLogs",
     "cut",
+    "cut_plain",
     "draft",
     "read_parts",
 )

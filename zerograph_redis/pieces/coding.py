@@ -10,8 +10,22 @@ from .segments import Segment
 __all__ = ("Cipher", "Clear", "Coding", "Sealed")
 
 
+class Cipher(Protocol):
+    """What encrypts for one thread: `serde.encrypted.Cipher`."""
+
+    def seal(self, data: bytes, context: bytes) -> bytes:
+        """Encrypt."""
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Decrypt."""
+
+
 class Coding(Protocol):
     """Turns pieces into what is stored, and back."""
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What encrypts them, and all else of the thread, if anything does."""
 
     def pack(self, data: bytes | memoryview) -> bytes | None:
         """Return what to store for *data*, or None for the piece as it is."""
@@ -22,6 +36,8 @@ class Coding(Protocol):
 
 class Clear:
     """Pieces that are stored as they are, or compressed."""
+
+    cipher = None
 
     def __init__(self, compression: Compression | None) -> None:
         """Compress with *compression*. What was compressed is read without it too."""
@@ -36,16 +52,6 @@ class Clear:
         return _range(decompress(stored, segment.whole), segment)
 
 
-class Cipher(Protocol):
-    """What encrypts for one thread: `serde.encrypted.Cipher`."""
-
-    def seal(self, data: bytes, context: bytes) -> bytes:
-        """Encrypt."""
-
-    def unseal(self, sealed: bytes, context: bytes) -> bytes:
-        """Decrypt."""
-
-
 _CONTEXT = b"piece"
 _AS_IT_IS, _COMPRESSED = b"0", b"1"
 
@@ -55,23 +61,23 @@ class Sealed:
 
     def __init__(self, cipher: Cipher, compression: Compression | None) -> None:
         """Encrypt with *cipher* what *compression* packed."""
-        self._cipher = cipher
+        self.cipher = cipher
         self._compression = compression
 
     def pack(self, data: bytes | memoryview) -> bytes:
         """Return *data* encrypted."""
         packed = None if self._compression is None else self._compression.pack(data)
-        return self._cipher.seal(_AS_IT_IS + data if packed is None else _COMPRESSED + packed, _CONTEXT)
+        return self.cipher.seal(_AS_IT_IS + data if packed is None else _COMPRESSED + packed, _CONTEXT)
 
     def unpack(self, stored: bytes, segment: Segment) -> bytes:
         """Decrypt, and decompress."""
-        opened = self._cipher.unseal(stored, _CONTEXT)
+        opened = self.cipher.unseal(stored, _CONTEXT)
         kind, data = opened[:1], opened[1:]
         return _range(decompress(data, segment.whole) if kind == _COMPRESSED else data, segment)
 
     def moved(self, stored: bytes, target: Cipher) -> bytes:
         """Encrypt a stored piece for another thread. It stays as long as it is."""
-        return target.seal(self._cipher.unseal(stored, _CONTEXT), _CONTEXT)
+        return target.seal(self.cipher.unseal(stored, _CONTEXT), _CONTEXT)
 
 
 def _range(piece: bytes, segment: Segment) -> bytes:

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh32_intdigest
 
+from zerograph_redis.serde.packing import is_free_of_bytes, may_have_bytes, pack_plain
 from zerograph_redis.serde.wire import msgpack
 
-__all__ = ("DEEPEST", "SMALLEST", "WIDEST", "Cut", "Part", "cut", "header_size")
+from .base import BaseCheckpoint, BasePart
+
+__all__ = ("DEEPEST", "SMALLEST", "WIDEST", "Cut", "Part", "cut", "cut_plain", "header_size")
 
 SMALLEST = 512  # bytes: what is smaller costs less in the record than as a segment
 WIDEST = 256  # entries of a dict that is looked into; a wider one is a part as a whole
@@ -27,97 +30,111 @@ class Part(NamedTuple):
 
     place: int
     """A hash of the keys that lead to it."""
-    packed: bytes
-    start: int = 0
-    """Where the content begins in *packed*. It is not copied: a state is mostly what it was."""
-
-    @property
-    def payload(self) -> memoryview:
-        """The content."""
-        return memoryview(self.packed)[self.start :]
-
-    @property
-    def size(self) -> int:
-        """The bytes of the content."""
-        return len(self.packed) - self.start
+    start: int
+    """Where the content begins in the packed state, …"""
+    stop: int
+    """… and where it ends."""
+    grown: bool
+    """Whether it begins with the part in that place of the base checkpoint that the state was cut beside."""
+    bytes_free: bool
+    """Whether it is known to have no value of the type bytes, or of one that is packed alike."""
 
 
 class Cut(NamedTuple):
-    """A packed state: literal, part, literal, part, …, literal."""
+    """A packed state, and which ranges of it are parts, in their order. What is between them are literals."""
 
-    literals: list[bytes]
+    packed: bytes
     parts: list[Part]
+    beside: BaseCheckpoint | None = None
+    """The base checkpoint that its parts were compared with."""
 
-    def whole(self) -> list[bytes | memoryview]:
-        """The bytes of the packed state, in pieces."""
-        found: list[bytes | memoryview] = [self.literals[0]]
-        for part, literal in zip(self.parts, self.literals[1:], strict=True):
-            found += (part.payload, literal)
+    def literals(self) -> list[bytes]:
+        """What stands before, between and behind the parts."""
+        found = []
+        position = 0
+        for part in self.parts:
+            found.append(self.packed[position : part.start])
+            position = part.stop
+        found.append(self.packed[position:])
         return found
 
 
 def cut(state: Mapping[Any, Any], pack: Pack) -> Cut:
-    """Pack *state* and cut it. The pieces put together are the bytes of ``pack(state)``."""
-    cutter = _Cutter(pack)
-    cutter.walk(state, 0, 0)
-    return cutter.result()
+    """Pack *state*, value by value, and note which are large. All bytes together are those of ``pack(state)``."""
+    cutter = _Cutter(pack, None, plain=False)
+    cutter.walk(state, 0, 0, 0)
+    return Cut(b"".join(cutter.chunks), cutter.parts)
+
+
+def cut_plain(state: Mapping[Any, Any], base: BaseCheckpoint | None) -> Cut:
+    """Cut a state of plain types, beside that of *base*; NotPlainError for any other."""
+    cutter = _Cutter(pack_plain, base, plain=True)
+    cutter.walk(state, 0, 0, 0)
+    return Cut(b"".join(cutter.chunks), cutter.parts, base)
 
 
 class _Cutter:
-    def __init__(self, pack: Pack) -> None:
+    __slots__ = ("_earlier", "_known", "_pack", "_plain", "chunks", "parts")
+
+    def __init__(self, pack: Pack, base: BaseCheckpoint | None, *, plain: bool) -> None:
         self._pack = pack
-        self._literals: list[bytes] = []
-        self._parts: list[Part] = []
-        self._literal = bytearray()
+        self._plain = plain
+        self._earlier: Mapping[int, BasePart] = {} if base is None else base.parts
+        self._known = memoryview(b"" if base is None else base.packed)
+        self.chunks: list[bytes] = []
+        self.parts: list[Part] = []
 
-    def result(self) -> Cut:
-        return Cut([*self._literals, bytes(self._literal)], self._parts)
-
-    def walk(self, mapping: Mapping[Any, Any], place: int, depth: int) -> None:
-        self._literal += _map_header(len(mapping))
+    def walk(self, mapping: Mapping[Any, Any], place: int, depth: int, size: int) -> int:
+        """Add a dict behind *size* bytes; returns how many there are then."""
+        pack, chunks = self._pack, self.chunks
+        chunks.append(_map_header(len(mapping)))
+        size += len(chunks[-1])
         small: dict[Any, Any] = {}
         for key, value in mapping.items():
             kind = type(value)
-            if kind in _SCALARS or (kind is str and len(value) < SMALLEST) or (kind in _CONTAINERS and not value):
+            if (kind is str and len(value) < SMALLEST) or kind in _SCALARS or (kind in _CONTAINERS and not value):
                 small[key] = value
                 continue
             if small:
-                self._add_small(small, place)
+                size = self._add_small(small, place, size)
                 small = {}
-            packed_key = _pack_name(key) if type(key) is str else self._pack(key)
-            self._literal += packed_key
-            inner = xxh32_intdigest(packed_key, seed=place)
+            name = _pack_name(key) if type(key) is str else pack(key)
+            chunks.append(name)
+            size += len(name)
+            inner = xxh32_intdigest(name, place)
             if kind is dict and len(value) <= WIDEST and depth < DEEPEST:
-                self.walk(value, inner, depth + 1)
-            else:
-                self._add(self._pack(value), inner)
-        if small:
-            self._add_small(small, place)
+                size = self.walk(value, inner, depth + 1, size)
+                continue
+            content = pack(value)
+            chunks.append(content)
+            if len(content) >= SMALLEST:
+                self._add_part(inner, value, content, header_size(content), size)
+            elif self._plain and kind is not bytes and may_have_bytes(content):
+                is_free_of_bytes(value)
+            size += len(content)
+        return self._add_small(small, place, size) if small else size
 
-    def _add_small(self, entries: dict[Any, Any], place: int) -> None:
+    def _add_small(self, entries: dict[Any, Any], place: int, size: int) -> int:
         packed = self._pack(entries)
         start = header_size(packed)
-        content = memoryview(packed)[start:]
-        if len(content) < SMALLEST:
-            self._literal += content
-        else:
-            self._hoist(Part(xxh32_intdigest(content[:8], seed=place), packed, start))
+        content = packed[start:]
+        self.chunks.append(content)
+        if len(content) >= SMALLEST:
+            self._add_part(xxh32_intdigest(content[:8], place), "", content, 0, size)
+        return size + len(content)
 
-    def _add(self, packed: bytes, place: int) -> None:
-        if len(packed) < SMALLEST:
-            self._literal += packed
-        else:
-            size = header_size(packed)
-            self._literal += memoryview(packed)[:size]
-            self._hoist(Part(place, packed, size))
-
-    def _hoist(self, part: Part) -> None:
-        if len(self._parts) == _MOST:
-            self._literal += part.payload
-            return
-        self._literals.append(bytes(self._literal))
-        self._parts.append(part)
-        self._literal.clear()
+    def _add_part(self, place: int, value: Any, packed: bytes, start: int, size: int) -> None:
+        """Add what stands from *start* on in *packed*, which begins at *size*."""
+        earlier = self._earlier.get(place)
+        grown = earlier is not None and packed.startswith(self._known[earlier.start : earlier.stop], start)
+        # Where packed bytes have no bytes in them, equal packed bytes have none either, whatever they were packed from:
+        # of a list that grew, only what is new is looked at.
+        seen = earlier.stop - earlier.start + start if grown and earlier and earlier.bytes_free else 0
+        bytes_free = type(value) is str or (
+            self._plain and type(value) is not bytes and (not may_have_bytes(packed, seen) or is_free_of_bytes(value))
+        )
+        if len(self.parts) < _MOST:
+            self.parts.append(Part(place, size + start, size + len(packed), grown, bytes_free))
 
 
 _HEADERS = {

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .base import BaseCheckpoint, BasePart
 from .coding import Coding
 from .cut import Cut, Part
 from .diff import Run, compare
-from .log import BaseCheckpoint, Logs
+from .log import Logs
 from .segments import Segment, joined, sliced
 
 __all__ = ("MOST_BYTES", "Draft", "draft", "read_parts")
@@ -23,33 +24,33 @@ MOST_BYTES = 1 << 30
 class Draft(NamedTuple):
     """What is to be stored of a state."""
 
-    parts: list[tuple[Part, list[Segment]]]
-    """Each part, and its segments."""
+    segments: list[Sequence[Segment]]
+    """Of each part."""
     appended: bytes
+    needed: int
+    """How many bytes of the log the state is made of."""
     base: BaseCheckpoint | None
     """The checkpoint whose segments it uses."""
 
-    @property
-    def needed(self) -> int:
-        """How many bytes of the log the state is made of."""
-        return sum(segment.stored or segment.length for _, segments in self.parts for segment in segments)
 
-    @property
-    def segments(self) -> list[tuple[int, list[Segment]]]:
-        """The place of each part, and its segments: what a record says of them."""
-        return [(part.place, segments) for part, segments in self.parts]
-
-
-def draft(pieces: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
-    """Compare *pieces* with the state of *base*; without one, all is new."""
+def draft(state: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
+    """Compare *state* with the state of *base*; without one, all is new."""
     appended = bytearray()
-    parts = []
+    found: list[Sequence[Segment]] = []
+    earlier_parts = {} if base is None else base.parts
     used = False
-    for part in pieces.parts:
-        segments = None if base is None else _reuse(part, base, appended, coding)
-        used = used or segments is not None
-        parts.append((part, segments or [_append(part.payload, appended, coding)]))
-    return Draft(parts, bytes(appended), base if used else None)
+    needed = 0
+    for part in state.parts:
+        earlier = earlier_parts.get(part.place)
+        segments = None if earlier is None or base is None else _reuse(state, part, base, earlier, appended, coding)
+        if segments is None:
+            segments = (_append(state.packed[part.start : part.stop], appended, coding),)
+        else:
+            used = True
+        for segment in segments:
+            needed += segment.stored or segment.length
+        found.append(segments)
+    return Draft(found, bytes(appended), needed, base if used else None)
 
 
 def read_parts(
@@ -100,17 +101,37 @@ def _whole(segment: Segment) -> Segment:
     return segment._replace(skip=0, length=segment.whole)
 
 
-def _reuse(part: Part, base: BaseCheckpoint, appended: bytearray, coding: Coding) -> list[Segment] | None:
+def _reuse(
+    state: Cut, part: Part, base: BaseCheckpoint, earlier: BasePart, appended: bytearray, coding: Coding
+) -> Sequence[Segment] | None:
     """Express a part as segments of its earlier self and new ones; None if storing it whole is cheaper."""
-    earlier = base.parts.get(part.place)
-    if earlier is None:
+    _, start, stop, grown, _ = part
+    first, last, _, known = earlier
+    # A part that is the same or grown is the common case: it is found without a copy of either.
+    if state.beside is not base:
+        grown = state.packed.startswith(memoryview(base.packed)[first:last], start, stop)
+    if not grown:
+        return _edited(state.packed[start:stop], base.packed[first:last], known, appended, coding)
+    size, more = stop - start, stop - start - (last - first)
+    if not more:
+        return known
+    if more > 0.8 * size:
         return None
-    old, known = earlier
-    runs = _compare(old, part)
-    new = sum(len(run) for run in runs if not isinstance(run, tuple))
-    if new > 0.8 * part.size:
+    begin = len(appended)
+    segments = joined([*known, _append(state.packed[stop - more : stop], appended, coding)])
+    if len(segments) <= _most_segments(size):
+        return segments
+    del appended[begin:]
+    return None
+
+
+def _edited(
+    new: bytes, old: bytes, known: Sequence[Segment], appended: bytearray, coding: Coding
+) -> list[Segment] | None:
+    runs: Sequence[Run] = compare(old, new)
+    if sum(len(run) for run in runs if not isinstance(run, tuple)) > 0.8 * len(new):
         return None
-    size = len(appended)
+    begin = len(appended)
     segments: list[Segment] = []
     for run in runs:
         if isinstance(run, tuple):
@@ -118,25 +139,22 @@ def _reuse(part: Part, base: BaseCheckpoint, appended: bytearray, coding: Coding
         else:
             segments.append(_append(run, appended, coding))
     segments = joined(segments)
-    # Segments cost in every record from here on, sending the part whole costs once: about equal at this many.
-    if len(segments) > min(_MOST_SEGMENTS, 4 + math.isqrt(part.size // 3)):
-        del appended[size:]
+    if len(segments) > _most_segments(len(new)):
+        del appended[begin:]
         return None
     return segments
 
 
-def _compare(old: Part, new: Part) -> Sequence[Run]:
-    # A part that is the same or grown is the common case: it is found without a copy of either.
-    if new.packed.startswith(old.payload, new.start):
-        known: list[Run] = [(0, old.size)]
-        return [*known, new.payload[old.size :]] if new.size > old.size else known
-    return compare(bytes(old.payload), bytes(new.payload))
+def _most_segments(size: int) -> int:
+    # Segments cost in every record from here on, sending the part whole costs once: about equal at this many.
+    return min(_MOST_SEGMENTS, 4 + math.isqrt(size // 3))
 
 
 def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> Segment:
     offset = len(appended)
     packed = coding.pack(data)
-    appended += data if packed is None else packed
     if packed is None:
-        return Segment(offset, len(data), fresh=True)
+        appended += data
+        return Segment(offset, len(data), True)
+    appended += packed
     return Segment(offset, len(data), fresh=True, stored=len(packed), skip=0, whole=len(data))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from heapq import nlargest
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from zerograph_redis.forks import settle
 
-from .cut import Part
-from .segments import Segment
+from .base import BaseCheckpoint
 
-__all__ = ("BaseCheckpoint", "KnownLog", "KnownLogs", "Logs", "Span", "ThreadLogs")
+__all__ = ("KnownLog", "KnownLogs", "Logs", "Span", "ThreadLogs")
 
 Span = tuple[str, int, int]
 """Generation, from, to."""
@@ -24,30 +23,6 @@ _TOLD = 8  # the longest of them, of which a reader tells the store
 _GENERATIONS = 2
 _NAMESPACES = 64
 _OVERHEAD = 1000  # bytes that a thread takes beside its log
-_SEGMENT = 100
-
-
-class BaseCheckpoint(NamedTuple):
-    """A checkpoint that the worker read or stored, whose state the next one of its namespace is compared with.
-
-    Its content stands here, and not only where it lies in the log: what a worker remembers of the log may be of a history
-    that the store has left.
-    """
-
-    checkpoint_id: str
-    generation: str
-    proof: str
-    """What the header of its record says of its put: where it appended to the log, how much, and its random name."""
-    parts: Mapping[int, tuple[Part, Sequence[Segment]]]
-    """The content of each part, by its place, and where it lies in the log."""
-    order: str = ""
-    mark: bytes = b""
-    """Names its put in a record that is encrypted, if the store confirmed its parent; see `records.Link`."""
-
-    @property
-    def size(self) -> int:
-        """About how many bytes of memory it takes."""
-        return sum(part.size + _SEGMENT * len(segments) for part, segments in self.parts.values())
 
 
 class Logs(Protocol):
@@ -64,11 +39,8 @@ class KnownLog:
         """Know nothing."""
         self._starts: list[int] = []
         self._windows: list[bytearray] = []
-
-    @property
-    def size(self) -> int:
+        self.size = 0
         """How many bytes are known."""
-        return sum(map(len, self._windows))
 
     def spans(self) -> list[tuple[int, int]]:
         """From and to of the longest stretches."""
@@ -89,6 +61,11 @@ class KnownLog:
 
     def add(self, start: int, data: bytes) -> None:
         """Note bytes that were appended or read. If others were known there, these are all that is known from now on."""
+        if self._starts and start == self._starts[-1] + len(self._windows[-1]):
+            # What is appended is the common case.
+            self._windows[-1] += data
+            self.size += len(data)
+            return
         place = bisect_right(self._starts, start) - 1
         if self._differs(max(place, 0), start, data):
             # The store returned to an earlier moment and went on from there, so it may lack the rest as well.
@@ -105,6 +82,7 @@ class KnownLog:
             self._starts.insert(place, start)
             self._windows.insert(place, bytearray(data))
         self._merge(place)
+        self.size = sum(map(len, self._windows))
 
     def _differs(self, place: int, start: int, data: bytes) -> bool:
         """Tell whether a stretch from *place* on has other bytes than *data*, which begins at *start*."""
@@ -122,6 +100,7 @@ class KnownLog:
         """Let go of the shortest stretches, if there are too many."""
         while len(self._windows) > _WINDOWS:
             smallest = min(range(len(self._windows)), key=lambda each: len(self._windows[each]))
+            self.size -= len(self._windows[smallest])
             del self._starts[smallest], self._windows[smallest]
 
     def _merge(self, place: int) -> None:
@@ -142,27 +121,37 @@ class ThreadLogs:
         """Know nothing."""
         self._generations: OrderedDict[str, KnownLog] = OrderedDict()
         self._bases: OrderedDict[str, BaseCheckpoint] = OrderedDict()
+        self._spans: list[Span] | None = []
         self._lock = threading.Lock()
 
     def trim(self) -> int:
         """Let go of what is of little use, between reads only. Returns about how many bytes of memory the rest takes."""
         with self._lock:
             while len(self._generations) > _GENERATIONS:
+                self._spans = None
                 self._generations.popitem(last=False)
+            size = _OVERHEAD
             for log in self._generations.values():
                 log.trim()
-            bases = sum(base.size for base in self._bases.values())
-            return sum(log.size for log in self._generations.values()) + bases + _OVERHEAD
+                size += log.size
+            for base in self._bases.values():
+                size += base.size
+            return size
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> Sequence[Span]:
         """The longest stretches that are known."""
         with self._lock:
-            return [(name, *span) for name, log in self._generations.items() for span in log.spans()]
+            spans = self._spans
+            if spans is None:
+                spans = [(name, *span) for name, log in self._generations.items() for span in log.spans()]
+                self._spans = spans
+            return spans
 
     def add(self, generation: str, start: int, data: bytes) -> None:
         """Note bytes of a generation."""
         with self._lock:
             # Out of reach while it changes: what an exception of a signal handler leaves half done is forgotten.
+            self._spans = None
             log = self._generations.pop(generation, None) or KnownLog()
             log.add(start, data)
             self._generations[generation] = log
@@ -175,8 +164,7 @@ class ThreadLogs:
 
     def base(self, namespace: str) -> BaseCheckpoint | None:
         """The checkpoint to compare the next one with."""
-        with self._lock:
-            return self._bases.get(namespace)
+        return self._bases.get(namespace)
 
     def note(self, namespace: str, base: BaseCheckpoint) -> None:
         """Set the checkpoint to compare the next one with."""
@@ -199,14 +187,15 @@ class KnownLogs:
 
     def of(self, thread: str) -> ThreadLogs:
         """What is known of *thread*, and will be noted."""
+        try:
+            self._threads.move_to_end(thread)
+            return self._threads[thread]
+        except KeyError:
+            pass
         with self._lock:
-            logs = self._threads.get(thread)
-            if logs is None:
-                logs = self._threads[thread] = ThreadLogs()
-                self._set_size(thread, _OVERHEAD)
-                self._let_go()
-            else:
-                self._threads.move_to_end(thread)
+            logs = self._threads.setdefault(thread, ThreadLogs())
+            self._set_size(thread, _OVERHEAD)
+            self._let_go()
             return logs
 
     def replace(self, thread: str, logs: ThreadLogs) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-__all__ = ("Segment", "joined", "parse", "sliced", "spell")
+__all__ = ("Segment", "joined", "parse", "placed_at", "sliced", "spell")
 
 
 class Segment(NamedTuple):
@@ -26,24 +27,34 @@ class Segment(NamedTuple):
 
     def placed(self, base: int) -> Segment:
         """The segment by its offset in the log, once it is known where the appended bytes begin."""
-        return self._replace(offset=self.offset + base, fresh=False) if self.fresh else self
+        if not self.fresh:
+            return self
+        return _made((self.offset + base, self.length, False, self.stored, self.skip, self.whole))
+
+
+_made = partial(tuple.__new__, Segment)
+"""Makes a segment in one step of C: several come with every part of every put."""
 
 
 def joined(segments: Iterable[Segment]) -> list[Segment]:
     """Make one of segments that follow one another in the log."""
     found: list[Segment] = []
-    for segment in segments:
-        last = found[-1] if found else None
-        if (
-            last is not None
-            and not (last.stored or segment.stored)
-            and last.fresh == segment.fresh
-            and last.offset + last.length == segment.offset
-        ):
-            found[-1] = last._replace(length=last.length + segment.length)
+    last: Segment | None = None
+    for each in segments:
+        if last and last[0] + last[1] == each[0] and last[2] == each[2] and not (last[3] or each[3]):
+            found[-1] = last = _made((last[0], last[1] + each[1], last[2], 0, 0, 0))
         else:
-            found.append(segment)
+            found.append(each)
+            last = each
     return found
+
+
+def placed_at(base: int, segments: Sequence[Segment]) -> Sequence[Segment]:
+    """The segments by their offsets in the log, once it is known where the appended bytes begin, joined."""
+    for segment in segments:
+        if segment.fresh:
+            return joined([each.placed(base) for each in segments])
+    return segments
 
 
 def sliced(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
@@ -63,13 +74,14 @@ def sliced(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
 
 def spell(segments: Iterable[Segment]) -> str:
     """Spell segments: ``[+]<offset>:<length>``, or of compressed pieces ``[+]<offset>:<stored>:<skip>:<length>:<whole>``."""
-    words = []
-    for offset, length, fresh, stored, skip, whole in segments:
-        sign = "+" if fresh else ""
-        words.append(
-            f"{sign}{offset}:{stored}:{skip}:{length}:{whole}" if stored else f"{sign}{offset}:{length}",
-        )
-    return ",".join(words)
+    return ",".join(
+        [
+            f"{'+' if fresh else ''}{offset}:{stored}:{skip}:{length}:{whole}"
+            if stored
+            else f"{'+' if fresh else ''}{offset}:{length}"
+            for offset, length, fresh, stored, skip, whole in segments
+        ]
+    )
 
 
 def parse(text: str) -> list[Segment]:

@@ -8,11 +8,22 @@ import re
 import threading
 from typing import Any, Final
 
+import ormsgpack
+
 from zerograph_redis.serde import arrays
 from zerograph_redis.serde.table import Checks, Encoders, RefusedError
 from zerograph_redis.serde.wire import msgpack
 
-__all__ = ("MAX_DEPTH", "NATIVE", "Boxed", "ThreadPackers")
+__all__ = (
+    "MAX_DEPTH",
+    "NATIVE",
+    "Boxed",
+    "NotPlainError",
+    "ThreadPackers",
+    "is_free_of_bytes",
+    "may_have_bytes",
+    "pack_plain",
+)
 
 MAX_DEPTH: Final = 100
 """How deep types of extension codes may nest. Every level costs C stack, when packing and when unpacking."""
@@ -28,6 +39,10 @@ NATIVE: Final[frozenset[type]] = frozenset(
 _UNORDERED: Final[frozenset[type]] = frozenset({set, frozenset})
 _SORTABLE: Final[frozenset[type]] = frozenset({str, bytes, int})
 _PLAIN: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, bytes, type(None)})
+
+
+NotPlainError: Final[type[TypeError]] = ormsgpack.MsgpackEncodeError
+"""What the encoder for plain types raises of any other."""
 
 
 class Boxed:
@@ -55,20 +70,65 @@ def _may_have_native(data: bytes) -> bool:
     return False
 
 
-def _has_native(value: Any) -> bool:
-    """Tell if a value that was packed, and so has no cycle, has a type that msgpack does not pack exactly.
+def is_free_of_bytes(value: Any) -> bool:
+    """Tell if a value that was packed, and so has no cycle, has no bytes in it.
 
-    ``gc.get_referents`` gives the members of a whole level of dicts and lists at the speed of C.
+    NotPlainError if it has anything that looks like bytes once it is packed. ``gc.get_referents`` gives the members of a
+    whole level of dicts and lists at the speed of C, and so does ``join`` tell whether all of them are strings.
     """
+    found = True
     level = [value]
     while level:
+        try:
+            "".join(level)
+        except TypeError:
+            pass
+        else:
+            break
         kinds = set(map(type, level))
+        if not kinds.isdisjoint(NATIVE):
+            raise NotPlainError
+        found = found and bytes not in kinds
         if not kinds <= _PLAIN:
-            if not kinds.isdisjoint(NATIVE):
-                return True
             level = [item for item in level if type(item) is dict or type(item) is list]
         level = gc.get_referents(*level)
-    return False
+    return found
+
+
+# Values of plain types alone are packed by an encoder that takes half of msgpack's time. It is told to refuse all else,
+# so nothing has to look at the types first; but it takes these for bytes, which only a look can tell.
+_EXACT: Final[int] = (
+    ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+    | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+)
+
+
+def pack_plain(value: Any) -> bytes:
+    """Pack a value of plain types, as msgpack does; NotPlainError for any other, but for those that look like bytes."""
+    return _packb(value, None, _EXACT)  # by name it would take longer to say than to do
+
+
+_packb: Final = ormsgpack.packb
+
+
+def pack_exact(value: Any) -> bytes:
+    """Pack a value of plain types; NotPlainError for any other."""
+    data = _packb(value, None, _EXACT)
+    if b"\xc4" in data or b"\xc5" in data or b"\xc6" in data:
+        is_free_of_bytes(value)
+    return data
+
+
+def may_have_bytes(data: bytes, start: int = 0) -> bool:
+    """Tell if packed data, from *start* on, could hold bytes: never wrong about a no."""
+    if not start:
+        return b"\xc4" in data or b"\xc5" in data or b"\xc6" in data
+    return data.find(b"\xc4", start) >= 0 or data.find(b"\xc5", start) >= 0 or data.find(b"\xc6", start) >= 0
 
 
 def _box(value: Any) -> Any:
@@ -159,8 +219,11 @@ class PackerStack:
         try:
             data: bytes = packers[depth].pack(value)
             # Only a look at every value tells a bytearray from bytes; it takes about as long as packing does.
-            if _may_have_native(data) and _has_native(value):
-                data = packers[depth].pack(_box(value))
+            if _may_have_native(data):
+                try:
+                    is_free_of_bytes(value)
+                except NotPlainError:
+                    data = packers[depth].pack(_box(value))
             if len(data) > _KEPT_BYTES:
                 del packers[depth:]
         except BaseException:

@@ -14,7 +14,7 @@ from zerograph_redis.serde import arrays, builtin, codes, stdlib
 from zerograph_redis.serde.engine_types import ENGINE_TYPES
 from zerograph_redis.serde.kinds import Kind
 from zerograph_redis.serde.locate import explain
-from zerograph_redis.serde.packing import MAX_DEPTH, NATIVE, Boxed, ThreadPackers
+from zerograph_redis.serde.packing import MAX_DEPTH, NATIVE, Boxed, NotPlainError, ThreadPackers, pack_exact
 from zerograph_redis.serde.pairs import PairKind
 from zerograph_redis.serde.registered import Registered, describe
 from zerograph_redis.serde.table import Checks, Decoders, Encoders, want
@@ -76,7 +76,10 @@ class MsgpackSerializer:
             SerializationError: Something in *value* cannot be stored. The message has its place, its type, and the
                 line that registers the type; what an *encode* function raised is ``__cause__``.
         """
-        stdlib.PATTERNS.begin()
+        try:
+            return pack_exact(value)
+        except NotPlainError:
+            pass
         stdlib.PATTERNS.begin()
         try:
             return self._packers.pack(value)

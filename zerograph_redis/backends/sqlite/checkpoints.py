@@ -192,7 +192,7 @@ def _version_of(writes: Sequence[StoredWrite]) -> str:
     """Name a list of pending writes; records begin with digests, of which no two batches have the same."""
     if not writes:
         return NO_WRITES
-    return digest_of(part for each in writes for part in (each.identity.encode(), (each.record or b"")[:9])).hex()
+    return digest_of(b"".join(each.identity.encode() + (each.record or b"")[:9] for each in writes)).hex()
 
 
 def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> Fetched:
