@@ -186,9 +186,9 @@ class CheckpointOperations:
 
     def _tuple(self, address: Address, found: ReadCheckpoint) -> CheckpointTuple:
         stored, record, packed = found
-        name = name_of(address.thread, address.namespace, stored.checkpoint_id)
-        checkpoint: Checkpoint = unpack_map(self.serializer, packed, f"the state of {name}")
-        metadata: CheckpointMetadata = unpack_map(self.serializer, record.metadata, f"the metadata of {name}")
+        of = (address.thread, address.namespace, stored.checkpoint_id)
+        checkpoint: Checkpoint = unpack_map(self.serializer, packed, "the state of", of)
+        metadata: CheckpointMetadata = unpack_map(self.serializer, record.metadata, "the metadata of", of)
         return CheckpointTuple(
             address.config(stored.checkpoint_id),
             checkpoint,
@@ -199,16 +199,18 @@ class CheckpointOperations:
 
     def _matches(self, address: Address, found: ReadCheckpoint, filter: Mapping[str, Any]) -> bool:
         stored, record, _ = found
-        name = name_of(address.thread, address.namespace, stored.checkpoint_id)
-        metadata = unpack_map(self.serializer, record.metadata, f"the metadata of {name}")
+        of = (address.thread, address.namespace, stored.checkpoint_id)
+        metadata = unpack_map(self.serializer, record.metadata, "the metadata of", of)
         return all(key in metadata and _equal(metadata[key], value) for key, value in filter.items())
 
     def _writes(self, address: Address, checkpoint_id: str, writes: Sequence[StoredWrite]) -> list[PendingWrite]:
+        if not writes:
+            return []
         cipher = self.settings.cipher(address.thread)
-        packed = open_writes(address.thread, address.namespace, checkpoint_id, writes, cipher)
-        name = f"a pending write of {name_of(address.thread, address.namespace, checkpoint_id)}"
+        of = (address.thread, address.namespace, checkpoint_id)
+        packed = open_writes(*of, writes, cipher)
         return [
-            (*task_and_channel(write.identity), unpack_named(self.serializer, value, name))
+            (*task_and_channel(write.identity), unpack_named(self.serializer, value, "a pending write of", of))
             for write, value in zip(writes, packed, strict=True)
         ]
 
@@ -252,19 +254,19 @@ def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
         cursor = found.cursor
 
 
-def unpack_named(serializer: Serializer, packed: bytes, name: str) -> Any:
-    """Unpack what *name* calls: an error says so."""
+def unpack_named(serializer: Serializer, packed: bytes, what: str, of: tuple[str, str, str]) -> Any:
+    """Unpack *what* belongs to the checkpoint of a thread, namespace and id: an error says so."""
     try:
         return serializer.unpack(packed)
     except CheckpointError as error:
-        raise type(error)(f"{name} cannot be read: {error}") from error
+        raise type(error)(f"{what} {name_of(*of)} cannot be read: {error}") from error
 
 
-def unpack_map(serializer: Serializer, packed: bytes, name: str) -> Any:
+def unpack_map(serializer: Serializer, packed: bytes, what: str, of: tuple[str, str, str]) -> Any:
     """Unpack a map, as a state and its metadata are."""
-    value = unpack_named(serializer, packed, name)
-    if not isinstance(value, Mapping):
-        raise CorruptCheckpointError(f"{name} cannot be read: it is no map but {type(value).__name__}")
+    value = unpack_named(serializer, packed, what, of)
+    if type(value) is not dict and not isinstance(value, Mapping):
+        raise CorruptCheckpointError(f"{what} {name_of(*of)} cannot be read: it is no map but {type(value).__name__}")
     return value
 
 

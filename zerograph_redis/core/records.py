@@ -208,7 +208,7 @@ def unpack_checkpoint(
             literals,
             parts,
             digest,
-            bounds.order(header[1:17]),
+            header[1:17],
             header[17:33],
             header[34:],
             int(header[34:44], 16),
@@ -270,7 +270,7 @@ def _header_of(found: re.Match[bytes]) -> Header:
     return Header(order, generation, slot, int(base, 16), int(appended, 16), attempt)
 
 
-_HEADER = re.compile(rb".([0-9a-f]{16})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})([0-9a-f]{16})", re.DOTALL)
+_HEADER = re.compile(rb".(000[0-9a-f]{13})([0-9a-f]{16})([01-])([0-9a-f]{10})([0-9a-f]{10})([0-9a-f]{16})", re.DOTALL)
 
 
 def has_parts(stored: bytes) -> bool:

@@ -11,7 +11,7 @@ from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.operations import find_namespace, task_and_channel, unpack_map, unpack_named
-from zerograph_redis.core.records import CheckpointRecord, name_of, read_header, unpack_checkpoint
+from zerograph_redis.core.records import CheckpointRecord, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import (
     Fetched,
     GetCheckpoint,
@@ -196,14 +196,14 @@ class History:
         record = unpack_checkpoint(self._thread, namespace, stored.checkpoint_id, stored.record, cipher)
         outline = self._outline(record, complete=complete)
         self._outlines[namespace, stored.checkpoint_id] = outline
-        name = name_of(self._thread, namespace, stored.checkpoint_id)
-        metadata = unpack_map(serializer, record.metadata, f"the metadata of {name}")
+        of = (self._thread, namespace, stored.checkpoint_id)
+        metadata = unpack_map(serializer, record.metadata, "the metadata of", of)
         values = open_writes(self._thread, namespace, stored.checkpoint_id, stored.writes, cipher)
         writes = [
             (*task_and_channel(write.identity), value) for write, value in zip(stored.writes, values, strict=True)
         ]
         interrupts = [
-            unpack_named(serializer, value, f"a pending write of {name}")
+            unpack_named(serializer, value, "a pending write of", of)
             for _, channel, value in writes
             if channel == INTERRUPT
         ]

@@ -10,7 +10,7 @@ from typing import Any
 from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.operations import task_and_channel, unpack_map, unpack_named
-from zerograph_redis.core.records import name_of, read_header
+from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import GetCheckpoint, Operation
 from zerograph_redis.core.settings import Address, Settings
 from zerograph_redis.core.states import States
@@ -74,10 +74,10 @@ def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: s
     if not found:
         return None
     ((stored, record, packed),) = found
-    name = name_of(thread, namespace, checkpoint_id)
+    of = (thread, namespace, checkpoint_id)
     values = open_writes(thread, namespace, checkpoint_id, stored.writes, settings.cipher(thread))
     writes = [
-        (*task_and_channel(write.identity), unpack_named(settings.serializer, value, f"a pending write of {name}"))
+        (*task_and_channel(write.identity), unpack_named(settings.serializer, value, "a pending write of", of))
         for write, value in zip(stored.writes, values, strict=True)
     ]
     size = read_header("a record", stored.record or b"").appended + len(stored.record or b"")
@@ -87,7 +87,7 @@ def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: s
         record.parent,
         moment(int(record.order, 16)),
         size + sum(len(write.record or b"") for write in stored.writes),
-        unpack_map(settings.serializer, record.metadata, f"the metadata of {name}"),
-        unpack_map(settings.serializer, packed, f"the state of {name}"),
+        unpack_map(settings.serializer, record.metadata, "the metadata of", of),
+        unpack_map(settings.serializer, packed, "the state of", of),
         writes,
     )

@@ -90,15 +90,15 @@ def parse(text: str) -> list[Segment]:
         raise ValueError("what should be segments is none")
     found = []
     for word in text.split(",") if text else ():
-        offset, *numbers = word.split(":")
-        fresh = offset.startswith("+")
-        if len(numbers) == 1:
-            found.append(Segment(int(offset), int(numbers[0]), fresh))
+        offset, first, *more = word.split(":")
+        fresh = offset[0] == "+"
+        if not more:
+            found.append(_made((int(offset), int(first), fresh, 0, 0, 0)))
         else:
-            stored, skip, length, whole = map(int, numbers)
+            skip, length, whole = map(int, more)
             if skip + length > whole:
                 raise ValueError("a segment is longer than its piece")
-            found.append(Segment(int(offset), length, fresh, stored, skip, whole))
+            found.append(Segment(int(offset), length, fresh, int(first), skip, whole))
     return found
 
 
