@@ -2,8 +2,8 @@
 
 -- Let go of what a record held of the log. A log without a checkpoint goes.
 local function release(record, facts)
-  local slot = record:sub(34, 34)
-  local appended = tonumber(record:sub(45, 54), 16)
+  local _, _, slot, proof = read_header(record)
+  local _, appended = parse_proof(proof)
   -- A record that is damaged holds nothing that could be found; it must not keep a thread from being pruned.
   if not facts.live[slot] or not appended then return end
   facts.live[slot] = math.max(facts.live[slot] - 1, 0)
@@ -22,7 +22,7 @@ local function drop(member, facts)
   local field = namespace .. US .. id
   local record = redis.call('HGET', checkpoints, field)
   redis.call('ZREM', index, member)
-  redis.call('HINCRBY', thread, 'gone', 1)
+  facts.gone = facts.gone + 1
   facts.checkpoints = math.max(facts.checkpoints - 1, 0)
   if record then
     facts.bytes = math.max(facts.bytes - #record, 0)
