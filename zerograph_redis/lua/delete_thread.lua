@@ -3,12 +3,12 @@
 -- Reply 1, or 0 if it was written at another time, and stays
 
 -- A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
-local lease, packed = unpack(redis.call('HMGET', thread, 'lease', 'facts'))
+local lease = redis.call('HGET', thread, 'lease')
 if lease and not pcall(parse_lease, lease) then lease = false end
 local failure = refused(lease, token, microseconds())
 if failure then return failure end
-if last_write ~= '' and packed then
-  local readable, facts = pcall(parse_facts, packed)
+if last_write ~= '' then
+  local readable, facts = pcall(read_facts, thread)
   if not readable or (facts.created ~= '0' and facts.updated ~= last_write) then return 0 end
 end
 redis.call('UNLINK', unpack(KEYS, 1, OWN_KEYS))

@@ -4,7 +4,7 @@
 --       its last write asked for, ms or '', order that was given out last, what it was published from or nil, ms for
 --       which it is held or 0, owner}, or nothing if it is not stored
 
-local facts, found = read_facts('copy')
+local facts, found = read_facts(thread, 'copy')
 if facts.created == '0' then return false end
 local bytes = facts.bytes + redis.call('STRLEN', log_0) + redis.call('STRLEN', log_1)
 local _, deadline, _, owner = parse_lease(facts.lease)

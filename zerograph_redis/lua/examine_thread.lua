@@ -12,8 +12,8 @@ if not readable then
   local told = type(failure) == 'table' and failure.err or tostring(failure)
   failure = damaged(told:match('DAMAGED (.*)$') or told)
 end
-local known, facts = pcall(read_facts)
-if not known then facts = parse_facts() end
+local known, facts = pcall(read_facts, thread)
+if not known then facts = { created = '0', updated = '', ttl = '', checkpoints = 0, bytes = 0 } end
 local stored = facts.created ~= '0'
 local there = failure or stored
 local ttl = facts.ttl
@@ -53,7 +53,7 @@ if threads then
 end
 
 local held_until, owner, _
-readable, _, held_until, _, owner = pcall(parse_lease, facts.lease)
+readable, _, held_until, _, owner = pcall(parse_lease, redis.call('HGET', thread, 'lease'))
 if not readable then
   held_until, owner = 0, ''
   failure = failure or damaged('its lease cannot be read')

@@ -4,7 +4,7 @@
 -- Reply {{id, record, manifest, {record of each write}, order by the index or nil}, {generation, start, bytes of the log
 --       …}}, or nothing; a record that is gone is nil
 
-local facts, found = read_facts('n:' .. namespace)
+local facts, found = read_facts(thread, 'n:' .. namespace)
 local order, named = false, checkpoint_id ~= ''
 if not named then
   local newest = space_of(facts, namespace, found[3])

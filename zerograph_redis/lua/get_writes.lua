@@ -4,7 +4,7 @@
 
 local manifest, records = read_writes(namespace .. US .. checkpoint_id)
 if not manifest or renew == '1' then
-  local facts = read_facts()
+  local facts = read_facts(thread)
   local failure = not manifest and lost_keys(facts)
   if failure then return failure end
   if renew == '1' then refresh(id, facts) end

@@ -30,7 +30,7 @@ else
 end
 local lease = current .. ' ' .. integer(deadline) .. ' ' .. holder .. ' ' .. held_by
 local left = deadline > 0 and math.ceil((deadline - now) / 1000) or 0
-local readable, facts = pcall(read_facts)
+local readable, facts = pcall(read_facts, thread)
 redis.call('HSET', thread, 'lease', lease)
 if readable and facts.created == '0' then
   -- Nothing but the lease is here. Its token outlives it for a while, though tokens grow with the clock too.

@@ -5,7 +5,8 @@
 -- Reply {list of {id, record, manifest, {record of each write}, order by the index}, {generation, start, bytes of the log
 --       …}}; a record that is gone is nil
 
-local facts, failure, stored = load_facts('n:' .. namespace)
+local facts, stored = read_facts(thread, 'n:' .. namespace)
+local failure = lost_keys(facts)
 if failure then return failure end
 if redis.call('ZCARD', index) ~= facts.checkpoints then return damaged('its index has not all checkpoints') end
 if renew == '1' then refresh(id, facts) end

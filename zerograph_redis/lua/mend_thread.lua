@@ -2,7 +2,8 @@
 -- ARGV  id: the thread
 -- Reply 1, or 0 if it is not there
 
-local facts, failure = load_facts()
+local facts = read_facts(thread)
+local failure = lost_keys(facts)
 if failure then return failure end
 if facts.created == '0' then return 0 end
 local left = facts.ttl ~= '' and time_left() or -1

@@ -4,8 +4,8 @@
 -- Reply {how many were dropped, cursor or nil}; the same again for a slice that was answered already
 
 local now = microseconds()
-local facts, failure, found = load_facts('pruned')
-failure = failure or refused(facts.lease, token, now)
+local facts, found = read_facts(thread, 'pruned')
+local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 if found[3] then
   local name, dropped, following = found[3]:match('^(%S+) (%d+) (.*)$')
@@ -14,7 +14,7 @@ end
 
 keep = tonumber(keep)
 local before = max_age ~= '' and string.format('%016x', math.max(now - max_age, 0))
-local dropped, budget = 0, 200
+local dropped, budget, drop = 0, 200, dropping(facts)
 while budget > 0 do
   local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
   if not member then
@@ -31,7 +31,7 @@ while budget > 0 do
     local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, most)
     local left = #oldest
     for _, each in ipairs(oldest) do
-      budget = budget - drop(each, facts)
+      budget = budget - drop(each)
       dropped = dropped + 1
       left = left - 1
       if budget <= 0 then break end

@@ -8,17 +8,17 @@
 -- Reply 1, or 0 if not all of it is there (any more), or nil if the thread was not empty
 
 local now = microseconds()
-local facts, failure, found = load_facts('copy')
-failure = failure or refused(facts.lease, token, now)
+local facts, found = read_facts(thread, 'copy')
+local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 if facts.created ~= '0' and found[3] == copy then return 1 end
 if facts.checkpoints > 0 or facts.written > 0 then
   if instead == '' or found[3] ~= instead or facts.updated ~= instead_updated or facts.gone > 0 then return false end
 end
 
-local lease, packed, pages, appended_0, appended_1, generation_0, generation_1 = unpack(redis.call('HMGET', staged_thread,
-  'lease', 'facts', 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1'))
-local staged = parse_facts(packed, facts.lease)
+local staged, told = read_facts(staged_thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
+local _, _, pages, appended_0, appended_1, generation_0, generation_1 = unpack(told)
+staged.lease = facts.lease
 local lengths = { ['0'] = redis.call('STRLEN', staged_log_0), ['1'] = redis.call('STRLEN', staged_log_1) }
 if (pages or '0') ~= page_count or redis.call('HLEN', staged_checkpoints) ~= tonumber(checkpoint_count)
   or staged.written ~= tonumber(written) or lengths['0'] + lengths['1'] ~= tonumber(log_bytes) then

@@ -11,8 +11,8 @@
 
 local now = microseconds()
 local put = put_at(FIRST)
-local facts, failure, found = load_facts('n:' .. put.namespace)
-failure = failure or refused(facts.lease, token, now)
+local facts, found = read_facts(thread, 'n:' .. put.namespace)
+local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 space_of(facts, put.namespace, found[3])
 local reply = store_checkpoint(facts, put, now)

@@ -7,8 +7,8 @@
 --       {0, the version now, manifest or nil, {record of each write}}
 
 local now = microseconds()
-local facts, failure = load_facts()
-failure = failure or refused(facts.lease, token, now)
+local facts = read_facts(thread)
+local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 local batch, behind = batch_at(FIRST)
 local reply = store_writes(facts, batch, behind, #ARGV)

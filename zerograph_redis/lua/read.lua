@@ -12,7 +12,8 @@ end
 -- An error if the thread is not whole, else false: for those who found nothing, or are about to read everything. And the
 -- facts.
 local function check_whole()
-  local facts, failure = load_facts()
+  local facts = read_facts(thread)
+  local failure = lost_keys(facts)
   if not failure and (redis.call('HLEN', checkpoints) ~= facts.checkpoints or redis.call('ZCARD', index) ~= facts.checkpoints) then
     failure = damaged('some of the checkpoints that it counts are gone')
   end
@@ -32,7 +33,7 @@ end
 
 -- An error if one of the first namespaces is noted wrongly, or if more or fewer are noted than there are.
 local function check_namespaces()
-  local facts, found = read_facts('copy', 'pruned')
+  local facts, found = read_facts(thread, 'copy', 'pruned')
   local others = (found[1] and 1 or 0) + (found[2] and 1 or 0) + (found[3] and 1 or 0) + (found[4] and 1 or 0)
   if redis.call('HLEN', thread) - others ~= facts.namespaces then
     return damaged('what it notes of its namespaces is not what they are')

@@ -5,7 +5,7 @@
 --       generation, start, bytes
 -- Reply 1, or 0 if the pages before are not there (any more)
 
-local facts, found = read_facts('pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
+local facts, found = read_facts(thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
 local pages = found[3] or '0'
 if number ~= pages then return tonumber(number) < tonumber(pages) and 1 or 0 end
 local appended = { ['0'] = tonumber(found[4] or 0), ['1'] = tonumber(found[5] or 0) }

@@ -7,26 +7,15 @@ local function log_name(attempt, order)
   return string.format('%08x%08x', high % 2 ^ 31, low % 2 ^ 32)
 end
 
--- Whether the log that is written to must give way to a new one, and the slot that is free for one.
--- Rubbish in the log is what gone checkpoints appended. Most of it may still be in use, but not all if it is more than
--- twice what the newest state needs. And a short log is quickly appended to and freed.
-local function next_log(facts, needed, appended)
-  local LONGEST = 32 * 1024 * 1024
-  local free = facts.live['0'] == 0 and '0' or facts.live['1'] == 0 and '1'
-  local anew = facts.slot == '-' or (free and ((facts.dropped > 4096 and facts.dropped > 2 * needed)
-    or facts.length + #appended > LONGEST))
-  return anew, free
-end
-
--- Let go of what the saver no longer keeps in the namespace, a bounded number at a time.
+-- Let go of what the saver no longer keeps in the namespace of a put, a bounded number at a time.
 local function retain(facts, put, now)
-  local AT_ONCE = 16
+  local drop = dropping(facts)
   local first, last = range_of(put.namespace)
   local space = facts.spaces[put.namespace]
   local function drop_oldest(upper, most)
     if most <= 0 then return end
-    local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, math.min(most, AT_ONCE))
-    for _, member in ipairs(oldest) do drop(member, facts) end
+    local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, math.min(most, 16))
+    for _, member in ipairs(oldest) do drop(member) end
     space.count = math.max(space.count - #oldest, 1)
   end
   if put.keep_last ~= '' then drop_oldest(last, space.count - put.keep_last) end
@@ -52,12 +41,17 @@ local function store_checkpoint(facts, put, now)
     if not earlier_order:match(ORDER) then return damaged('a record has no order') end
     local start, _, name = parse_proof(proof)
     -- This very put was done already: it is tried again, since its reply was lost.
-    if name == attempt then return { earlier_order, earlier_generation, integer(start) } end
+    if name == attempt then return { earlier_order, earlier_generation, start } end
   elseif put.expected ~= '' and put.expected ~= '=' .. space.id then
     return redis.error_reply('CONFLICT ' .. space.id)
   end
 
-  local anew, free = next_log(facts, needed, appended)
+  -- Rubbish in the log is what gone checkpoints appended. Most of it may still be in use, but not all if it is more than
+  -- twice what the newest state needs. And a short log is quickly appended to and freed.
+  local live, length = facts.live, facts.length + #appended
+  local free = live['0'] == 0 and '0' or live['1'] == 0 and '1'
+  local anew = facts.slot == '-' or (free and ((facts.dropped > 4096 and facts.dropped > 2 * needed)
+    or length > 32 * 1024 * 1024))
   if put.generation ~= '' then
     if anew or put.generation ~= facts.generation or not base then return false end
     -- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
@@ -68,7 +62,7 @@ local function store_checkpoint(facts, put, now)
     local parent_order = parent and read_header(parent)
     if parent_order ~= put.parent_order or (earlier and earlier_order <= parent_order) then return false end
   end
-  if not anew and facts.length + #appended > 500 * 1024 * 1024 then
+  if not anew and length > 500 * 1024 * 1024 then
     return redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
   end
 
@@ -84,8 +78,8 @@ local function store_checkpoint(facts, put, now)
       facts.length = redis.call('APPEND', logs[slot], appended)
       start = facts.length - #appended
     end
-    if facts.live[slot] == 0 then facts.made_key = true end
-    facts.live[slot] = facts.live[slot] + 1
+    if live[slot] == 0 then facts.made_key = true end
+    live[slot] = live[slot] + 1
   end
 
   if not earlier then
@@ -102,8 +96,9 @@ local function store_checkpoint(facts, put, now)
   if earlier then
     facts.bytes = math.max(facts.bytes - #earlier, 0)
     facts.gone = facts.gone + 1
-    release(earlier, facts)
+    local _, release = dropping(facts)
+    release(earlier)
   end
-  retain(facts, put, now)
-  return { place, generation, integer(start) }
+  if put.keep_last ~= '' or put.max_age ~= '' then retain(facts, put, now) end
+  return { place, generation, start }
 end

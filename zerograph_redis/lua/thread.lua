@@ -1,18 +1,16 @@
--- What every script of a thread shares: the clock, the facts, the deadline. Stands before each of them, behind the names
--- of its KEYS and ARGV.
+-- What the scripts of a thread share: the clock, the facts, the deadline.
 --
 -- A checkpoint's record begins with 70 bytes in plain, see read_header. Then its segments up to the first US,
 -- [+]<offset>:<length stored>… with commas between; + counts from where the appended bytes begin.
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
 -- stands in the field <ns> US <id> US <n>. If they are encrypted, :<version> follows <bytes>, another for every batch.
 -- Nothing that is stored decides how much a script does: counts and lengths are held against what is there before any loop.
--- The thread hash holds the facts (see parse_facts), the lease, and in n:<ns> what is known of a namespace (see space_of).
+-- The thread hash holds the facts (see read_facts), the lease, and in n:<ns> what is known of a namespace (see space_of).
 
 local US = '\31'
 local logs = { ['0'] = log_0, ['1'] = log_1 }
 local OWN_KEYS = 6
--- What a double can count to. Orders are less than 2^52, in µs the year 2112: a larger one would leave no room for the next.
-local LIMIT = 2 ^ 53
+-- Orders are less than 2^52, in µs the year 2112: a larger one would leave no room for the next.
 local ORDER = '^000[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]$'
 
 local function microseconds()
@@ -75,49 +73,35 @@ local function read_manifest(manifest)
   return count, size, identities, version
 end
 
-local FACTS = '^1 (%d+) (%d+) (%d*) (%d+) (000[0-9a-f]+) (%d+) (%d+) (%d+) (%d+) ([01-]) ([0-9a-f]+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
-local NO_FACTS = '1 0 0  0 0000000000000000 0 0 0 0 - 0000000000000000 0 0 0 0 0'
-
--- The facts of a thread, from one field of its hash. created, updated: µs, as text; '0' while nothing is stored.
--- ttl: ms, as text, '' for none. deadline: of its keys, ms, 0 for none. order: the last that was given out.
--- checkpoints, namespaces: how many. bytes: of records and writes. written: checkpoints with writes.
--- slot, generation, length: of the current log. dropped: how much of it was appended by checkpoints that are gone.
--- live: checkpoints in each slot. gone: how many records were ever dropped or replaced, which tells a copy that it missed
--- some. Beside these: lease, and spaces, see space_of.
-local function parse_facts(packed, lease)
+-- The facts of a thread, from one field of its hash; and all that was read: the lease, that field, and further ones.
+-- created, updated: µs, as text; '0' while nothing is stored. ttl: ms, as text, '' for none. deadline: of its keys, ms, 0
+-- for none. order: the last that was given out. checkpoints, namespaces: how many. bytes: of records and writes.
+-- written: checkpoints with writes. slot, generation, length: of the current log. dropped: how much of it was appended by
+-- checkpoints that are gone. live: checkpoints in each slot. gone: how many records were ever dropped or replaced, which
+-- tells a copy that it missed some. lease: as stored. spaces: see space_of.
+local function read_facts(key, ...)
+  local found = redis.call('HMGET', key, 'lease', 'facts', ...)
+  local packed = found[2] or '1 0 0  0 0000000000000000 0 0 0 0 - 0000000000000000 0 0 0 0 0'
   local created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length,
-    dropped, live_0, live_1, gone
-  if not packed or #packed <= 300 then
-    created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length, dropped,
-      live_0, live_1, gone = (packed or NO_FACTS):match(FACTS)
-  end
-  if not created then stop_at_damage('its facts are not what a saver stores') end
+    dropped, live_0, live_1, gone = packed:sub(1, 300):match('^1 (%d+) (%d+) (%d*) (%d+) (000[0-9a-f]+) (%d+) (%d+) (%d+) '
+      .. '(%d+) ([01-]) ([0-9a-f]+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not created or #packed > 300 then stop_at_damage('its facts are not what a saver stores') end
   -- Adding 0 makes a number of digits.
   local facts = {
     created = created, updated = updated, ttl = ttl, deadline = deadline + 0, order = order,
     checkpoints = checkpoint_count + 0, namespaces = namespaces + 0, bytes = bytes + 0, written = written + 0,
     slot = slot, generation = generation, length = length + 0, dropped = dropped + 0,
-    live = { ['0'] = live_0 + 0, ['1'] = live_1 + 0 }, gone = gone + 0, lease = lease, spaces = {},
+    live = { ['0'] = live_0 + 0, ['1'] = live_1 + 0 }, gone = gone + 0, lease = found[1], spaces = {},
   }
+  -- What a double can count to, and what a log can hold.
+  local most = 2 ^ 53
   if #created > 16 or #updated > 16 or #ttl > 16 or #order ~= 16 or #generation ~= 16
-    or facts.deadline >= LIMIT or facts.checkpoints >= LIMIT or facts.namespaces >= LIMIT or facts.bytes >= LIMIT
-    or facts.written >= LIMIT or facts.length >= 2 ^ 40 or facts.dropped >= LIMIT or facts.live['0'] >= LIMIT
-    or facts.live['1'] >= LIMIT or facts.gone >= LIMIT or (slot ~= '-' and generation == '0000000000000000') then
+    or facts.deadline >= most or facts.checkpoints >= most or facts.namespaces >= most or facts.bytes >= most
+    or facts.written >= most or facts.length >= 2 ^ 40 or facts.dropped >= most or facts.live['0'] >= most
+    or facts.live['1'] >= most or facts.gone >= most or (slot ~= '-' and generation == '0000000000000000') then
     stop_at_damage('its facts are not what a saver stores')
   end
-  return facts
-end
-
-local function pack_facts(facts)
-  return string.format('1 %s %s %s %d %s %d %d %d %d %s %s %d %d %d %d %d', facts.created, facts.updated, facts.ttl,
-    facts.deadline, facts.order, facts.checkpoints, facts.namespaces, facts.bytes, facts.written, facts.slot,
-    facts.generation, facts.length, facts.dropped, facts.live['0'], facts.live['1'], facts.gone)
-end
-
--- The facts of a thread, and further fields of its hash, without a look at its other keys.
-local function read_facts(...)
-  local found = redis.call('HMGET', thread, 'lease', 'facts', ...)
-  return parse_facts(found[2], found[1]), found
+  return facts, found
 end
 
 -- An error if the thread lost a key that its facts name, or has others and no facts.
@@ -138,12 +122,6 @@ local function lost_keys(facts)
     end
     return damaged('keys of it are gone: ' .. table.concat(gone, ', '))
   end
-end
-
--- The facts of a thread, or an error if it is not whole; and the lease, the packed facts, and further fields of its hash.
-local function load_facts(...)
-  local facts, found = read_facts(...)
-  return facts, lost_keys(facts), found
 end
 
 -- What is known of a namespace: how many checkpoints it has, and the order and the id of the newest, so that nobody looks
@@ -179,7 +157,9 @@ end
 
 -- Write the facts, and what is known of the namespaces that were looked at.
 local function write_facts(facts)
-  local fields = { 'facts', pack_facts(facts) }
+  local fields = { 'facts', string.format('1 %s %s %s %d %s %d %d %d %d %s %s %d %d %d %d %d', facts.created, facts.updated,
+    facts.ttl, facts.deadline, facts.order, facts.checkpoints, facts.namespaces, facts.bytes, facts.written, facts.slot,
+    facts.generation, facts.length, facts.dropped, facts.live['0'], facts.live['1'], facts.gone) }
   for namespace, space in pairs(facts.spaces) do
     if space.count > 0 then
       fields[#fields + 1] = 'n:' .. namespace

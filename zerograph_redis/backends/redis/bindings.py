@@ -71,38 +71,30 @@ PUT = Fields(
 BATCH = Fields("batch", ("namespace", "checkpoint_id", "again", "extends", "version"))
 
 _PUT_CHECKPOINT = Script(
-    *("put_checkpoint", "thread", "write", "drop", "store_checkpoint"),
+    "put_checkpoint",
     arguments=("id", "ttl", "token"),
     fields=(PUT,),
 )
-_PUT_WRITES = Script(
-    *("put_writes", "thread", "read", "write", "store_writes"), arguments=("id", "ttl", "token"), fields=(BATCH,)
-)
-_GET_CHECKPOINT = Script(
-    *("get_checkpoint", "thread", "read"), arguments=("id", "namespace", "checkpoint_id", "renew", "known")
-)
-_GET_WRITES = Script(*("get_writes", "thread", "read"), arguments=("id", "namespace", "checkpoint_id", "renew"))
+_PUT_WRITES = Script("put_writes", arguments=("id", "ttl", "token"), fields=(BATCH,))
+_GET_CHECKPOINT = Script("get_checkpoint", arguments=("id", "namespace", "checkpoint_id", "renew", "known"))
+_GET_WRITES = Script("get_writes", arguments=("id", "namespace", "checkpoint_id", "renew"))
 _LIST_CHECKPOINTS = Script(
-    *("list_checkpoints", "thread", "read"),
+    "list_checkpoints",
     arguments=("id", "namespace", "before", "order", "limit", "renew", "known", "longest"),
 )
-_FIND_NAMESPACE = Script("find_namespace", "thread", "read", arguments=("checkpoint_id", "cursor"))
-_FIND_CHECKPOINTS = Script("find_checkpoints", "thread", "read", arguments=("prefix", "cursor"))
-_LIST_NAMESPACES = Script("list_namespaces", "thread", "read", arguments=("cursor",))
-_PRUNE_THREAD = Script(
-    *("prune_thread", "thread", "write", "drop"), arguments=("id", "keep", "slice", "cursor", "token", "max_age")
-)
-_DELETE_THREAD = Script("delete_thread", "thread", "write", arguments=("id", "token", "last_write"))
-_LEASE_THREAD = Script(
-    *("lease_thread", "thread", "read"), arguments=("id", "action", "token", "attempt", "owner", "lifetime")
-)
-_FORGET_THREAD = Script("forget_thread", "thread", arguments=("id",))
+_FIND_NAMESPACE = Script("find_namespace", arguments=("checkpoint_id", "cursor"))
+_FIND_CHECKPOINTS = Script("find_checkpoints", arguments=("prefix", "cursor"))
+_LIST_NAMESPACES = Script("list_namespaces", arguments=("cursor",))
+_PRUNE_THREAD = Script("prune_thread", arguments=("id", "keep", "slice", "cursor", "token", "max_age"))
+_DELETE_THREAD = Script("delete_thread", arguments=("id", "token", "last_write"))
+_LEASE_THREAD = Script("lease_thread", arguments=("id", "action", "token", "attempt", "owner", "lifetime"))
+_FORGET_THREAD = Script("forget_thread", arguments=("id",))
 _RANK_THREAD = Script("rank_thread", keys=("shard",), arguments=("id",))
 _UNRANK_THREAD = Script("unrank_thread", keys=("shard",), arguments=("id", "age"))
-_SCAN_THREAD = Script("scan_thread", "thread", "read", arguments=("kind", "cursor"))
-_STAGE_THREAD = Script("stage_thread", "thread", keys=KINDS, arguments=("kind", "lifetime", "number"))
+_SCAN_THREAD = Script("scan_thread", arguments=("kind", "cursor"))
+_STAGE_THREAD = Script("stage_thread", keys=KINDS, arguments=("kind", "lifetime", "number"))
 _PUBLISH_THREAD = Script(
-    *("publish_thread", "thread", "write"),
+    "publish_thread",
     keys=(*KINDS, *(f"staged_{kind}" for kind in KINDS), *ACROSS),
     arguments=(
         *("id", "ttl", "copy", "current", "token", "checkpoint_count", "written", "log_bytes"),

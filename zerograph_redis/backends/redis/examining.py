@@ -25,10 +25,10 @@ from .scripts import Binding, Script, flag, on_keys, on_thread
 __all__ = ("EXAMINING", "check_cursor", "from_cursor")
 
 
-_EXAMINE_THREAD = Script("examine_thread", "thread", "read", "deadline", arguments=("id",))
-_OUTLINE_THREAD = Script("outline_thread", "thread", "read", arguments=("cursor",))
-_MEND_THREAD = Script("mend_thread", "thread", "deadline", arguments=("id",))
-_DISCARD_STAGED = Script("discard_staged", "thread", keys=KINDS, arguments=("remove",))
+_EXAMINE_THREAD = Script("examine_thread", arguments=("id",))
+_OUTLINE_THREAD = Script("outline_thread", arguments=("cursor",))
+_MEND_THREAD = Script("mend_thread", arguments=("id",))
+_DISCARD_STAGED = Script("discard_staged", keys=KINDS, arguments=("remove",))
 
 
 def _parse_condition(reply: Any, request: ExamineThread) -> Condition:

@@ -30,7 +30,7 @@ from .scripts import Binding, Script, on_thread
 __all__ = ("LISTING", "read_reply")
 
 
-_DESCRIBE_THREAD = Script("describe_thread", "thread")
+_DESCRIBE_THREAD = Script("describe_thread")
 
 
 def _parse_facts(reply: Any, _: DescribeThread) -> ThreadFacts | None:

@@ -6,6 +6,7 @@ stand before its source, so no file of Lua numbers them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from importlib.resources import files
@@ -16,7 +17,22 @@ from .keys import ACROSS, KINDS, Keyspace
 
 __all__ = ("OF_THREAD", "SOURCES", "Binding", "Fields", "Script", "flag", "nothing", "number", "on_keys", "on_thread")
 
-_LUA = files("zerograph_redis") / "lua"
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_NAME = re.compile(r"local (?:function )?(\w+)")
+
+
+def _read(name: str) -> str:
+    """A file of Lua without the lines that are comments."""
+    return _COMMENT.sub("", (files("zerograph_redis") / "lua" / f"{name}.lua").read_text("utf-8"))
+
+
+_SHARED = [
+    part
+    for name in ("thread", "deadline", "read", "write", "drop", "store_checkpoint", "store_writes")
+    for part in re.split(r"^(?=local )", _read(name), flags=re.MULTILINE)
+    if part.strip()
+]
+"""What scripts share, a function or constant each; none uses a later one."""
 
 OF_THREAD = (*KINDS, *ACROSS)
 """The keys of most scripts."""
@@ -42,21 +58,20 @@ class Fields(NamedTuple):
 
 
 class Script:
-    """One operation's Lua, behind the names of what it is given, and the files that it shares with others."""
+    """One operation's Lua, behind the names of what it is given, and what it uses of the shared files."""
 
     def __init__(
         self,
         name: str,
-        *shared: str,
+        *,
         keys: Sequence[str] = OF_THREAD,
         arguments: Sequence[str] = (),
         fields: Sequence[Fields] = (),
     ) -> None:
-        """Load ``lua/<name>.lua`` behind the *shared* files.
+        """Load ``lua/<name>.lua``.
 
         Args:
             name: The name of the file.
-            shared: Other files that stand before it.
             keys: The names of its KEYS; the last may be missing.
             arguments: The names of its first ARGV.
             fields: What may follow: FIRST is the number of the first argument behind the named ones.
@@ -65,14 +80,17 @@ class Script:
         self.keys = keys
         self.arguments = arguments
         self.fields = fields
-        local = [f"local {', '.join(keys)} = unpack(KEYS)".replace(":", "_")]
+        named = [f"local {', '.join(keys)} = unpack(KEYS)".replace(":", "_")]
         if arguments:
             each = (f"ARGV[{number}]" for number in range(1, len(arguments) + 1))
-            local.append(f"local {', '.join(arguments)} = {', '.join(each)}")
-        local.append(f"local FIRST = {len(arguments) + 1}")
-        local += [each.source for each in fields]
-        parts = ((_LUA / f"{part}.lua").read_text("utf-8") for part in (*shared, name))
-        self.change("\n".join((*local, *parts)))
+            named.append(f"local {', '.join(arguments)} = {', '.join(each)}")
+        named.append(f"local FIRST = {len(arguments) + 1}")
+        source = _read(name)
+        # A server makes each function of a script whenever it runs it, which is a good part of what a script costs.
+        for part in reversed([*(each.source for each in fields), *_SHARED]):
+            if re.search(rf"\b{_NAME.match(part)[1]}\b", source):  # type: ignore[index]
+                source = f"{part}\n{source}"
+        self.change("\n".join((*named, source)))
 
     def change(self, source: str) -> None:
         """Use another source."""
