@@ -56,7 +56,7 @@ def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster
     saver = open_worker()
     writes = Counter()
     packed = exchange.packed
-    noting = {BINDINGS[each].script.sha.encode() for each in (RankThread, UnrankThread)}
+    noting = {BINDINGS[each].script.sha for each in (RankThread, UnrankThread)}
 
     def counting(commands):
         for words, _ in commands:

@@ -9,6 +9,7 @@ import msgpack
 import pytest
 import zstandard
 from support.data import at, fill, state, thread_ids
+from support.facts import change_facts
 from support.servers import RedisServer
 
 from zerograph_redis import CorruptCheckpointError, RedisSaver, SerializationError, SqliteSaver
@@ -225,7 +226,7 @@ def test_a_damaged_thread_is_left_out_and_told_of(client, caplog):
     saver = RedisSaver(client)
     for name in ("a", "b", "c"):
         fill(saver, 1, thread=name)
-    client.hset("zerograph:{b}:thread", "created", "yesterday")
+    change_facts(client, "zerograph:{b}:thread", created="yesterday")
     assert thread_ids(saver) == ["c", "a"]
     assert [each.thread_id for each in caplog.records if "left out" in each.message] == ["b"]
     assert saver.get_by_id("c0").config["configurable"]["thread_id"] == "c"

@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from zerograph_redis.backends.redis import Keyspace
+from zerograph_redis.backends.redis import Keyspace, ranking
 from zerograph_redis.backends.redis.bindings import BINDINGS
-from zerograph_redis.core import requests
+from zerograph_redis.backends.redis.keys import ACROSS
+from zerograph_redis.core import examination, requests
 
 SOURCES = {
     each.name.removesuffix(".lua"): each.read_text("utf-8")
     for each in (files("zerograph_redis") / "lua").iterdir()
     if each.name.endswith(".lua")
 }
-BOUND = {binding.script.name: (request, binding) for request, binding in BINDINGS.items()}
-NAMES = vars(requests)
+BOUND = {binding.script.name: (request, binding) for request, binding in BINDINGS.items() if binding.script is not None}
+NAMES = {**vars(requests), **vars(examination), **vars(ranking)}
 
 
 def code(source: str) -> str:
@@ -47,13 +48,14 @@ def part(source: str, title: str) -> str | None:
     return None if match is None else match[1]
 
 
-def highest(name: str, source: str) -> int:
-    return max((int(each) for each in re.findall(rf"\b{name}\[(\d+)\]", code(source))), default=0)
-
-
-def documented(text: str) -> list[int]:
-    """The numbers that a header gives to its KEYS or ARGV."""
-    return [int(each) for each in re.findall(r"(?:^|   |, |to )\s*(\d+)(?= |,)", text)]
+def called(request: Any, binding: Any, *, clustered: bool) -> tuple[list[bytes], list[bytes]]:
+    """The KEYS and the ARGV that a binding passes for some request."""
+    (command,) = binding.commands(sample(request), Keyspace("p", clustered=clustered))
+    verb, sha, count, *rest = command.words
+    assert (verb, sha) == (b"EVALSHA", binding.script.sha)
+    assert command.key == rest[0]
+    assert all(type(word) is bytes for word in command.words)
+    return rest[: int(count)], rest[int(count) :]
 
 
 def sample(kind: Any) -> Any:
@@ -78,8 +80,9 @@ def test_there_are_scripts():
     assert set(BOUND) <= set(SOURCES)
 
 
-def test_every_request_of_redis_has_one_binding_and_every_binding_its_own_script():
-    assert len(BOUND) == len(BINDINGS)
+def test_every_script_belongs_to_one_request():
+    assert len(BOUND) == len({id(binding) for binding in BINDINGS.values() if binding.script is not None})
+    assert set(SOURCES) >= set(BOUND)
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
@@ -91,35 +94,44 @@ def test_a_file_begins_with_a_header(name):
         assert "Reply" in said
 
 
+SINGLE_AND_CLUSTER = pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
+
+
 @pytest.mark.parametrize("name", sorted(BOUND))
-@pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
-def test_a_binding_passes_the_arguments_that_its_script_uses_and_documents(name, clustered):
+@SINGLE_AND_CLUSTER
+def test_a_binding_passes_as_many_arguments_as_its_script_declares(name, clustered):
     request, binding = BOUND[name]
-    call = binding.call(sample(request), Keyspace("p", clustered=clustered))
-    used, said = highest("ARGV", SOURCES[name]), part(SOURCES[name], "ARGV")
-    numbers = documented(said)
-    assert numbers == sorted(numbers)
-    if "…" in said:
-        assert used <= len(call.arguments)
-        assert max(numbers) >= used
+    script = binding.script
+    _, arguments = called(request, binding, clustered=clustered)
+    declared = len(script.arguments) + sum(len(each.names) for each in script.fields)
+    if re.search(r"ARGV\[argument|#ARGV", code(SOURCES[name])):
+        assert len(arguments) > declared
     else:
-        assert used == len(call.arguments) == max(numbers, default=0)
-        assert numbers == list(range(1, used + 1))
-    assert all(isinstance(each, bytes | str | int) for each in call.arguments)
-    assert all(not isinstance(each, bool) for each in call.arguments)
+        assert len(arguments) == declared
 
 
 @pytest.mark.parametrize("name", sorted(BOUND))
-@pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
-def test_a_binding_passes_the_keys_that_its_script_uses_all_of_one_slot_on_a_cluster(name, clustered):
+def test_a_header_says_what_is_declared_and_nothing_numbers_it(name):
+    script, source = BOUND[name][1].script, SOURCES[name]
+    said = part(source, "ARGV")
+    for each in (*script.arguments, *(name for fields in script.fields for name in fields.names)):
+        assert re.search(rf"\b{each}\b", said), f"{each} is not explained"
+    assert not re.search(r"\b(?:ARGV|KEYS)\[\d", code(source))
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+@SINGLE_AND_CLUSTER
+def test_a_binding_passes_the_keys_that_its_script_declares_all_of_one_slot_on_a_cluster(name, clustered):
     request, binding = BOUND[name]
-    call = binding.call(sample(request), Keyspace("p", clustered=clustered))
-    assert len(call.keys) == len(set(call.keys)) >= 1
-    assert all(key.startswith(b"p:") for key in call.keys)
+    keys, _ = called(request, binding, clustered=clustered)
+    assert len(keys) == len(set(keys)) >= 1
+    assert all(key.startswith(b"p:") for key in keys)
+    for key, declared in zip(keys, binding.script.keys, strict=False):
+        assert key.endswith((declared.removeprefix("staged_").encode(), b":threads", b"}"))
     if clustered:
-        assert len({key_slot(key) for key in call.keys}) == 1
-    elif "staged keys" not in header(SOURCES[name]):
-        assert highest("KEYS", binding.script.source) <= len(call.keys)
+        assert len({key_slot(key) for key in keys}) == 1
+    missing = binding.script.keys[len(keys) :]
+    assert tuple(missing) == (ACROSS if clustered and "threads" in binding.script.keys else ())
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))

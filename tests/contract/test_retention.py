@@ -311,20 +311,69 @@ def test_keep_last_and_max_age_work_together(store):
     assert 90 < ttl_of(saver) <= 100
 
 
+def deadlines(store, thread="thread"):
+    """The deadlines of the keys of a thread, in ms."""
+    client = store.client()
+    return {client.pexpiretime(key) for key in store.all_keys() if f"{{{thread}}}".encode() in key}
+
+
 def test_every_redis_key_of_a_thread_has_the_same_deadline(redis_store):
     saver = redis_store.open(ttl=100)
     fill(saver, 2)
-    saver.put_writes(at(id="c0", ttl=50), [("t", "a", 1)], "")
-    client = redis_store.client()
-
-    def deadlines():
-        return {client.pexpiretime(key) for key in redis_store.all_keys() if b"{" in key}
-
-    assert len(deadlines()) == 1
-    (first,) = deadlines()
-    until_after(time.time() + 0.002)
+    saver.put_writes(at(id="c0", ttl=20), [("t", "a", 1)], "")
+    assert len(deadlines(redis_store)) == 1
+    (first,) = deadlines(redis_store)
+    # A hundredth of the ttl, and a bit.
+    until_after(time.time() + 0.21)
     saver.get_tuple(at())
-    assert len(deadlines()) == 1
-    assert deadlines().pop() > first
+    assert len(deadlines(redis_store)) == 1
+    assert deadlines(redis_store).pop() > first
+    client = redis_store.client()
     saver.copy_thread("thread", "thread copied")
     assert all(client.pttl(key) > 0 for key in redis_store.all_keys() if b"{" in key)
+
+
+def test_a_deadline_that_would_hardly_come_later_stays_and_a_new_key_gets_it(redis_store):
+    saver = redis_store.open(ttl=1000)
+    fill(saver, 2)
+    (first,) = deadlines(redis_store)
+    until_after(time.time() + 0.002)
+    fill(saver, 2, start=2)
+    saver.get_tuple(at())
+    assert deadlines(redis_store) == {first}
+    # These make new keys: for pending writes, and for a log.
+    for store_more in (
+        lambda: saver.put_writes(at(id="c0"), [("t", "a", 1)], ""),
+        lambda: saver.put(at(), state("large", text="x" * 10_000), {}),
+    ):
+        keys = len(redis_store.all_keys())
+        store_more()
+        assert len(redis_store.all_keys()) == keys + 1
+        assert len(deadlines(redis_store)) == 1
+    assert first <= deadlines(redis_store).pop() <= first + 60_000
+
+
+@pytest.mark.parametrize("ttl", [999, 1001, 5, 100_000])
+def test_another_ttl_holds_at_once(redis_store, ttl):
+    fill(redis_store.open(ttl=1000), 2)
+    before = time.time() * 1000
+    redis_store.open(ttl=ttl).put(at(), state("c9"), {})
+    (found,) = deadlines(redis_store)
+    assert before + ttl * 1000 - 1 <= found <= time.time() * 1000 + ttl * 1000 + 1
+
+
+def test_no_ttl_holds_at_once(redis_store):
+    fill(redis_store.open(ttl=1000), 2)
+    redis_store.open().put(at(), state("c9"), {})
+    assert deadlines(redis_store) == {-1}
+
+
+def test_a_thread_outlives_its_lease_and_gets_its_own_deadline_again(redis_store):
+    saver = redis_store.open(ttl=100)
+    fill(saver, 2)
+    with saver.lease("thread", ttl=1000) as lease:
+        saver.put(lease.config(), state("leased"), {})
+        assert deadlines(redis_store).pop() > time.time() * 1000 + 900_000
+    fill(saver, 1, start=3)
+    (found,) = deadlines(redis_store)
+    assert 90_000 < found - time.time() * 1000 <= 100_001

@@ -408,7 +408,7 @@ def test_a_thread_larger_than_memory_should_hold_is_on_disk(path, other, monkeyp
 def test_a_log_that_is_longer_than_a_string_in_redis_is_refused_before_it_is_sent():
     page = Page([], [LogRange("0" * 15 + "1", 512 * 1024 * 1024 - 1, b"xx")], "", "0" * 15 + "1", None)
     with pytest.raises(SerializationError, match=r"'large' cannot be stored in Redis: .* prune it first"):
-        BINDINGS[StageThread].call(StageThread("large", "token", 0, page), Keyspace("p"))
+        BINDINGS[StageThread].commands(StageThread("large", "token", 0, page), Keyspace("p"))
 
 
 def test_the_zstd_of_the_system_takes_a_file(path):

@@ -88,14 +88,14 @@ MEMORY: dict[str, Fault] = {
 }
 
 LUA: dict[str, Fault] = {
-    "a base is taken without proof": _lua(PutCheckpoint, " or known:sub(35, 70) ~= ARGV[13]", ""),
+    "a base is taken without proof": _lua(PutCheckpoint, " or proof ~= put.base_proof", ""),
     "a proof without the name of the put": _lua(
-        PutCheckpoint, "known:sub(35, 70) ~= ARGV[13]", "known:sub(35, 54) ~= ARGV[13]:sub(1, 20)"
+        PutCheckpoint, "proof ~= put.base_proof", "proof:sub(1, 20) ~= put.base_proof:sub(1, 20)"
     ),
-    "any log is the current one": _lua(PutCheckpoint, "anew or ARGV[11] ~= facts.generation", "anew"),
+    "any log is the current one": _lua(PutCheckpoint, "anew or put.generation ~= facts.generation", "anew"),
     "pages of a copy in any order": lambda: _both(
         changed_script(StageThread, "if number ~= pages then", "if false then"),
-        changed_script(PublishThread, "~= tonumber(ARGV[15])", "< 0"),
+        changed_script(PublishThread, "(pages or '0') ~= page_count", "false"),
     ),
     "bytes go while others need them": _lua(
         PutCheckpoint, "if facts.live[slot] == 0 then", "if facts.live[slot] <= 1 then"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from hashlib import sha1
 from typing import Any, Protocol
 from unittest import mock
 
@@ -12,9 +11,7 @@ import fakeredis
 import redis
 
 from zerograph_redis.backends.redis import Keyspace, RedisBackend
-from zerograph_redis.backends.redis.backend import _SOURCES
 from zerograph_redis.backends.redis.bindings import BINDINGS
-from zerograph_redis.backends.redis.scripts import Script
 from zerograph_redis.backends.redis.wires import Wire
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.core.requests import Request, ScanThread
@@ -44,16 +41,15 @@ class World(Protocol):
 @contextmanager
 def changed_script(request: type[Request[Any]], old: str, new: str) -> Iterator[None]:
     """Change the script that answers a request."""
-    binding = BINDINGS[request]
-    script = Script(binding.script.name)
-    script.source = binding.script.source.replace(old, new)
-    assert script.source != binding.script.source, f"the script has no {old!r}"
-    script.sha = sha1(script.source.encode(), usedforsecurity=False).hexdigest()
-    with (
-        mock.patch.dict(BINDINGS, {request: binding._replace(script=script)}),
-        mock.patch.dict(_SOURCES, {script.sha.encode(): script.source.encode()}),
-    ):
+    script = BINDINGS[request].script
+    assert script is not None
+    before = script.source
+    assert old in before, f"the script has no {old!r}"
+    script.change(before.replace(old, new))
+    try:
         yield
+    finally:
+        script.change(before)
 
 
 class SqliteWorld:

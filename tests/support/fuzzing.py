@@ -239,7 +239,9 @@ class RedisTarget(Target):
         elif rng.randrange(4) == 0:
             value = junk(rng)
         elif kind == "thread":
-            value = rng.choice((*mutating.NUMBERS, junk(rng), near(rng, value)))
+            value = rng.choice(
+                (*mutating.NUMBERS, junk(rng), near(rng, value), *[mutating.other_words(rng, value)] * 9)
+            )
         elif kind == "checkpoints":
             value = self._record(rng, *map(bytes.decode, name.split(US)), value)
         elif name.count(US) == 1:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import redis
 
+from support.facts import FACTS, pack_facts, unpack_facts
 from zerograph_redis import EncryptedSerializer, RedisSaver, SqliteSaver
 
 KEYS = {"k": bytes(range(32))}
@@ -32,6 +33,7 @@ class Kept:
     """What stands before the identities in a list of pending writes, where the store has that."""
     logs: dict[str, bytes] = field(default_factory=dict)
     facts: dict[bytes, bytes] = field(default_factory=dict)
+    """The hash of the thread in Redis."""
 
     def set_order(self, place: Place, order: str) -> None:
         """Move a checkpoint, in the index and in its record."""
@@ -93,11 +95,17 @@ class RedisTarget:
     def save(self, kept: Kept) -> None:
         pipe = self.client.pipeline()
         pipe.delete(*(self._key(kind) for kind in ("thread", "index", "checkpoints", "writes", "log:0", "log:1")))
-        facts = {name: value for name, value in kept.facts.items() if not name.startswith(b"n:")}
+        fields = {name: value for name, value in kept.facts.items() if not name.startswith(b"n:")}
         counts = Counter(ns for ns, _ in kept.checkpoints)
-        facts |= {f"n:{ns}".encode(): count for ns, count in counts.items()}
-        facts |= {b"checkpoints": len(kept.checkpoints), b"namespaces": len(counts), b"written": len(kept.writes)}
-        pipe.hset(self._key("thread"), mapping=facts)
+        for ns, count in counts.items():
+            order, name = max((order, name) for (space, name), (order, _) in kept.checkpoints.items() if space == ns)
+            fields[f"n:{ns}".encode()] = f"{count} {order} {name}".encode()
+        facts = unpack_facts(fields[FACTS])
+        facts |= {"checkpoints": str(len(kept.checkpoints)), "namespaces": str(len(counts))}
+        facts |= {"written": str(len(kept.writes))}
+        facts["order"] = max(facts["order"], *(order for order, _ in kept.checkpoints.values()))
+        fields[FACTS] = pack_facts(facts)
+        pipe.hset(self._key("thread"), mapping=fields)
         for (ns, name), (order, record) in kept.checkpoints.items():
             pipe.zadd(self._key("index"), {f"{ns}\x1f{order}\x1f{name}": 0})
             pipe.hset(self._key("checkpoints"), f"{ns}\x1f{name}", record)

@@ -82,6 +82,14 @@ def _other_number(rng: Random, data: bytes) -> bytes:
     return data[:start] + rng.choice(NUMBERS) + data[stop:]
 
 
+def other_words(rng: Random, data: bytes) -> bytes:
+    """Other numbers in the place of some of the words of *data*."""
+    words = data.split(b" ")
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        words[rng.randrange(len(words))] = rng.choice((*NUMBERS, b"%d" % rng.randrange(2000), rng.choice(words)))
+    return b" ".join(words)
+
+
 def anything(rng: Random, depth: int = 0) -> Any:
     """A value that msgpack can pack, with extension types of any code."""
     kind = rng.randrange(12 if depth < 4 else 8)

@@ -4,11 +4,10 @@
 --       its last write asked for, ms or '', order that was given out last, what it was published from or nil, ms for
 --       which it is held or 0, owner}, or nothing if it is not stored
 
-local found = redis.call('HMGET', thread, 'created', 'updated', 'checkpoints', 'namespaces', 'bytes', 'ttl', 'order',
-  'copy', 'lease')
-if not found[1] then return false end
-local bytes = number_of(found[5]) + redis.call('STRLEN', logs['0']) + redis.call('STRLEN', logs['1'])
-local _, deadline, _, owner = parse_lease(found[9])
+local facts, found = read_facts(thread, 'copy')
+if facts.created == '0' then return false end
+local bytes = facts.bytes + redis.call('STRLEN', log_0) + redis.call('STRLEN', log_1)
+local _, deadline, _, owner = parse_lease(facts.lease)
 local held = math.max(math.ceil((deadline - microseconds()) / 1000), 0)
-return { found[1], found[2], found[3] or '0', found[4] or '0', integer(bytes), redis.call('PTTL', thread), found[6] or '',
-  found[7] or string.rep('0', 16), found[8], held, owner }
+return { facts.created, facts.updated, integer(facts.checkpoints), integer(facts.namespaces), integer(bytes),
+  redis.call('PTTL', thread), facts.ttl, facts.order, found[3], held, owner }

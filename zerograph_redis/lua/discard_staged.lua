@@ -1,6 +1,6 @@
 -- Find, and remove, the keys of an unfinished copy, unless they go by themselves: then it may be under way.
--- KEYS  1 to 6 are the staged keys here
--- ARGV  1 '1' to remove them
+-- KEYS  the staged keys
+-- ARGV  remove: '1' to remove them
 -- Reply 1, or 0 if there are none, or they go by themselves
 
 local lasting = 0
@@ -9,5 +9,5 @@ for key = 1, OWN_KEYS do
   if left >= 0 then return 0 end
   if left == -1 then lasting = 1 end
 end
-if lasting == 1 and ARGV[1] == '1' then redis.call('UNLINK', unpack(KEYS, 1, OWN_KEYS)) end
+if lasting == 1 and remove == '1' then redis.call('UNLINK', unpack(KEYS, 1, OWN_KEYS)) end
 return lasting

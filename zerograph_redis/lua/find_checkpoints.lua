@@ -1,12 +1,11 @@
 -- Look for checkpoints whose ids begin alike, in all namespaces of a thread, a bounded number at a time.
--- ARGV  1 what the ids begin with   2 where to begin: '-', or the cursor of the last reply
+-- ARGV  prefix: what the ids begin with   cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {list of {namespace, order, id}, cursor or nil}
 
 local AT_ONCE = 400
 local failure = check_whole()
 if failure then return failure end
-local prefix = ARGV[1]
-local members = redis.call('ZRANGEBYLEX', index, ARGV[2], '+', 'LIMIT', 0, AT_ONCE)
+local members = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, AT_ONCE)
 local found = {}
 for _, member in ipairs(members) do
   local namespace, order, id = parse_member(member)

@@ -1,15 +1,14 @@
 -- Look for a checkpoint id in the namespaces of a thread, a bounded number at a time.
--- ARGV  1 checkpoint id   2 where to begin: '-', or the cursor of the last reply
+-- ARGV  checkpoint_id   cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {namespace or nil, cursor or nil}
 
 local failure = check_whole()
 if failure then return failure end
-local cursor = ARGV[2]
 for _ = 1, 500 do
   local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
   if not member then return { false, false } end
   local namespace = parse_member(member)
-  if redis.call('HEXISTS', checkpoints, namespace .. US .. ARGV[1]) == 1 then return { namespace, false } end
+  if redis.call('HEXISTS', checkpoints, namespace .. US .. checkpoint_id) == 1 then return { namespace, false } end
   cursor = '(' .. namespace .. ' '
 end
 return { false, cursor }

@@ -1,26 +1,22 @@
 -- Read one checkpoint with its pending writes: the named one, or the newest of the namespace.
--- ARGV  1 thread   2 namespace   3 checkpoint id, or '' for the newest   4 '1' to refresh the deadline
---       5 what the reader has of the log
--- Reply {{id, record, manifest, {record of each write}, order by the index or nil}, {generation, start, bytes of the log …}}, or nothing; a record
---       that is gone is nil
+-- ARGV  id: the thread   namespace   checkpoint_id: or '' for the newest   renew: '1' to renew the deadline
+--       known: what the reader has of the log
+-- Reply {{id, record, manifest, {record of each write}, order by the index or nil}, {generation, start, bytes of the log
+--       …}}, or nothing; a record that is gone is nil
 
-local id, namespace, checkpoint_id = ARGV[1], ARGV[2], ARGV[3]
-local order = false
-if checkpoint_id == '' then
-  local first, last = range_of(namespace)
-  local newest = redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1]
-  if newest then
-    local _
-    _, order, checkpoint_id = parse_member(newest)
-  end
+local facts, found = read_facts(thread, 'n:' .. namespace)
+local order, named = false, checkpoint_id ~= ''
+if not named then
+  local newest = space_of(facts, namespace, found[3])
+  checkpoint_id, order = newest.id, newest.order
 end
 local wanted = {}
-local found = checkpoint_id ~= '' and read_checkpoint(namespace, checkpoint_id, order, wanted, parse_spans(ARGV[5]))
-if not found or (not found[2] and ARGV[3] ~= '') then
-  return check_whole()
-elseif not found[3] then
-  local _, failure = load_facts()
+local row = checkpoint_id ~= '' and read_checkpoint(namespace, checkpoint_id, order, wanted, parse_spans(known))
+if not row or (not row[2] and named) then return (check_whole()) end
+-- The list of writes may be missing since all of them are.
+if facts.created == '0' or not row[2] or (not row[3] and facts.written > 0) then
+  local failure = lost_keys(facts)
   if failure then return failure end
 end
-if ARGV[4] == '1' then refresh(id) end
-return { found, fetch(wanted) }
+if renew == '1' then refresh(id, facts) end
+return { row, fetch(wanted) }

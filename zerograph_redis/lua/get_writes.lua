@@ -1,11 +1,12 @@
 -- Read the pending writes of a checkpoint.
--- ARGV  1 thread   2 namespace   3 checkpoint id   4 '1' to refresh the deadline
+-- ARGV  id: the thread   namespace   checkpoint_id   renew: '1' to renew the deadline
 -- Reply {manifest or nil, {record of each write}}
 
-local manifest, records = read_writes(ARGV[2] .. US .. ARGV[3])
-if not manifest then
-  local _, failure = load_facts()
+local manifest, records = read_writes(namespace .. US .. checkpoint_id)
+if not manifest or renew == '1' then
+  local facts = read_facts(thread)
+  local failure = not manifest and lost_keys(facts)
   if failure then return failure end
+  if renew == '1' then refresh(id, facts) end
 end
-if ARGV[4] == '1' then refresh(ARGV[1]) end
 return { manifest, records }

@@ -1,10 +1,9 @@
 -- Take, renew, give back, break or look at the lease of a thread. Tokens of a thread only ever grow.
--- ARGV  1 thread   2 'take', 'renew', 'release', 'break' or 'look'   3 token of the lease, or ''   4 the name of the
---       attempt to take or break it, or '-'   5 owner   6 for how long, ms
+-- ARGV  id: the thread   action: 'take', 'renew', 'release', 'break' or 'look'   token: of the lease, or ''
+--       attempt: the name of the attempt to take or break it, or '-'   owner   lifetime: for how long, ms
 -- A release may name the attempt alone: it undoes a take whose reply never came.
 -- Reply {token, attempt, owner, for how long it is held now, ms}
 
-local id, action, token, attempt, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local now = microseconds()
 local stored = redis.call('HGET', thread, 'lease')
 if stored and action == 'break' and not pcall(parse_lease, stored) then
@@ -20,7 +19,7 @@ if action == 'take' and not held then
   mine = true
 end
 if mine and (action == 'take' or action == 'renew') then
-  deadline = now + ARGV[6] * 1000
+  deadline = now + lifetime * 1000
 elseif action == 'break' and held then
   -- Whoever held it keeps a token that is the current one and is not held: its next write is refused.
   deadline, holder = 0, attempt
@@ -30,14 +29,15 @@ else
   return { current, holder, held_by, held and math.ceil((deadline - now) / 1000) or 0 }
 end
 local lease = current .. ' ' .. integer(deadline) .. ' ' .. holder .. ' ' .. held_by
-redis.call('HSET', thread, 'lease', lease)
 local left = deadline > 0 and math.ceil((deadline - now) / 1000) or 0
-local facts = redis.call('HMGET', thread, 'created', 'ttl')
-if not facts[1] then
+local readable, facts = pcall(read_facts, thread)
+redis.call('HSET', thread, 'lease', lease)
+if readable and facts.created == '0' then
   -- Nothing but the lease is here. Its token outlives it for a while, though tokens grow with the clock too.
   redis.call('PEXPIRE', thread, left + 60000)
-elseif facts[2] ~= '' and left > 0 then
+elseif readable and left > 0 then
   -- Who holds a thread uses it.
-  set_deadline(id, facts[2], now, lease)
+  facts.lease = lease
+  refresh(id, facts)
 end
 return { current, holder, held_by, left }

@@ -1,17 +1,14 @@
 -- List a thread as it is, and give all of its keys its deadline: what it has left, or, if that is lost, its whole ttl.
--- ARGV  1 thread
+-- ARGV  id: the thread
 -- Reply 1, or 0 if it is not there
 
-local id = ARGV[1]
-local facts, failure, updated = load_facts('updated')
+local facts = read_facts(thread)
+local failure = lost_keys(facts)
 if failure then return failure end
-if not facts.created then return 0 end
-if not updated or number_of(updated) == 0 then return damaged('its facts are not what a saver stores') end
-local ttl = facts.ttl
-if ttl ~= '' then
-  local left = time_left()
-  if left > 0 then ttl = left end
-end
-set_deadline(id, ttl, microseconds(), facts.lease)
-if threads then redis.call('ZADD', threads, updated, id) end
+if facts.created == '0' then return 0 end
+local left = facts.ttl ~= '' and time_left() or -1
+choose_deadline(facts, left > 0 and left or facts.ttl, microseconds(), true)
+write_facts(facts)
+give_deadline(id, facts)
+if threads then redis.call('ZADD', threads, facts.updated, id) end
 return 1

@@ -1,11 +1,10 @@
 -- Read how large the checkpoints of a thread are, a page at a time, by namespace and order.
--- ARGV  1 where to begin: '-', or the cursor of the last reply
+-- ARGV  cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {cursor or '', length of log:0, length of log:1, now in µs, rows}. A row is {member of the index, length of its
 --       record, the record up to its first US, how many writes it has, their bytes}; -1 and '' for a record that is gone
 
 local failure = check_whole()
 if failure then return failure end
-local cursor = ARGV[1]
 local rows = {}
 local MEMBERS, BYTES = 30, 512 * 1024
 local members = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, MEMBERS)
@@ -27,4 +26,4 @@ for place, member in ipairs(members) do
     break
   end
 end
-return { cursor, redis.call('STRLEN', logs['0']), redis.call('STRLEN', logs['1']), integer(microseconds()), rows }
+return { cursor, redis.call('STRLEN', log_0), redis.call('STRLEN', log_1), integer(microseconds()), rows }

@@ -1,19 +1,20 @@
 -- Drop all but the newest checkpoints of every namespace, with their writes, a bounded number at a time.
--- ARGV  1 thread   2 how many to keep   3 the name of this slice   4 where to begin: '-', or the cursor of the last reply
---       5 token of the lease, or ''   6 how old the others must be to go, µs, or ''
+-- ARGV  id: the thread   keep: how many   slice: the name of this slice   cursor: where to begin: '-', or the cursor of the
+--       last reply   token: of the lease, or ''   max_age: how old the others must be to go, µs, or ''
 -- Reply {how many were dropped, cursor or nil}; the same again for a slice that was answered already
 
-local id, keep, slice, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local facts, failure, answered = load_facts('pruned')
-failure = failure or refused(facts.lease, ARGV[5])
+local now = microseconds()
+local facts, found = read_facts(thread, 'pruned')
+local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
-if answered then
-  local name, dropped, following = answered:match('^(%S+) (%d+) (.*)$')
+if found[3] then
+  local name, dropped, following = found[3]:match('^(%S+) (%d+) (.*)$')
   if name == slice then return { tonumber(dropped), following ~= '' and following } end
 end
 
-local before = ARGV[6] ~= '' and string.format('%016x', math.max(microseconds() - ARGV[6], 0))
-local dropped, budget = 0, 200
+keep = tonumber(keep)
+local before = max_age ~= '' and string.format('%016x', math.max(now - max_age, 0))
+local dropped, budget, drop = 0, 200, dropping(facts)
 while budget > 0 do
   local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
   if not member then
@@ -30,7 +31,7 @@ while budget > 0 do
     local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, most)
     local left = #oldest
     for _, each in ipairs(oldest) do
-      budget = budget - drop(each, facts)
+      budget = budget - drop(each)
       dropped = dropped + 1
       left = left - 1
       if budget <= 0 then break end
@@ -38,10 +39,12 @@ while budget > 0 do
     count = count - (#oldest - left)
     done = count <= keep or (left == 0 and #oldest < most)
     if count > 0 then
-      redis.call('HSET', thread, 'n:' .. namespace, count)
+      local _, order, newest = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1])
+      facts.spaces[namespace] = { count = count, order = order, id = newest }
     else
       redis.call('HDEL', thread, 'n:' .. namespace)
-      facts.namespaces = facts.namespaces - 1
+      facts.spaces[namespace] = nil
+      facts.namespaces = math.max(facts.namespaces - 1, 0)
     end
   end
   if done then cursor = '(' .. namespace .. ' ' end
@@ -49,20 +52,18 @@ while budget > 0 do
 end
 
 if dropped > 0 then
-  redis.call('HSET', thread, 'checkpoints', facts.checkpoints, 'namespaces', facts.namespaces, 'bytes', facts.bytes,
-    'written', facts.written, 'slot', facts.slot, 'length', facts.length, 'dropped', facts.dropped,
-    'live:0', facts.live['0'], 'live:1', facts.live['1'], 'pruned', slice .. ' ' .. dropped .. ' ' .. cursor)
+  redis.call('HSET', thread, 'pruned', slice .. ' ' .. dropped .. ' ' .. cursor)
   if facts.checkpoints == 0 and facts.written == 0 then
     -- Nothing is left but the answer to this slice, which a retry may still ask for, and a lease.
-    local KEPT = 60000
-    local _, deadline = parse_lease(facts.lease)
-    redis.call('HDEL', thread, 'created')
-    redis.call('HSET', thread, 'ttl', KEPT)
-    redis.call('PEXPIRE', thread, math.max(KEPT, math.ceil((deadline - microseconds()) / 1000)))
+    local _, held_until = parse_lease(facts.lease)
+    local left = math.max(60000, math.ceil((held_until - now) / 1000))
+    facts.created, facts.ttl, facts.deadline = '0', '', math.floor(now / 1000) + left
+    redis.call('PEXPIREAT', thread, integer(facts.deadline))
     if threads then
       redis.call('ZREM', threads, id)
       redis.call('ZREM', deadlines, id)
     end
   end
+  write_facts(facts)
 end
 return { dropped, cursor ~= '' and cursor }

@@ -1,8 +1,8 @@
 -- Note in a shard of the list of threads that a thread is written now.
--- KEYS  1 shard (zset: last write, µs)
--- ARGV  1 thread
+-- KEYS  shard (zset: last write, µs)
+-- ARGV  id: the thread
 -- Reply nothing
 
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], string.format('%.0f', time[1] * 1000000 + time[2]), ARGV[1])
+redis.call('ZADD', shard, string.format('%.0f', time[1] * 1000000 + time[2]), id)
 return false

@@ -1,20 +1,52 @@
 -- Shared by the scripts that read checkpoints: records, their writes, and the bytes of the log that the reader lacks.
 
 -- A read that keeps the thread alive gives it the ttl that its last write asked for.
-local function refresh(id)
-  local found = redis.call('HMGET', thread, 'created', 'ttl', 'lease')
+local function refresh(id, facts)
   -- What is left of a thread that was pruned to nothing goes in its own time.
-  if found[1] and found[2] ~= '' then set_deadline(id, found[2], microseconds(), found[3]) end
+  if facts.created ~= '0' and facts.ttl ~= '' and choose_deadline(facts, facts.ttl, microseconds()) then
+    write_facts(facts)
+    give_deadline(id, facts)
+  end
 end
 
--- An error if the thread is not whole, else false: for those who found nothing, or are about to read everything.
+-- An error if the thread is not whole, else false: for those who found nothing, or are about to read everything. And the
+-- facts.
 local function check_whole()
-  local facts, failure = load_facts()
-  if failure then return failure end
-  if redis.call('HLEN', checkpoints) ~= facts.checkpoints or redis.call('ZCARD', index) ~= facts.checkpoints then
-    return damaged('some of the checkpoints that it counts are gone')
+  local facts = read_facts(thread)
+  local failure = lost_keys(facts)
+  if not failure and (redis.call('HLEN', checkpoints) ~= facts.checkpoints or redis.call('ZCARD', index) ~= facts.checkpoints) then
+    failure = damaged('some of the checkpoints that it counts are gone')
   end
-  return false
+  return failure or false, facts
+end
+
+-- An error if a namespace that the index has is not noted with its newest checkpoint and how many it has.
+local function check_namespace(facts, namespace)
+  local first, last = range_of(namespace)
+  local _, order, id = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1])
+  local failure = misnoted(facts, namespace, order, id)
+  if not failure and redis.call('ZLEXCOUNT', index, first, last) ~= facts.spaces[namespace].count then
+    failure = damaged('some of the checkpoints that it counts in a namespace are gone')
+  end
+  return failure
+end
+
+-- An error if one of the first namespaces is noted wrongly, or if more or fewer are noted than there are.
+local function check_namespaces()
+  local facts, found = read_facts(thread, 'copy', 'pruned')
+  local others = (found[1] and 1 or 0) + (found[2] and 1 or 0) + (found[3] and 1 or 0) + (found[4] and 1 or 0)
+  if redis.call('HLEN', thread) - others ~= facts.namespaces then
+    return damaged('what it notes of its namespaces is not what they are')
+  end
+  local cursor = '-'
+  for _ = 1, 100 do
+    local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
+    if not member then return nil end
+    local namespace = parse_member(member)
+    local failure = check_namespace(facts, namespace)
+    if failure then return failure end
+    cursor = '(' .. namespace .. ' '
+  end
 end
 
 -- The pending writes of a checkpoint: its manifest (false if none) and the records that it names.
@@ -52,9 +84,9 @@ end
 -- Note in `wanted` (slot -> generation, length of the log, and start -> stop of each range) what a record needs and the
 -- reader lacks, but for segments of more than `longest` bytes, if that is given.
 local function want(wanted, spans, record, longest)
-  local generation, slot = record:sub(18, 33), record:sub(34, 34)
+  local _, generation, slot, proof = read_header(record)
   -- A plain search looks at many bytes at once, as a pattern does not.
-  local base, last = tonumber(record:sub(35, 44), 16), record:find(US, 71, true)
+  local base, last = parse_proof(proof), record:find(US, HEADER + 1, true)
   -- Who reads the record finds out that it is damaged, and can say which it is.
   if not logs[slot] or not base or not last then return end
   local ranges = wanted[slot]
@@ -64,7 +96,7 @@ local function want(wanted, spans, record, longest)
   end
   ranges.generation = generation
   local known, end_of_log, stops = spans[generation] or {}, ranges.length, ranges.stops
-  local place = 71
+  local place = HEADER + 1
   while place < last do
     -- The next 30 characters have all that matters of any that is one; longer runs of digits take long to look through.
     local fresh, offset, length = record:sub(place, math.min(place + 29, last - 1)):match('^(%+?)(%d+):(%d+)')

@@ -1,14 +1,13 @@
 -- Read a page of what a thread holds: all writes first, then the checkpoints, then the logs.
--- ARGV  1 'writes', 'checkpoints', 'log:0' or 'log:1'   2 cursor of the last page, '0' for the first
+-- ARGV  kind: 'writes', 'checkpoints', 'log:0' or 'log:1'   cursor: of the last page, '0' for the first
 -- Reply {what the rows are; what is to be read next, '' for nothing, and its cursor; the generations of the log and how
 --       many records are gone, by which pages belong together; rows}. A row is
 --       {ns US id, manifest, {record of each write}} or {ns US id, record} or {start, bytes of the log}
 
-local failure = check_whole()
+local failure, facts = check_whole()
 if failure then return failure end
-local facts, _, gone = load_facts('gone')
 local generations = facts.slot .. facts.generation .. ' ' .. (facts.live['0'] > 0 and '0' or '')
-  .. (facts.live['1'] > 0 and '1' or '') .. ' ' .. (gone or '0')
+  .. (facts.live['1'] > 0 and '1' or '') .. ' ' .. integer(facts.gone)
 
 local KINDS = { 'writes', 'checkpoints', 'log:0', 'log:1' }
 local following = {}
@@ -39,7 +38,7 @@ local function read(kind, cursor)
   return scanned[1], rows
 end
 
-local kind, cursor, rows = ARGV[1], ARGV[2], {}
+local rows = {}
 cursor, rows = read(kind, cursor)
 while #rows == 0 and cursor == '0' and following[kind] do
   kind = following[kind]

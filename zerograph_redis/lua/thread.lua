@@ -1,22 +1,17 @@
--- What every script of a thread shares: its keys, the clock, the facts, the deadline. Stands before each of them.
--- KEYS  1 thread (hash)   2 index (zset)   3 checkpoints (hash)   4 writes (hash)   5 log:0   6 log:1 (strings)
---       7 threads (zset: last write, µs)   8 deadlines (zset: ms)      both absent on a cluster
+-- What the scripts of a thread share: the clock, the facts, the deadline.
 --
--- A checkpoint's record begins with 70 bytes in plain: format version (1), order (16 hex digits), generation of the log
--- (16 hex), its slot (1: 0, 1, or - for none), where the bytes that this put appended begin (10 hex), how many they are
--- (10 hex), the random name of the put (16 hex); the last three prove where its bytes are. Then its segments up to the first US, [+]<offset>:<length stored>… with commas between; + counts from where
--- the appended bytes begin. Version and order stand there in every version.
+-- A checkpoint's record begins with 70 bytes in plain, see read_header. Then its segments up to the first US,
+-- [+]<offset>:<length stored>… with commas between; + counts from where the appended bytes begin.
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
 -- stands in the field <ns> US <id> US <n>. If they are encrypted, :<version> follows <bytes>, another for every batch.
 -- Nothing that is stored decides how much a script does: counts and lengths are held against what is there before any loop.
--- The thread hash holds the facts (see load_facts), the lease, in n:<ns> how many checkpoints a namespace has, and in
--- gone how many records were ever dropped or replaced, which tells a copy that it has missed some.
+-- The thread hash holds the facts (see read_facts), the lease, and in n:<ns> what is known of a namespace (see space_of).
 
 local US = '\31'
-local thread, index, checkpoints, writes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local logs = { ['0'] = KEYS[5], ['1'] = KEYS[6] }
-local threads, deadlines = KEYS[7], KEYS[8]
+local logs = { ['0'] = log_0, ['1'] = log_1 }
 local OWN_KEYS = 6
+-- Orders are less than 2^52, in µs the year 2112: a larger one would leave no room for the next.
+local ORDER = '^000[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]$'
 
 local function microseconds()
   local time = redis.call('TIME')
@@ -38,14 +33,27 @@ local function stop_at_damage(what)
   error('DAMAGED ' .. what)
 end
 
--- Order 2^52, in µs, is in the year 2112: a larger one is a lie, and would leave no room for the next.
-local ORDER = '^000' .. string.rep('[0-9a-f]', 13) .. '$'
-local MEMBER = '^([^\31]*)\31(' .. string.rep('[0-9a-f]', 16) .. ')\31([^\31]*)$'
+-- A thread lives in several keys. One of them missing while another is there means that something removed it.
+local function damaged(what)
+  return redis.error_reply('DAMAGED ' .. what)
+end
 
 local function parse_member(member)
-  local namespace, order, id = member:match(MEMBER)
+  local namespace, order, id = member:match('^([^\31]*)\31([^\31]*)\31([^\31]*)$')
   if not namespace or not order:match(ORDER) then stop_at_damage('its index has an entry that is none') end
   return namespace, order, id
+end
+
+-- The header of a record: format version (1), order (16 hex digits), generation of the log (16 hex), its slot (1: 0, 1,
+-- or - for none), and the proof of where its bytes are (36). Version and order stand there in every version.
+local HEADER = 70
+local function read_header(record)
+  return record:sub(2, 17), record:sub(18, 33), record:sub(34, 34), record:sub(35, HEADER)
+end
+
+-- The proof: where the bytes that the put appended begin (10 hex), how many they are (10 hex), its random name (16 hex).
+local function parse_proof(proof)
+  return tonumber(proof:sub(1, 10), 16), tonumber(proof:sub(11, 20), 16), proof:sub(21)
 end
 
 -- Count, bytes and identities of a manifest; nothing if it claims more writes than it names.
@@ -65,57 +73,100 @@ local function read_manifest(manifest)
   return count, size, identities, version
 end
 
--- A thread lives in several keys. One of them missing while another is there means that something removed it.
-local function damaged(what)
-  return redis.error_reply('DAMAGED ' .. what)
-end
-
--- A fact that is a number; 0 for one that was never stored.
-local function number_of(fact)
-  if not fact then return 0 end
-  if #fact > 16 or not fact:match('^%d+$') then stop_at_damage('its facts are not what a saver stores') end
-  return tonumber(fact)
-end
-
-local GENERATION = '^' .. string.rep('[0-9a-f]', 16) .. '$'
-
--- The facts of a thread, and one more field of its hash if asked for; or nil and an error if the thread is not whole.
--- order: of the last checkpoint. written: checkpoints with writes. bytes: of records and writes. ttl: ms or ''.
--- slot, generation, length: of the current log. dropped: how much of it was appended by checkpoints that are gone.
--- live: checkpoints in each slot.
-local function load_facts(field)
-  local found = redis.call('HMGET', thread, 'created', 'order', 'ttl', 'checkpoints', 'namespaces', 'bytes', 'written',
-    'slot', 'generation', 'length', 'dropped', 'live:0', 'live:1', 'lease', field or 'lease')
+-- The facts of a thread, from one field of its hash; and all that was read: the lease, that field, and further ones.
+-- created, updated: µs, as text; '0' while nothing is stored. ttl: ms, as text, '' for none. deadline: of its keys, ms, 0
+-- for none. order: the last that was given out. checkpoints, namespaces: how many. bytes: of records and writes.
+-- written: checkpoints with writes. slot, generation, length: of the current log. dropped: how much of it was appended by
+-- checkpoints that are gone. live: checkpoints in each slot. gone: how many records were ever dropped or replaced, which
+-- tells a copy that it missed some. lease: as stored. spaces: see space_of.
+local function read_facts(key, ...)
+  local found = redis.call('HMGET', key, 'lease', 'facts', ...)
+  local packed = found[2] or '1 0 0  0 0000000000000000 0 0 0 0 - 0000000000000000 0 0 0 0 0'
+  local created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length,
+    dropped, live_0, live_1, gone = packed:sub(1, 300):match('^1 (%d+) (%d+) (%d*) (%d+) (000[0-9a-f]+) (%d+) (%d+) (%d+) '
+      .. '(%d+) ([01-]) ([0-9a-f]+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not created or #packed > 300 then stop_at_damage('its facts are not what a saver stores') end
+  -- Adding 0 makes a number of digits.
   local facts = {
-    created = found[1], order = tonumber(found[2] or '0', 16), ttl = found[3] or '', checkpoints = number_of(found[4]),
-    namespaces = number_of(found[5]), bytes = number_of(found[6]), written = number_of(found[7]),
-    slot = found[8] or '-', generation = found[9] or '', length = number_of(found[10]), dropped = number_of(found[11]),
-    live = { ['0'] = number_of(found[12]), ['1'] = number_of(found[13]) }, lease = found[14],
+    created = created, updated = updated, ttl = ttl, deadline = deadline + 0, order = order,
+    checkpoints = checkpoint_count + 0, namespaces = namespaces + 0, bytes = bytes + 0, written = written + 0,
+    slot = slot, generation = generation, length = length + 0, dropped = dropped + 0,
+    live = { ['0'] = live_0 + 0, ['1'] = live_1 + 0 }, gone = gone + 0, lease = found[1], spaces = {},
   }
-  number_of(found[1])
-  if facts.ttl ~= '' then number_of(facts.ttl) end
-  if (found[2] and not found[2]:match(ORDER)) or (facts.slot ~= '-' and not logs[facts.slot])
-    or (facts.generation ~= '' and not facts.generation:match(GENERATION))
-    or (facts.slot ~= '-' and facts.generation == '') or facts.length >= 2 ^ 40 then
+  -- What a double can count to, and what a log can hold.
+  local most = 2 ^ 53
+  if #created > 16 or #updated > 16 or #ttl > 16 or #order ~= 16 or #generation ~= 16
+    or facts.deadline >= most or facts.checkpoints >= most or facts.namespaces >= most or facts.bytes >= most
+    or facts.written >= most or facts.length >= 2 ^ 40 or facts.dropped >= most or facts.live['0'] >= most
+    or facts.live['1'] >= most or facts.gone >= most or (slot ~= '-' and generation == '0000000000000000') then
     stop_at_damage('its facts are not what a saver stores')
   end
-  if not facts.created then
-    if redis.call('EXISTS', unpack(KEYS, 2, OWN_KEYS)) > 0 then return nil, damaged('the key of its facts is gone') end
-    return facts, false, found[15]
+  return facts, found
+end
+
+-- An error if the thread lost a key that its facts name, or has others and no facts.
+local function lost_keys(facts)
+  if facts.created == '0' then
+    if redis.call('EXISTS', unpack(KEYS, 2, OWN_KEYS)) > 0 then return damaged('the key of its facts is gone') end
+    return nil
   end
-  local needed = {}
+  local needed, live = {}, facts.live
   if facts.checkpoints > 0 then needed = { index, checkpoints } end
   if facts.written > 0 then needed[#needed + 1] = writes end
-  if facts.live['0'] > 0 then needed[#needed + 1] = logs['0'] end
-  if facts.live['1'] > 0 then needed[#needed + 1] = logs['1'] end
+  if live['0'] > 0 then needed[#needed + 1] = log_0 end
+  if live['1'] > 0 then needed[#needed + 1] = log_1 end
   if #needed > 0 and redis.call('EXISTS', unpack(needed)) < #needed then
     local gone = {}
     for _, key in ipairs(needed) do
       if redis.call('EXISTS', key) == 0 then gone[#gone + 1] = key:match('}:(.*)$') end
     end
-    return nil, damaged('keys of it are gone: ' .. table.concat(gone, ', '))
+    return damaged('keys of it are gone: ' .. table.concat(gone, ', '))
   end
-  return facts, false, found[15]
+end
+
+-- What is known of a namespace: how many checkpoints it has, and the order and the id of the newest, so that nobody looks
+-- for it in the index. It is kept in n:<ns> as <count> <order> <id>; `stored` is that field, if it was read.
+local function space_of(facts, namespace, stored)
+  local space = facts.spaces[namespace]
+  if space then return space end
+  if stored == nil then stored = redis.call('HGET', thread, 'n:' .. namespace) end
+  if stored then
+    local count, order, id = stored:match('^(%d+) (000[0-9a-f]+) ([^\31]+)$')
+    if not count or #count > 15 or count == '0' or #order ~= 16 or order > facts.order then
+      stop_at_damage('what it notes of a namespace cannot be read')
+    end
+    space = { count = count + 0, order = order, id = id }
+  else
+    local first, last = range_of(namespace)
+    if facts.checkpoints > 0 and redis.call('ZRANGEBYLEX', index, first, last, 'LIMIT', 0, 1)[1] then
+      stop_at_damage('what it notes of a namespace is gone')
+    end
+    space = { count = 0, id = '' }
+  end
+  facts.spaces[namespace] = space
+  return space
+end
+
+-- An error unless a namespace is noted with this newest checkpoint, which its index ends with.
+local function misnoted(facts, namespace, order, id, stored)
+  local space = space_of(facts, namespace, stored)
+  if space.order ~= order or space.id ~= id then
+    return damaged('its index and what it notes of the newest checkpoint of a namespace differ')
+  end
+end
+
+-- Write the facts, and what is known of the namespaces that were looked at.
+local function write_facts(facts)
+  local fields = { 'facts', string.format('1 %s %s %s %d %s %d %d %d %d %s %s %d %d %d %d %d', facts.created, facts.updated,
+    facts.ttl, facts.deadline, facts.order, facts.checkpoints, facts.namespaces, facts.bytes, facts.written, facts.slot,
+    facts.generation, facts.length, facts.dropped, facts.live['0'], facts.live['1'], facts.gone) }
+  for namespace, space in pairs(facts.spaces) do
+    if space.count > 0 then
+      fields[#fields + 1] = 'n:' .. namespace
+      fields[#fields + 1] = string.format('%d %s %s', space.count, space.order, space.id)
+    end
+  end
+  redis.call('HSET', thread, unpack(fields))
 end
 
 -- A lease is <token> <deadline, µs> <attempt> <owner>. It is held until its deadline; its token is never used again.
@@ -125,18 +176,33 @@ local function parse_lease(lease)
   return token, tonumber(deadline), attempt, owner
 end
 
--- One deadline on every key of the thread: `ttl` ms from now, or none (''). A thread outlives its lease.
-local function set_deadline(id, ttl, now, lease)
-  if ttl == '' then
+-- Note the deadline that a thread has from now on: `ttl` ms from now, or none (''). A thread outlives its lease. One that
+-- would come later by less than a hundredth of the ttl stays as it is, unless `anew` says that a key was made just now.
+-- Returns whether the keys must be given the deadline of the facts, which then are to be written.
+local function choose_deadline(facts, ttl, now, anew)
+  local deadline = 0
+  if ttl ~= '' then
+    deadline = math.floor(now / 1000) + ttl
+    if facts.lease then
+      local _, held_until = parse_lease(facts.lease)
+      deadline = math.max(deadline, math.ceil(held_until / 1000))
+    end
+    local later = deadline - facts.deadline
+    if not anew and ttl == facts.ttl and later >= 0 and later * 100 < ttl + 0 then return false end
+  elseif facts.deadline == 0 and not anew then
+    return false
+  end
+  facts.deadline = deadline
+  return true
+end
+
+-- Put the deadline of the facts on every key of the thread.
+local function give_deadline(id, facts)
+  if facts.deadline == 0 then
     for key = 1, OWN_KEYS do redis.call('PERSIST', KEYS[key]) end
     if deadlines then redis.call('ZREM', deadlines, id) end
   else
-    local deadline = math.floor(now / 1000) + ttl
-    if lease then
-      local _, held_until = parse_lease(lease)
-      deadline = math.max(deadline, math.ceil(held_until / 1000))
-    end
-    deadline = integer(deadline)
+    local deadline = integer(facts.deadline)
     for key = 1, OWN_KEYS do redis.call('PEXPIREAT', KEYS[key], deadline) end
     if deadlines then redis.call('ZADD', deadlines, deadline, id) end
   end

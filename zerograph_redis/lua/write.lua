@@ -2,10 +2,10 @@
 
 -- The error for a write that may not be: one without a token ('') while anyone holds the thread, one with a token that is
 -- not the current one.
-local function refused(lease, token)
+local function refused(lease, token, now)
   if not lease and token == '' then return nil end
   local current, deadline, _, owner = parse_lease(lease)
-  local left = deadline - microseconds()
+  local left = deadline - now
   if token == '' then
     return left > 0 and redis.error_reply('HELD ' .. integer(left) .. ' ' .. owner)
   elseif left <= 0 or token ~= current then
@@ -13,13 +13,17 @@ local function refused(lease, token)
   end
 end
 
--- Write what every write changes and the fields and values that follow, and rank the thread as the newest.
-local function save_facts(id, facts, ttl, now, ...)
-  local updated = integer(now)
-  redis.call('HSET', thread, 'created', facts.created or updated, 'updated', updated, 'ttl', ttl, 'bytes', facts.bytes,
-    'written', facts.written, ...)
+-- Write the facts with what every write changes, and rank the thread as the newest. `left` may say that less of the ttl is
+-- left than all of it, `updated` that the last write was earlier than now.
+local function save_facts(id, facts, ttl, now, left, updated)
+  updated = updated or integer(now)
   -- A new thread may have a key already, with the deadline of its lease.
-  if ttl ~= '' or facts.ttl ~= '' or (facts.lease and not facts.created) then set_deadline(id, ttl, now, facts.lease) end
+  local anew = facts.made_key and (ttl ~= '' or facts.deadline > 0 or (facts.lease and facts.created == '0'))
+  if facts.created == '0' then facts.created = updated end
+  local moved = choose_deadline(facts, left or ttl, now, anew)
+  facts.updated, facts.ttl = updated, ttl
+  write_facts(facts)
+  if moved then give_deadline(id, facts) end
   if threads then
     redis.call('ZADD', threads, updated, id)
     -- Threads that expired take no room in the index: every now and then a write takes some of them out.

@@ -20,14 +20,15 @@ from zerograph_redis.forks import settle
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
-from .commands import Batch, by_source, run
+from .commands import Batch, by_source
 from .confirmation import Confirmation
 from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
 from .keys import Keyspace
-from .listing import LISTINGS, read_reply
+from .listing import read_reply
 from .ranking import ThreadRankOf
 from .retries import TIMEOUT, Tries
+from .scripts import SOURCES
 from .wires import DRIVER_ERRORS, AsyncWire, Wire
 
 __all__ = ("AsyncRedisBackend", "RedisBackend")
@@ -37,8 +38,6 @@ R = TypeVar("R")
 ASIDE = 1.0
 """Seconds for a question that nothing depends on."""
 
-
-_SOURCES = {script.sha.encode(): script.source.encode() for script, _, _ in BINDINGS.values()}
 
 Exchange = Generator[Batch, Sequence[Any], R]
 """Yields what to send; gets the replies, errors among them."""
@@ -106,41 +105,31 @@ class RedisBackend:
         if isinstance(request, Bundle):
             reply = yield from self._side_by_side(request.requests)
             return reply
-        listing = LISTINGS.get(type(request))
-        if listing is not None:
-            if isinstance(request, ListThreads) and request.cursor is not None and isinstance(request.cursor.name, str):
-                # Who names a thread knows when it was written last; the list may say another time, and goes by that.
-                asked = ThreadRankOf(unescape(request.cursor.name))
-                noted = yield from self._exchange(asked)
-                if noted is not None:
-                    cursor = request.cursor._replace(updated=noted)
-                    request = replace(request, cursor=cursor)  # type: ignore[assignment]
-            commands = listing.commands(request, self._keyspace)
-            replies = yield Batch(commands)
-            if any(isinstance(each, NoScriptError) for each in replies):
-                replies = yield Batch([by_source(command, _SOURCES) for command in commands])
-            reply = read_reply(listing.parse, replies if listing.sorts_errors else _sound(replies), request)
-            return reply
-        script, call, parse = BINDINGS[type(request)]
-        keys, arguments = call(request, self._keyspace)
+        if isinstance(request, ListThreads):
+            request = yield from self._noted(request)
+        binding = BINDINGS[type(request)]
+        commands = binding.commands(request, self._keyspace)
         confirmation = self._confirmation if isinstance(request, PutCheckpoint | PutWrites) else None
-        batch = Batch([run("EVALSHA", script.sha, keys, arguments)])
         if confirmation is not None:
-            batch = Batch([*batch.commands, confirmation.command], together=True)
-        replies = yield batch
-        if isinstance(replies[0], NoScriptError):
+            commands = (*commands, confirmation.command)
+        replies = yield Batch(commands, confirmation is not None)
+        if any(isinstance(each, NoScriptError) for each in replies):
             # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield batch._replace(commands=[by_source(each, _SOURCES) for each in batch.commands])
-        raw, *_ = _sound(replies[:1])
-        reply = read_reply(parse, raw, request)
+            sources = [by_source(each, SOURCES) for each in commands]
+            replies = yield Batch(sources, confirmation is not None)
+        reply = read_reply(binding.parse, replies if binding.takes_errors else _sound(replies), request)
         # A put without a reply stored nothing yet: it is sent again whole.
-        if (
-            confirmation is not None
-            and raw is not None
-            and (confirmed := _sound(replies[1:]))[0] < confirmation.replicas
-        ):
-            raise unconfirmed(request, confirmed[0], confirmation.replicas, confirmation.timeout)
+        if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
+            raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
         return reply
+
+    def _noted(self, request: ListThreads) -> Exchange[Any]:
+        """Begin where the list has the named thread: it may say another time than that of the thread's last write."""
+        cursor = request.cursor
+        if cursor is None or not isinstance(cursor.name, str):
+            return request
+        noted = yield from self._exchange(ThreadRankOf(unescape(cursor.name)))
+        return request if noted is None else replace(request, cursor=cursor._replace(updated=noted))
 
     def _side_by_side(self, requests: Sequence[Request[Any]]) -> Exchange[Any]:
         found: list[Any] = [None] * len(requests)

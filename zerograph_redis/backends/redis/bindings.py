@@ -1,6 +1,6 @@
 """How each request is said to Redis, and its reply read: pure functions, one binding a request.
 
-What a script does, its KEYS and its ARGV stand at the head of its file in ``lua/``.
+What a script does, and what its arguments mean, stands at the head of its file in ``lua/``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from zerograph_redis.core.requests import (
     ZERO,
     Cursor,
     DeleteThread,
-    DescribeThread,
     Fetched,
     FindCheckpoints,
     FindNamespace,
@@ -45,80 +44,108 @@ from zerograph_redis.core.requests import (
     StageThread,
     StoredCheckpoint,
     StoredWrite,
-    ThreadFacts,
     WritesReply,
 )
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
-from zerograph_redis.ids import SEPARATOR, escape, read_name
+from zerograph_redis.ids import SEPARATOR, encode, read_name
 from zerograph_redis.pieces.log import Span
 
-from .calls import Binding, Call
-from .examining import EXAMINING, check_cursor
-from .keys import Keyspace
+from .examining import EXAMINING, check_cursor, from_cursor
+from .keys import ACROSS, KINDS, Keyspace
+from .listing import LISTING
 from .ranking import FRESH, RankThread, UnrankThread
-from .scripts import Script
+from .scripts import Binding, Fields, Script, flag, nothing, number, on_keys, on_thread
 
-__all__ = ("BINDINGS",)
+__all__ = ("BATCH", "BINDINGS", "PUT")
 
 STAGED_FOR = 600_000  # ms that a page of an unfinished copy waits for the next
 
 
-def _id(name: str) -> bytes:
-    return escape(name).encode()
+PUT = Fields(
+    "put",
+    (
+        *("namespace", "checkpoint_id", "keep_last", "max_age", "version", "record", "appended", "needed"),
+        *("generation", "base_id", "base_proof", "expected", "attempt", "parent_order", "parent_id"),
+    ),
+)
+BATCH = Fields("batch", ("namespace", "checkpoint_id", "again", "extends", "version"))
+
+_PUT_CHECKPOINT = Script(
+    "put_checkpoint",
+    arguments=("id", "ttl", "token"),
+    fields=(PUT,),
+)
+_PUT_WRITES = Script("put_writes", arguments=("id", "ttl", "token"), fields=(BATCH,))
+_GET_CHECKPOINT = Script("get_checkpoint", arguments=("id", "namespace", "checkpoint_id", "renew", "known"))
+_GET_WRITES = Script("get_writes", arguments=("id", "namespace", "checkpoint_id", "renew"))
+_LIST_CHECKPOINTS = Script(
+    "list_checkpoints",
+    arguments=("id", "namespace", "before", "order", "limit", "renew", "known", "longest"),
+)
+_FIND_NAMESPACE = Script("find_namespace", arguments=("checkpoint_id", "cursor"))
+_FIND_CHECKPOINTS = Script("find_checkpoints", arguments=("prefix", "cursor"))
+_LIST_NAMESPACES = Script("list_namespaces", arguments=("cursor",))
+_PRUNE_THREAD = Script("prune_thread", arguments=("id", "keep", "slice", "cursor", "token", "max_age"))
+_DELETE_THREAD = Script("delete_thread", arguments=("id", "token", "last_write"))
+_LEASE_THREAD = Script("lease_thread", arguments=("id", "action", "token", "attempt", "owner", "lifetime"))
+_FORGET_THREAD = Script("forget_thread", arguments=("id",))
+_RANK_THREAD = Script("rank_thread", keys=("shard",), arguments=("id",))
+_UNRANK_THREAD = Script("unrank_thread", keys=("shard",), arguments=("id", "age"))
+_SCAN_THREAD = Script("scan_thread", arguments=("kind", "cursor"))
+_STAGE_THREAD = Script("stage_thread", keys=KINDS, arguments=("kind", "lifetime", "number"))
+_PUBLISH_THREAD = Script(
+    "publish_thread",
+    keys=(*KINDS, *(f"staged_{kind}" for kind in KINDS), *ACROSS),
+    arguments=(
+        *("id", "ttl", "copy", "current", "token", "checkpoint_count", "written", "log_bytes"),
+        *("created", "updated", "left", "instead", "instead_updated", "page_count"),
+    ),
+)
 
 
-def _text(number: int | None) -> str | int:
-    return "" if number is None else number
+_NO_BASE = (b"",) * 3
+_NO_PARENT = (b"",) * 2
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 - a pure conversion
-    return "1" if value else ""
-
-
-def _nothing(reply: Any, request: Any) -> None:
-    return None
-
-
-_NO_BASE = ("",) * 3
-
-
-def _put_checkpoint(request: PutCheckpoint, keyspace: Keyspace) -> Call:
-    base = request.base
-    return Call(
-        keyspace.of(request.thread),
-        (
-            _id(request.thread),
-            _id(request.namespace),
-            _id(request.checkpoint_id),
-            _text(request.ttl),
-            _text(request.keep_last),
-            _text(request.max_age),
-            request.version,
-            request.record,
-            request.appended,
-            request.needed,
-            *(_NO_BASE if base is None else (base.generation, _id(base.checkpoint_id), base.proof)),
-            _text(request.fence),
-            b"" if request.expected is None else b"=" + _id(request.expected.checkpoint_id or ""),
-            request.attempt,
-            *(("", "") if request.follows is None else (request.follows[1], _id(request.follows[0]))),
-        ),
+def _put_checkpoint(request: PutCheckpoint) -> tuple[bytes, ...]:
+    base, follows, expected = request.base, request.follows, request.expected
+    return (
+        encode(request.thread),
+        number(request.ttl),
+        number(request.fence),
+        encode(request.namespace),
+        encode(request.checkpoint_id),
+        number(request.keep_last),
+        number(request.max_age),
+        request.version,
+        request.record,
+        request.appended,
+        b"%d" % request.needed,
+        *(_NO_BASE if base is None else (base.generation.encode(), encode(base.checkpoint_id), base.proof.encode())),
+        b"" if expected is None else b"=" + encode(expected.checkpoint_id or ""),
+        request.attempt.encode(),
+        *(_NO_PARENT if follows is None else (follows[1].encode(), encode(follows[0]))),
     )
 
 
-def _put_writes(request: PutWrites, keyspace: Keyspace) -> Call:
-    arguments: list[bytes | str | int] = [
-        _id(request.thread),
-        _id(request.namespace),
-        _id(request.checkpoint_id),
-        _text(request.ttl),
-        "replace" if request.replace else "keep",
-        _text(request.fence),
-        *(("", "") if request.extends is None else (f"={request.extends}", token_hex(8))),
+def _parse_placed(reply: Any, request: PutCheckpoint) -> Placed | None:
+    return None if reply is None else Placed(reply[0].decode(), reply[1].decode(), int(reply[2]))
+
+
+def _put_writes(request: PutWrites) -> tuple[bytes, ...]:
+    extends = request.extends
+    arguments = [
+        encode(request.thread),
+        number(request.ttl),
+        number(request.fence),
+        encode(request.namespace),
+        encode(request.checkpoint_id),
+        b"replace" if request.replace else b"keep",
+        *((b"", b"") if extends is None else (b"=" + extends.encode(), token_hex(8).encode())),
     ]
     for write in request.writes:
         arguments += (write.identity.encode(), write.record or b"")
-    return Call(keyspace.of(request.thread), arguments)
+    return tuple(arguments)
 
 
 def _parse_writes_reply(reply: Any, request: PutWrites) -> WritesReply | None:
@@ -129,172 +156,111 @@ def _parse_writes_reply(reply: Any, request: PutWrites) -> WritesReply | None:
     return WritesReply(stored == 1, version.decode(), writes)
 
 
-def _get_checkpoint(request: GetCheckpoint, keyspace: Keyspace) -> Call:
-    return Call(
-        keyspace.of(request.thread),
-        (
-            _id(request.thread),
-            _id(request.namespace),
-            _id(request.checkpoint_id or ""),
-            _flag(request.refresh),
-            _spans(request.known),
-        ),
+def _get_checkpoint(request: GetCheckpoint) -> tuple[bytes, ...]:
+    return (
+        encode(request.thread),
+        encode(request.namespace),
+        encode(request.checkpoint_id or ""),
+        flag(request.refresh),
+        _spans(request.known),
     )
 
 
-def _get_writes(request: GetWrites, keyspace: Keyspace) -> Call:
-    return Call(
-        keyspace.of(request.thread),
-        (_id(request.thread), _id(request.namespace), _id(request.checkpoint_id), _flag(request.refresh)),
+def _parse_checkpoint(reply: Any, request: GetCheckpoint) -> Fetched:
+    return Fetched([], []) if reply is None else _parse_fetched(request.thread, reply[:1], reply[1])
+
+
+def _get_writes(request: GetWrites) -> tuple[bytes, ...]:
+    return encode(request.thread), encode(request.namespace), encode(request.checkpoint_id), flag(request.refresh)
+
+
+def _list_checkpoints(request: ListCheckpoints) -> tuple[bytes, ...]:
+    return (
+        encode(request.thread),
+        encode(request.namespace),
+        encode(request.before or ""),
+        (request.before_order or "").encode(),
+        number(request.limit),
+        flag(request.refresh),
+        _spans(request.known),
+        number(request.longest),
     )
 
 
-def _list_checkpoints(request: ListCheckpoints, keyspace: Keyspace) -> Call:
-    return Call(
-        keyspace.of(request.thread),
-        (
-            _id(request.thread),
-            _id(request.namespace),
-            _id(request.before or ""),
-            request.before_order or "",
-            request.limit,
-            _flag(request.refresh),
-            _spans(request.known),
-            _text(request.longest),
-        ),
+def _prune_thread(request: PruneThread) -> tuple[bytes, ...]:
+    return (
+        encode(request.thread),
+        number(request.keep),
+        request.call.encode(),
+        from_cursor(request.cursor),
+        number(request.fence),
+        number(request.max_age),
     )
 
 
-def _find_checkpoints(request: FindCheckpoints, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (_id(request.prefix), request.cursor or "-"))
-
-
-def _list_namespaces(request: ListNamespaces, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (request.cursor or "-",))
-
-
-def _find_namespace(request: FindNamespace, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (_id(request.checkpoint_id), request.cursor or "-"))
-
-
-def _prune_thread(request: PruneThread, keyspace: Keyspace) -> Call:
-    return Call(
-        keyspace.of(request.thread),
-        (
-            _id(request.thread),
-            request.keep,
-            request.call,
-            request.cursor or "-",
-            _text(request.fence),
-            _text(request.max_age),
-        ),
+def _lease_thread(request: LeaseThread) -> tuple[bytes, ...]:
+    return (
+        encode(request.thread),
+        request.action.encode(),
+        number(request.token),
+        request.attempt.encode(),
+        encode(request.owner),
+        number(request.ttl),
     )
 
 
-def _delete_thread(request: DeleteThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (_id(request.thread), _text(request.fence), _text(request.updated)))
+def _spans(known: Sequence[Span]) -> bytes:
+    return ",".join([f"{generation}:{start}-{stop}" for generation, start, stop in known]).encode()
 
 
-def _describe_thread(request: DescribeThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), ())
+def _shard(request: RankThread | UnrankThread, keyspace: Keyspace) -> Sequence[bytes]:
+    return (keyspace.list_of(request.thread),)
 
 
-def _forget_thread(request: ForgetThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (_id(request.thread),))
+def _scan_thread(request: ScanThread) -> tuple[bytes, ...]:
+    kind, cursor = request.cursor or _FIRST
+    return kind.encode(), cursor.encode()
 
 
-def _lease_thread(request: LeaseThread, keyspace: Keyspace) -> Call:
-    return Call(
-        keyspace.of(request.thread),
-        (
-            _id(request.thread),
-            request.action,
-            _text(request.token),
-            request.attempt,
-            _id(request.owner),
-            request.ttl,
-        ),
-    )
-
-
-def _spans(known: Sequence[Span]) -> str:
-    return ",".join(f"{generation}:{start}-{stop}" for generation, start, stop in known)
-
-
-def _rank_thread(request: RankThread, keyspace: Keyspace) -> Call:
-    return Call((keyspace.list_of(request.thread),), (_id(request.thread),))
-
-
-def _unrank_thread(request: UnrankThread, keyspace: Keyspace) -> Call:
-    return Call((keyspace.list_of(request.thread),), (_id(request.thread), int(2 * FRESH * 1_000_000)))
-
-
-def _scan_thread(request: ScanThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), request.cursor or _FIRST)
-
-
-def _stage_thread(request: StageThread, keyspace: Keyspace) -> Call:
+def _stage_thread(request: StageThread) -> Sequence[bytes]:
     rows, ranges = request.page.rows, request.page.ranges
     # A page holds writes, or checkpoints, or ranges of logs.
-    kind = "log" if ranges else "writes" if rows[0][1].record is None else "checkpoints"
-    arguments: list[bytes | str | int] = [kind, STAGED_FOR, request.number]
+    kind = b"log" if ranges else b"writes" if rows[0][1].record is None else b"checkpoints"
+    arguments = [kind, number(STAGED_FOR), number(request.number)]
     for each in ranges:
         if each.start + len(each.data) > _LONGEST_LOG:
             raise SerializationError(
                 f"thread {request.thread!r} cannot be stored in Redis: its states differ by more than a string there can "
                 f"hold; prune it first"
             )
-        arguments += (each.generation, each.start, each.data)
+        arguments += (each.generation.encode(), number(each.start), each.data)
     for namespace, stored in rows:
-        arguments += (_id(namespace), _id(stored.checkpoint_id))
+        arguments += (encode(namespace), encode(stored.checkpoint_id))
         if stored.record is not None:
             arguments.append(stored.record)
         else:
             arguments.append(_manifest(stored.writes))
             arguments += [write.record or b"" for write in stored.writes]
-    return Call(keyspace.staged(request.thread, request.token), arguments)
+    return arguments
 
 
 _LONGEST_LOG = 512 * 1024 * 1024
 
 
-def _publish_thread(request: PublishThread, keyspace: Keyspace) -> Call:
-    keys, past = keyspace.of(request.thread), request.past
-    return Call(
-        keys + keyspace.staged(request.thread, request.token),
-        (
-            _id(request.thread),
-            _text(request.ttl),
-            request.token if past is None else past.origin,
-            len(keys) + 1,
-            request.current,
-            _text(request.fence),
-            request.checkpoints,
-            request.written,
-            request.log_bytes,
-            *(("", "", "") if past is None else (past.created, past.updated, _text(past.left))),
-            *(request.instead or ("", "")),
-            request.pages,
-        ),
-    )
-
-
-def _parse_facts(reply: Any, request: DescribeThread) -> ThreadFacts | None:
-    if reply is None:
-        return None
-    created, updated, checkpoints, namespaces, size, left, lifetime, order, origin, held, owner = reply
-    return ThreadFacts(
-        bounds.number(created, bounds.END_OF_ORDERS),
-        bounds.number(updated, bounds.END_OF_ORDERS),
-        bounds.number(checkpoints),
-        bounds.number(namespaces),
-        bounds.number(size),
-        left if left >= 0 else None,
-        bounds.number(lifetime, bounds.END_OF_ORDERS) if lifetime else None,
-        bounds.order(order),
-        None if origin is None else origin.decode(),
-        bounds.whole(held, bounds.END_OF_ORDERS),
-        read_name(owner),
+def _publish_thread(request: PublishThread) -> Sequence[bytes]:
+    past, instead = request.past, request.instead
+    return (
+        encode(request.thread),
+        number(request.ttl),
+        (request.token if past is None else past.origin).encode(),
+        request.current.encode(),
+        number(request.fence),
+        number(request.checkpoints),
+        number(request.written),
+        number(request.log_bytes),
+        *((b"",) * 3 if past is None else (number(past.created), number(past.updated), number(past.left))),
+        *((b"",) * 2 if instead is None else (instead.origin.encode(), number(instead.updated))),
+        number(request.pages),
     )
 
 
@@ -389,42 +355,27 @@ def _parse_found(reply: Any, request: FindCheckpoints) -> FoundCheckpoints:
 
 BINDINGS: Mapping[type[Request[Any]], Binding] = {
     **EXAMINING,
-    PutCheckpoint: Binding(
-        Script("put_checkpoint", "thread", "write", "drop"),
-        _put_checkpoint,
-        lambda reply, _: None if reply is None else Placed(reply[0].decode(), reply[1].decode(), int(reply[2])),
-    ),
-    PutWrites: Binding(Script("put_writes", "thread", "read", "write"), _put_writes, _parse_writes_reply),
-    GetCheckpoint: Binding(
-        Script("get_checkpoint", "thread", "read"),
-        _get_checkpoint,
-        lambda reply, request: (
-            Fetched([], []) if reply is None else _parse_fetched(request.thread, reply[:1], reply[1])
-        ),
-    ),
-    GetWrites: Binding(
-        Script("get_writes", "thread", "read"),
+    **LISTING,
+    PutCheckpoint: on_thread(_PUT_CHECKPOINT, _put_checkpoint, _parse_placed),
+    PutWrites: on_thread(_PUT_WRITES, _put_writes, _parse_writes_reply),
+    GetCheckpoint: on_thread(_GET_CHECKPOINT, _get_checkpoint, _parse_checkpoint),
+    GetWrites: on_thread(
+        _GET_WRITES,
         _get_writes,
         lambda reply, request: _parse_writes(request.thread, request.checkpoint_id, *reply),
     ),
-    ListCheckpoints: Binding(
-        Script("list_checkpoints", "thread", "read"),
-        _list_checkpoints,
-        _parse_list,
-    ),
-    FindNamespace: Binding(
-        Script("find_namespace", "thread", "read"),
-        _find_namespace,
+    ListCheckpoints: on_thread(_LIST_CHECKPOINTS, _list_checkpoints, _parse_list),
+    FindNamespace: on_thread(
+        _FIND_NAMESPACE,
+        lambda request: (encode(request.checkpoint_id), from_cursor(request.cursor)),
         lambda reply, _: FoundNamespace(None if reply[0] is None else read_name(reply[0]), _cursor(reply[1])),
     ),
-    FindCheckpoints: Binding(
-        Script("find_checkpoints", "thread", "read"),
-        _find_checkpoints,
-        _parse_found,
+    FindCheckpoints: on_thread(
+        _FIND_CHECKPOINTS, lambda request: (encode(request.prefix), from_cursor(request.cursor)), _parse_found
     ),
-    ListNamespaces: Binding(
-        Script("list_namespaces", "thread", "read"),
-        _list_namespaces,
+    ListNamespaces: on_thread(
+        _LIST_NAMESPACES,
+        lambda request: (from_cursor(request.cursor),),
         lambda reply, _: Namespaces(
             [
                 NamespaceFacts(read_name(namespace), bounds.number(count), bounds.order(newest))
@@ -433,26 +384,34 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
             _cursor(reply[1]),
         ),
     ),
-    PruneThread: Binding(
-        Script("prune_thread", "thread", "write", "drop"),
-        _prune_thread,
-        lambda reply, _: Pruned(reply[0], _cursor(reply[1])),
+    PruneThread: on_thread(_PRUNE_THREAD, _prune_thread, lambda reply, _: Pruned(reply[0], _cursor(reply[1]))),
+    DeleteThread: on_thread(
+        _DELETE_THREAD,
+        lambda request: (encode(request.thread), number(request.fence), number(request.updated)),
+        lambda reply, _: reply == 1,
     ),
-    DeleteThread: Binding(Script("delete_thread", "thread", "write"), _delete_thread, lambda reply, _: reply == 1),
-    LeaseThread: Binding(
-        Script("lease_thread", "thread", "write"),
+    LeaseThread: on_thread(
+        _LEASE_THREAD,
         _lease_thread,
         lambda reply, _: Leased(bounds.number(reply[0]), reply[1].decode(), read_name(reply[2]), reply[3]),
     ),
-    DescribeThread: Binding(Script("describe_thread", "thread"), _describe_thread, _parse_facts),
-    RankThread: Binding(Script("rank_thread"), _rank_thread, _nothing),
-    UnrankThread: Binding(Script("unrank_thread"), _unrank_thread, _nothing),
-    ForgetThread: Binding(Script("forget_thread", "thread"), _forget_thread, _nothing),
-    ScanThread: Binding(Script("scan_thread", "thread", "read"), _scan_thread, _parse_page),
-    StageThread: Binding(Script("stage_thread", "thread"), _stage_thread, lambda reply, _: reply == 1),
-    PublishThread: Binding(
-        Script("publish_thread", "thread", "write"),
+    ForgetThread: on_thread(_FORGET_THREAD, lambda request: (encode(request.thread),), nothing),
+    RankThread: on_keys(_RANK_THREAD, _shard, lambda request: (encode(request.thread),), nothing),
+    UnrankThread: on_keys(
+        _UNRANK_THREAD, _shard, lambda request: (encode(request.thread), number(int(2 * FRESH * 1_000_000))), nothing
+    ),
+    ScanThread: on_thread(_SCAN_THREAD, _scan_thread, _parse_page),
+    StageThread: on_keys(
+        _STAGE_THREAD,
+        lambda request, keyspace: keyspace.staged(request.thread, request.token),
+        _stage_thread,
+        lambda reply, _: reply == 1,
+    ),
+    PublishThread: on_keys(
+        _PUBLISH_THREAD,
+        lambda request, keyspace: keyspace.published(request.thread, request.token),
         _publish_thread,
         lambda reply, _: None if reply is None else reply == 1,
     ),
 }
+"""How each request is said to Redis."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hiredis import pack_command
 
-__all__ = ("Batch", "Command", "by_source", "command", "packed", "run")
+__all__ = ("Batch", "Command", "by_source", "command", "packed")
 
 Word = bytes | bytearray | memoryview | str | int | float
 
@@ -47,11 +47,6 @@ def packed(commands: Sequence[Any]) -> bytes:  # Any, for hiredis says that it t
         whole: bytes = pack_command(commands[0].words)
         return whole
     return b"".join([pack_command(each.words) for each in commands])
-
-
-def run(verb: str, script: str, keys: Sequence[bytes], arguments: Sequence[Word]) -> Command:
-    """Run a script by its hash (``EVALSHA``) or by its source (``EVAL``)."""
-    return command(verb, script, len(keys), *keys, *arguments, key=keys[0])
 
 
 def by_source(given: Command, sources: Mapping[bytes, bytes]) -> Command:

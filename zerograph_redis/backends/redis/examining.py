@@ -17,25 +17,18 @@ from zerograph_redis.core.examination import (
     outline_of,
 )
 from zerograph_redis.core.requests import Request
-from zerograph_redis.ids import SEPARATOR, escape, read_name
+from zerograph_redis.ids import SEPARATOR, encode, read_name
 
-from .calls import Binding, Call
-from .keys import Keyspace
-from .scripts import Script
+from .keys import KINDS
+from .scripts import Binding, Script, flag, on_keys, on_thread
 
-__all__ = ("EXAMINING", "check_cursor")
-
-
-def _of_thread(request: ExamineThread | MendThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), (escape(request.thread).encode(),))
+__all__ = ("EXAMINING", "check_cursor", "from_cursor")
 
 
-def _outline_thread(request: OutlineThread, keyspace: Keyspace) -> Call:
-    return Call(keyspace.of(request.thread), ((request.cursor or "-").encode(),))
-
-
-def _discard_staged(request: DiscardStaged, keyspace: Keyspace) -> Call:
-    return Call(keyspace.staged(request.thread, request.token), ("1" if request.remove else "",))
+_EXAMINE_THREAD = Script("examine_thread", arguments=("id",))
+_OUTLINE_THREAD = Script("outline_thread", arguments=("cursor",))
+_MEND_THREAD = Script("mend_thread", arguments=("id",))
+_DISCARD_STAGED = Script("discard_staged", keys=KINDS, arguments=("remove",))
 
 
 def _parse_condition(reply: Any, request: ExamineThread) -> Condition:
@@ -68,6 +61,11 @@ def _parse_outlines(reply: Any, request: OutlineThread) -> OutlinePage:
     return OutlinePage(outlines, logs, int(now), cursor.decode() or None)
 
 
+def from_cursor(cursor: str | None) -> bytes:
+    """Return the argument that says where to begin in the index."""
+    return (cursor or "-").encode()
+
+
 def check_cursor(before: str | None, after: bytes | None) -> None:
     """Refuse, with a ValueError, a cursor that does not get on: an index whose members have scores is in no order."""
     if before is not None and after and after <= before.encode():
@@ -75,8 +73,13 @@ def check_cursor(before: str | None, after: bytes | None) -> None:
 
 
 EXAMINING: Mapping[type[Request[Any]], Binding] = {
-    ExamineThread: Binding(Script("examine_thread", "thread", "read", "deadline"), _of_thread, _parse_condition),
-    OutlineThread: Binding(Script("outline_thread", "thread", "read"), _outline_thread, _parse_outlines),
-    MendThread: Binding(Script("mend_thread", "thread", "deadline"), _of_thread, lambda reply, _: reply == 1),
-    DiscardStaged: Binding(Script("discard_staged", "thread"), _discard_staged, lambda reply, _: reply == 1),
+    ExamineThread: on_thread(_EXAMINE_THREAD, lambda request: (encode(request.thread),), _parse_condition),
+    OutlineThread: on_thread(_OUTLINE_THREAD, lambda request: (from_cursor(request.cursor),), _parse_outlines),
+    MendThread: on_thread(_MEND_THREAD, lambda request: (encode(request.thread),), lambda reply, _: reply == 1),
+    DiscardStaged: on_keys(
+        _DISCARD_STAGED,
+        lambda request, keyspace: keyspace.staged(request.thread, request.token),
+        lambda request: (flag(request.remove),),
+        lambda reply, _: reply == 1,
+    ),
 }

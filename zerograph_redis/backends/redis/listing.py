@@ -1,9 +1,9 @@
-"""The requests over many threads: plain reads of several keys in one pipeline, since no script may reach across slots."""
+"""What is asked about threads as a whole; about many by several commands, since no script may reach across slots."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from zerograph_redis.core import bounds
 from zerograph_redis.core.examination import ReadClock
@@ -19,24 +19,37 @@ from zerograph_redis.core.requests import (
     ThreadRanks,
 )
 from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.ids import escape, read_name
+from zerograph_redis.ids import encode, read_name
 
-from .bindings import BINDINGS
-from .commands import Command, command, run
+from .commands import Command, command
 from .faults import translate
 from .keys import Keyspace
 from .ranking import SampleThreads, ThreadRankOf
+from .scripts import Binding, Script, on_thread
 
-__all__ = ("LISTINGS", "Listing", "read_reply")
+__all__ = ("LISTING", "read_reply")
 
 
-class Listing(NamedTuple):
-    """The commands that a request makes, and the reading of their replies."""
+_DESCRIBE_THREAD = Script("describe_thread")
 
-    commands: Callable[[Any, Keyspace], Sequence[Command]]
-    parse: Callable[[Sequence[Any], Any], Any]
-    sorts_errors: bool = False
-    """Whether the reading takes errors among the replies, too."""
+
+def _parse_facts(reply: Any, _: DescribeThread) -> ThreadFacts | None:
+    if reply is None:
+        return None
+    created, updated, checkpoints, namespaces, size, left, lifetime, order, origin, held, owner = reply
+    return ThreadFacts(
+        bounds.number(created, bounds.END_OF_ORDERS),
+        bounds.number(updated, bounds.END_OF_ORDERS),
+        bounds.number(checkpoints),
+        bounds.number(namespaces),
+        bounds.number(size),
+        left if left >= 0 else None,
+        bounds.number(lifetime, bounds.END_OF_ORDERS) if lifetime else None,
+        bounds.order(order),
+        None if origin is None else origin.decode(),
+        bounds.whole(held, bounds.END_OF_ORDERS),
+        read_name(owner),
+    )
 
 
 def _list_threads(request: ListThreads, keyspace: Keyspace) -> Sequence[Command]:
@@ -95,15 +108,18 @@ def _named(entries: Sequence[tuple[float, bytes]], cursor: RankCursor | None) ->
 
 
 def _describe_threads(request: DescribeThreads, keyspace: Keyspace) -> Sequence[Command]:
-    script, call, _ = BINDINGS[DescribeThread]
-    return [run("EVALSHA", script.sha, *call(DescribeThread(thread), keyspace)) for thread in request.threads]
+    return [_DESCRIBE_THREAD.on_thread(thread, (), keyspace) for thread in request.threads]
 
 
-def _parse_facts(replies: Sequence[Any], request: DescribeThreads) -> list[ThreadFacts | CorruptCheckpointError | None]:
-    return [_facts(reply, DescribeThread(thread)) for reply, thread in zip(replies, request.threads, strict=True)]
+def _parse_all_facts(
+    replies: Sequence[Any], request: DescribeThreads
+) -> list[ThreadFacts | CorruptCheckpointError | None]:
+    return [
+        _facts_or_error(reply, DescribeThread(thread)) for reply, thread in zip(replies, request.threads, strict=True)
+    ]
 
 
-def _facts(reply: Any, request: DescribeThread) -> ThreadFacts | CorruptCheckpointError | None:
+def _facts_or_error(reply: Any, request: DescribeThread) -> ThreadFacts | CorruptCheckpointError | None:
     """One bad thread does not keep others from being described; anything else that went wrong does."""
     if isinstance(reply, Exception):
         error = translate(reply, request)
@@ -112,10 +128,9 @@ def _facts(reply: Any, request: DescribeThread) -> ThreadFacts | CorruptCheckpoi
         error.__cause__ = reply
         return error
     try:
-        facts: ThreadFacts | None = read_reply(BINDINGS[DescribeThread].parse, reply, request)
+        return read_reply(_parse_facts, reply, request)
     except CorruptCheckpointError as error:
         return error
-    return facts
 
 
 def read_reply(parse: Callable[[Any, Any], R], reply: Any, request: Request[Any]) -> R:
@@ -147,16 +162,15 @@ def _parse_clock(replies: Sequence[Any], request: ReadClock) -> int:
     return int(seconds) * 1_000_000 + int(microseconds)
 
 
-LISTINGS: Mapping[type[Request[Any]], Listing] = {
-    ReadClock: Listing(lambda _, __: [command("TIME")], _parse_clock),
-    ThreadRankOf: Listing(
-        lambda request, keyspace: _of_shard("ZSCORE", request.thread, keyspace, escape(request.thread).encode()),
-        _parse_score,
+LISTING: Mapping[type[Request[Any]], Binding] = {
+    DescribeThread: on_thread(_DESCRIBE_THREAD, lambda _: (), _parse_facts),
+    DescribeThreads: Binding(_describe_threads, _parse_all_facts, takes_errors=True),
+    ListThreads: Binding(_list_threads, _parse_ranks),
+    ReadClock: Binding(lambda _, __: [command("TIME")], _parse_clock),
+    SampleThreads: Binding(
+        lambda request, keyspace: _of_shard("ZRANDMEMBER", request.thread, keyspace, request.count), _parse_names
     ),
-    SampleThreads: Listing(
-        lambda request, keyspace: _of_shard("ZRANDMEMBER", request.thread, keyspace, request.count),
-        _parse_names,
+    ThreadRankOf: Binding(
+        lambda request, keyspace: _of_shard("ZSCORE", request.thread, keyspace, encode(request.thread)), _parse_score
     ),
-    ListThreads: Listing(_list_threads, _parse_ranks),
-    DescribeThreads: Listing(_describe_threads, _parse_facts, sorts_errors=True),
 }
