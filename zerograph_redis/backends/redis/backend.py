@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from zerograph_redis.core.bundles import Bundle
+from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
@@ -72,14 +73,9 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        exchange = self._exchange(request)
         tries = Tries(request, self._wire.policy, self._timeout)
         try:
-            batch = next(exchange)
-            while True:
-                batch = exchange.send(self._send(batch, tries))
-        except StopIteration as end:
-            reply: R = end.value
+            reply = drive(self._exchange(request), lambda batch: self._send(batch, tries))
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
             self._wire.doubt()
@@ -179,14 +175,10 @@ class AsyncRedisBackend(RedisBackend):
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        exchange, wire = self._exchange(request), self._async_wire()
+        wire = self._async_wire()
         tries = Tries(request, wire.policy, self._timeout)
         try:
-            batch = next(exchange)
-            while True:
-                batch = exchange.send(await self._asend(wire, batch, tries))
-        except StopIteration as end:
-            reply: R = end.value
+            reply = await adrive(self._exchange(request), lambda batch: self._asend(wire, batch, tries))
         except ReplicationError:
             await wire.doubt()
             raise
