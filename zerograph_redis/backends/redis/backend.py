@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, TypeVar
@@ -75,7 +76,7 @@ class RedisBackend:
         """Answer *request*, blocking."""
         tries = Tries(request, self._wire.policy, self._timeout)
         try:
-            reply = drive(self._exchange(request), lambda batch: self._send(batch, tries))
+            reply = drive(self._exchange(request), partial(self._send, tries))
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
             self._wire.doubt()
@@ -89,7 +90,7 @@ class RedisBackend:
                 warn_of_eviction(self._wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
         return reply
 
-    def _send(self, batch: Batch, tries: Tries) -> Sequence[Any]:
+    def _send(self, tries: Tries, batch: Batch) -> Sequence[Any]:
         while True:
             try:
                 return self._wire.send(batch, tries.deadline)
@@ -178,7 +179,7 @@ class AsyncRedisBackend(RedisBackend):
         wire = self._async_wire()
         tries = Tries(request, wire.policy, self._timeout)
         try:
-            reply = await adrive(self._exchange(request), lambda batch: self._asend(wire, batch, tries))
+            reply = await adrive(self._exchange(request), partial(self._asend, wire, tries))
         except ReplicationError:
             await wire.doubt()
             raise
@@ -190,7 +191,7 @@ class AsyncRedisBackend(RedisBackend):
                 warn_of_eviction(await wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
         return reply
 
-    async def _asend(self, wire: AsyncWire, batch: Batch, tries: Tries) -> Sequence[Any]:
+    async def _asend(self, wire: AsyncWire, tries: Tries, batch: Batch) -> Sequence[Any]:
         while True:
             try:
                 return await wire.send(batch, tries.deadline)

@@ -186,6 +186,9 @@ def _exchange_on(
 
     errand.waits_at(connection)
     try:
+        # redis-py takes what a connection that lay idle has to say for news of a server's maintenance.
+        if is_direct(type(connection)) and connection._sock is not None and has_news(connection):  # noqa: SLF001
+            connection.disconnect()
         # As the client was told to: the saver repeats nothing of its own then.
         replies: list[Any] = connection.retry.call_with_retry(attempt, lambda _: connection.disconnect())
     except BaseException:
@@ -299,6 +302,8 @@ async def _aexchange_on(connection: Any, commands: Sequence[Command], failed: Ex
 
     replies = None
     try:
+        if is_direct(type(connection)) and connection.is_connected and ahas_news(connection):
+            adrop(connection)
         replies = await connection.retry.call_with_retry(attempt, lambda _: connection.disconnect(nowait=True))
     finally:
         if replies is None:
