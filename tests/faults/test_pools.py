@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from itertools import count
 from time import monotonic
 
@@ -14,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from support.data import at, state
 from support.interrupted_calls import pool_damage
-from support.interrupts import interrupt_at
+from support.interrupts import Interrupted, interrupt_at
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 from zerograph_redis.backends.redis import borrowed
@@ -31,12 +32,18 @@ PING = Batch([command("PING")])
 LONG = monotonic() + 100_000
 
 
-def test_a_request_that_is_interrupted_at_any_point_leaves_the_pool_as_it_was(client):
+@pytest.mark.parametrize("error", [Interrupted, TimeoutError], ids=lambda each: each.__name__)
+def test_a_request_that_is_interrupted_at_any_point_leaves_the_pool_as_it_was(client, error):
     wire = Wire(client)
     wire.send(PING, LONG)
     (connection,) = client.connection_pool._available_connections
+
+    def send():
+        with suppress(redis.TimeoutError):  # what a time-out of a socket becomes
+            wire.send(PING, LONG)
+
     for point in count():
-        if not interrupt_at(point, lambda: wire.send(PING, LONG)):
+        if not interrupt_at(point, send, error):
             break
         # The pool has one place: a connection that was lost would be missed here.
         assert wire.send(PING, LONG) == [b"PONG"]

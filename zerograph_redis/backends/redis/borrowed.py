@@ -89,18 +89,20 @@ class Borrowed:
                     in_use.update(taken)
             if taken and _is_ready(taken[0]):
                 connection = taken[0]
-                replies = exchange(connection, commands, deadline, connection.socket_timeout)
+                try:
+                    replies = exchange(connection, commands, deadline, connection.socket_timeout)
+                except (exceptions.RedisError, OSError) as error:
+                    return self._go_on(mark, commands, deadline, error)
                 if connection.health_check_interval:
                     connection.next_health_check = monotonic() + connection.health_check_interval
             if taken:
                 with lock:
                     in_use.difference_update(taken)
                     idle.extend(map(taken.pop, _LAST))
-        except (exceptions.RedisError, OSError) as error:
-            return self._go_on(mark, commands, deadline, error)
         except BaseException:
             del loan
-            self._bring_back()
+            if mark in self._lent:
+                self._bring_back()
             raise
         del self._lent[mark], mark  # in this order: a loan tells of its death while there is a mark
         return replies

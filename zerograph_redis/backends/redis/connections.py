@@ -9,9 +9,9 @@ from typing import Any
 from .commands import command, packed
 from .retries import OutOfTime
 
-__all__ = ("timed",)
+__all__ = ("SHORTEST", "timed")
 
-_SHORTEST = 0.001  # seconds; zero would mean not to wait, and not to block
+SHORTEST = 0.001  # seconds; zero would mean not to wait, and not to block
 
 
 class _Packer:
@@ -63,7 +63,7 @@ class _Timed:
         left = self._deadline - monotonic()
         if left <= 0:
             raise OutOfTime
-        left = max(left, _SHORTEST)
+        left = max(left, SHORTEST)
         self._set_time_outs(*(left if each is None else min(each, left) for each in self._usual))
 
     def _set_time_outs(self, reading: float | None, connecting: float | None) -> None:

@@ -26,6 +26,7 @@ from redis import exceptions
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 from .commands import Command, packed
+from .connections import SHORTEST
 from .retries import OutOfTime
 from .sentinel import AsyncFollowingConnection, FollowingConnection, check_primary
 
@@ -40,7 +41,6 @@ __all__ = (
     "is_direct",
 )
 
-_SHORTEST = 0.001  # seconds; zero would mean not to wait, and not to block
 _CHUNK = 65536
 
 _DIRECT = frozenset(
@@ -72,6 +72,8 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
     """
     sock, parser = connection._sock, connection._parser  # noqa: SLF001 - redis-py has no other way to them
     reader, buffer = parser._reader, parser._buffer  # noqa: SLF001
+    if reader is None:
+        _closed()  # by another OS thread, as with the client that has it
     gets = reader.gets
     short_from = 0.0 if patience is None else deadline - patience
     replies = []
@@ -104,11 +106,11 @@ def _shorten(sock: Any, deadline: float) -> None:
     left = deadline - monotonic()
     if left <= 0:
         raise OutOfTime
-    sock.settimeout(max(left, _SHORTEST))
+    sock.settimeout(max(left, SHORTEST))
 
 
 def _closed() -> NoReturn:
-    raise exceptions.ConnectionError("the server closed the connection")
+    raise exceptions.ConnectionError("the connection was closed")
 
 
 def _check(connection: Any, error: Exception) -> None:
