@@ -14,8 +14,8 @@ class Interrupted(BaseException):
     """What a signal handler raises."""
 
 
-def interrupt_at(number: int, call: Callable[[], Any]) -> bool:
-    """Run *call*, and raise at its n-th point where Python runs signal handlers; False if it has no such point.
+def interrupt_at(number: int, call: Callable[[], Any], error: type[BaseException] = Interrupted) -> bool:
+    """Run *call*, and raise *error* at its n-th point where Python runs signal handlers; False if it has no such point.
 
     Python runs them where a function begins and after a call of one written in C, which are the events of a profiler. So
     counting from 0 until this returns False tries every moment in which a signal can arrive, and does so again exactly.
@@ -27,7 +27,7 @@ def interrupt_at(number: int, call: Callable[[], Any]) -> bool:
         if event in {"call", "c_return"}:
             left -= 1
             if left == -1:
-                raise Interrupted
+                raise error
 
     with _in_callbacks():
         try:
@@ -36,7 +36,7 @@ def interrupt_at(number: int, call: Callable[[], Any]) -> bool:
                 call()
             finally:
                 sys.setprofile(None)
-        except Interrupted:
+        except error:
             pass
     return left < 0
 

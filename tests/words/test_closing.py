@@ -79,7 +79,7 @@ def test_an_operation_under_way_ends_as_it_would_have(real_store, owned):
     other.execute_command("CLIENT", "PAUSE", 1000, "ALL")
     reading = threading.Thread(target=lambda: found.append(saver.get(at())))
     reading.start()
-    while not (saver._use._inside or found):
+    while not (saver._use.is_busy() or found):
         pass
     saver.close()
     refused(lambda: saver.get(at()))

@@ -11,7 +11,7 @@ from zerograph_redis.display import about, visible
 from .refusals import asked_for
 from .requests import Request
 
-__all__ = ("REPEATS", "Attempt")
+__all__ = ("REPEATS", "note_repeat")
 
 _log = logging.getLogger(__name__)
 
@@ -19,27 +19,15 @@ REPEATS: ContextVar[int] = ContextVar("zerograph_redis_repeats", default=0)
 """How many repeats this context has seen so far: who wants to know them of one operation, looks before and after."""
 
 
-class Attempt:
-    """A request, or what else is asked for, and how often it was repeated so far."""
-
-    __slots__ = ("_asked", "repeats")
-
-    def __init__(self, asked: Request[Any] | str) -> None:
-        """Begin with no repeats."""
-        self._asked = asked
-        self.repeats = 0
-
-    def note_repeat(self, error: Exception) -> None:
-        """Note that what failed with *error* is about to be tried again."""
-        REPEATS.set(REPEATS.get() + 1)
-        # Once for each request: an outage would fill the log with the rest.
-        level = logging.WARNING if self.repeats == 0 else logging.DEBUG
-        self.repeats += 1
-        _log.log(
-            level,
-            "%s failed and is tried again: %s: %s",
-            visible(self._asked if isinstance(self._asked, str) else asked_for(self._asked)),
-            type(error).__name__,
-            visible(str(error)),
-            extra=about(getattr(self._asked, "thread", None)),
-        )
+def note_repeat(asked: Request[Any] | str, failed: int, error: Exception) -> None:
+    """Note that what failed with *error*, for the so-manieth time, is about to be tried again."""
+    REPEATS.set(REPEATS.get() + 1)
+    # Once for each request: an outage would fill the log with the rest.
+    _log.log(
+        logging.WARNING if failed == 1 else logging.DEBUG,
+        "%s failed and is tried again: %s: %s",
+        visible(asked if isinstance(asked, str) else asked_for(asked)),
+        type(error).__name__,
+        visible(str(error)),
+        extra=about(getattr(asked, "thread", None)),
+    )

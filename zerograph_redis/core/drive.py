@@ -1,11 +1,11 @@
-"""Two ways to run an operation: blocking, and awaiting."""
+"""Two ways to run what is written as a generator, an operation above all: blocking, and awaiting."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeVar
 
 from zerograph_redis.display import about
@@ -13,7 +13,7 @@ from zerograph_redis.errors import CorruptCheckpointError
 
 from .requests import Operation, Pause, Request
 
-__all__ = ("AsyncBackend", "AsyncRunner", "Backend", "Runner", "arun", "run")
+__all__ = ("AsyncBackend", "AsyncRunner", "Backend", "Runner", "adrive", "arun", "drive", "run")
 
 _log = logging.getLogger(__name__)
 
@@ -52,23 +52,42 @@ class AsyncRunner(Protocol):
         ...
 
 
+def drive(steps: Generator[Any, Any, R], answer: Callable[[Any], Any]) -> R:
+    """Run *steps* to their end, and give each its answer. What *answer* raises ends them."""
+    given: Any = None
+    while True:
+        try:
+            step = steps.send(given)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        # Outside the try: a StopIteration in there must not end the steps.
+        given = answer(step)
+
+
+async def adrive(steps: Generator[Any, Any, R], answer: Callable[[Any], Awaitable[Any]]) -> R:
+    """Await `drive`."""
+    given: Any = None
+    while True:
+        try:
+            step = steps.send(given)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        given = await answer(step)
+
+
 def run(operation: Operation[R], backend: Backend) -> R:
     """Drive *operation* to its end, blocking on each request."""
-    reply: Any = None
     request: Request[Any] | None = None
+
+    def answer(asked: Request[Any]) -> Any:
+        nonlocal request
+        request = asked
+        return time.sleep(asked.seconds) if isinstance(asked, Pause) else backend.execute(asked)
+
     try:
-        while True:
-            try:
-                request = operation.send(reply)
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            # Outside the inner try: a StopIteration in there must not end the operation.
-            if isinstance(request, Pause):
-                time.sleep(request.seconds)
-                reply = None
-            else:
-                reply = backend.execute(request)
+        return drive(operation, answer)
     except CorruptCheckpointError as error:
         _tell_damage(error, request)
         raise
@@ -76,20 +95,15 @@ def run(operation: Operation[R], backend: Backend) -> R:
 
 async def arun(operation: Operation[R], backend: AsyncBackend) -> R:
     """Drive *operation* to its end, awaiting each request."""
-    reply: Any = None
     request: Request[Any] | None = None
+
+    def answer(asked: Request[Any]) -> Awaitable[Any]:
+        nonlocal request
+        request = asked
+        return asyncio.sleep(asked.seconds) if isinstance(asked, Pause) else backend.aexecute(asked)
+
     try:
-        while True:
-            try:
-                request = operation.send(reply)
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            if isinstance(request, Pause):
-                await asyncio.sleep(request.seconds)
-                reply = None
-            else:
-                reply = await backend.aexecute(request)
+        return await adrive(operation, answer)
     except CorruptCheckpointError as error:
         _tell_damage(error, request)
         raise

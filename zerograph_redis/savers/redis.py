@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import Mapping
 from datetime import timedelta
+from sys import getrefcount
 from typing import Any, Self, TypeVar
 
 from typing_extensions import Unpack
@@ -34,40 +34,35 @@ __all__ = ("AsyncRedisSaver", "RedisSaver")
 R = TypeVar("R")
 
 
-class _Inside:
-    """Somebody in an operation."""
-
-
 class Use:
-    """Who is in an operation of a saver: refuses others once it is closed, and tells when the last one left.
+    """Who is in an operation of a saver: refuses others once it is closed, and tells when nobody is in one any more.
 
-    Without a lock, which a fork would copy held: adding to a set, and taking from it, is atomic.
+    Whoever is inside refers to one object, and how many references it has is counted. So there is no lock, which a fork
+    would copy held, and nothing to take back that an interrupted operation could leave behind.
     """
 
     def __init__(self) -> None:
         """Begin open, and with nobody inside."""
         self.closed = False
-        # Not what they leave with itself: who is interrupted before the block that leaves is not inside either.
-        self._inside: set[weakref.ref[_Inside]] = set()
+        self.inside = object()
+        """To be referred to for as long as one is inside."""
+        self._unused = self._references()
 
-    def enter(self) -> _Inside:
-        """Enter; returns what to leave with."""
-        inside = _Inside()
-        self._inside.add(weakref.ref(inside, self._inside.discard))
+    def _references(self) -> int:
+        return getrefcount(self.inside)
+
+    def check(self) -> None:
+        """Refuse, if it was closed, who is inside already."""
         if self.closed:
-            self._inside.discard(weakref.ref(inside))
             raise BackendUnavailableError("the saver was closed: make another one")
-        return inside
 
-    def leave(self, inside: _Inside) -> bool:
-        """Leave. Returns whether to end what was used: it was closed meanwhile, and nobody else uses it."""
-        self._inside.discard(weakref.ref(inside))
-        return self.closed and not self._inside
+    def is_busy(self) -> bool:
+        """Tell whether anybody is inside."""
+        return self._references() > self._unused
 
-    def close(self) -> bool:
-        """Let nobody in any more. Returns whether to end what was used: otherwise the last one who leaves does it."""
-        self.closed = True
-        return not self._inside
+    def is_over(self) -> bool:
+        """Tell whether to end what was used: it was closed, and nobody uses it. It may be over more than once."""
+        return self.closed and not self.is_busy()
 
 
 class RedisSaver(Saver):
@@ -130,16 +125,19 @@ class RedisSaver(Saver):
         return cls(_own_wire(url, options), **options)
 
     def _run(self, operation: Operation[R]) -> R:
-        inside = self._use.enter()
+        inside = self._use.inside
         try:
+            self._use.check()
             return super()._run(operation)
         finally:
-            if self._use.leave(inside):
+            del inside
+            if self._use.is_over():
                 self._end()
 
     def close(self) -> None:
         """Close the saver, and its client if it made that. Every later call raises `BackendUnavailableError`."""
-        if self._use.close():
+        self._use.closed = True
+        if self._use.is_over():
             self._end()
 
     def _end(self) -> None:
@@ -210,22 +208,24 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         return cls(AsyncClients(url), sync_client=_own_wire(url, options), **options)
 
     async def _arun(self, operation: Operation[R]) -> R:
-        inside = self._async_use.enter()
+        inside = self._async_use.inside
         try:
+            self._async_use.check()
             return await super()._arun(operation)
         finally:
-            if self._async_use.leave(inside):
+            del inside
+            if self._async_use.is_over():
                 await self._aend()
 
     def close(self) -> None:
         """Close the saver for both faces, and the blocking client if the saver made that; `aclose` closes the others."""
-        self._async_use.close()
+        self._async_use.closed = True
         super().close()
 
     async def aclose(self) -> None:
         """Close the saver, and the clients that it made: the blocking one, and the one of the running event loop."""
         self.close()
-        if self._async_use.close():
+        if self._async_use.is_over():
             await self._aend()
 
     async def _aend(self) -> None:

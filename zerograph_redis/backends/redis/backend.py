@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from zerograph_redis.core.bundles import Bundle
+from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
@@ -71,14 +73,9 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        exchange = self._exchange(request)
         tries = Tries(request, self._wire.policy, self._timeout)
         try:
-            batch = next(exchange)
-            while True:
-                batch = exchange.send(self._send(batch, tries))
-        except StopIteration as end:
-            reply: R = end.value
+            reply = drive(self._exchange(request), partial(self._send, tries))
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
             self._wire.doubt()
@@ -92,7 +89,7 @@ class RedisBackend:
                 warn_of_eviction(self._wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
         return reply
 
-    def _send(self, batch: Batch, tries: Tries) -> Sequence[Any]:
+    def _send(self, tries: Tries, batch: Batch) -> Sequence[Any]:
         while True:
             try:
                 return self._wire.send(batch, tries.deadline)
@@ -168,14 +165,10 @@ class AsyncRedisBackend(RedisBackend):
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        exchange, wire = self._exchange(request), self._async_wire()
+        wire = self._async_wire()
         tries = Tries(request, wire.policy, self._timeout)
         try:
-            batch = next(exchange)
-            while True:
-                batch = exchange.send(await self._asend(wire, batch, tries))
-        except StopIteration as end:
-            reply: R = end.value
+            reply = await adrive(self._exchange(request), partial(self._asend, wire, tries))
         except ReplicationError:
             await wire.doubt()
             raise
@@ -187,7 +180,7 @@ class AsyncRedisBackend(RedisBackend):
                 warn_of_eviction(await wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
         return reply
 
-    async def _asend(self, wire: AsyncWire, batch: Batch, tries: Tries) -> Sequence[Any]:
+    async def _asend(self, wire: AsyncWire, tries: Tries, batch: Batch) -> Sequence[Any]:
         while True:
             try:
                 return await wire.send(batch, tries.deadline)

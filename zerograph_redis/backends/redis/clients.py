@@ -11,14 +11,14 @@ from urllib.parse import SplitResult, unquote
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
 from zerograph_redis.telemetry import names
 
 from .helpers import undisturbed
-from .retries import CLUSTER, PLAIN, SENTINEL, TIMEOUT, OutOfTime, Policy, Tries
+from .retries import CLUSTER, PLAIN, SENTINEL, TIMEOUT, OutOfTime, Tries
 from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
 from .urls import host_and_port, options_of, redacted, split_url
 from .wires import DRIVER_ERRORS, AsyncWire
@@ -39,11 +39,11 @@ def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -
     kinds = redis.asyncio if asynchronous else redis
     retry = AsyncRetry if asynchronous else Retry
     # For what else is done with the client, as by the command line.
-    options: dict[str, Any] = {**_TIMEOUTS, "retry": retry(_backoff(PLAIN), PLAIN.retries)}
+    options: dict[str, Any] = {**_TIMEOUTS, "retry": retry(PLAIN.backoff, PLAIN.retries)}
     parts = split_url(url)
     try:
         if parts.scheme.endswith("+cluster"):
-            return _through_cluster(kinds, url.replace("+cluster", "", 1), retry(_backoff(CLUSTER), 3), timeout)
+            return _through_cluster(kinds, url.replace("+cluster", "", 1), retry(CLUSTER.backoff, 3), timeout)
         if parts.scheme == "redis+sentinel":
             return _through_sentinel(parts, options, asynchronous=asynchronous)
         client = kinds.Redis.from_url(url, **options)
@@ -55,10 +55,6 @@ def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -
     if client is not None:
         return client
     raise ConfigError(f"the {parts.scheme} URL has an option that redis-py does not take")
-
-
-def _backoff(policy: Policy) -> ExponentialWithJitterBackoff:
-    return ExponentialWithJitterBackoff(cap=policy.cap, base=policy.base)
 
 
 def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
@@ -96,7 +92,7 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
-    options = {**options, "retry": retry(_backoff(SENTINEL), SENTINEL.retries)}
+    options = {**options, "retry": retry(SENTINEL.backoff, SENTINEL.retries)}
     sentinel: Any = kind([host_and_port(each, 26379) for each in hosts.split(",")], sentinel_kwargs=once)
     return sentinel.master_for(
         service,

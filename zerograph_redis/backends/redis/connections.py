@@ -1,4 +1,4 @@
-"""Blocking connections that keep to a deadline at every step, and that no signal handler crashes."""
+"""Blocking connections that are made ready within a deadline, step by step, and that no signal handler crashes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from .commands import command, packed
 from .retries import OutOfTime
 
-__all__ = ("timed",)
+__all__ = ("SHORTEST", "timed")
 
-_SHORTEST = 0.001  # seconds; zero would mean not to wait, and not to block
+SHORTEST = 0.001  # seconds; zero would mean not to wait, and not to block
 
 
 class _Packer:
@@ -25,20 +25,26 @@ class _Packer:
 class _Timed:
     """What is added to a connection of redis-py's."""
 
-    _deadline = float("inf")
-    _cut = False
-    """Whether its time-outs are shorter than usual."""
+    _deadline: float | None = None
 
     def __init__(self, **options: Any) -> None:
         """Make the connection as usual."""
         super().__init__(**{"command_packer": _Packer(), **options})
         here: Any = self
         self._usual = here.socket_timeout, here.socket_connect_timeout
+        self.patience: float | None = here.socket_timeout
+        """Seconds for which the socket waits by itself at each step."""
 
-    def begin(self, deadline: float) -> None:
-        """Begin what must be over at *deadline*, by the clock of `monotonic`."""
+    def prepare(self, deadline: float) -> None:
+        """Do all that redis-py does before it sends a command: connect, log in, look whether the server is well.
+
+        Raises:
+            OutOfTime: It was not over at *deadline*, by the clock of `monotonic`.
+        """
         self._deadline = deadline
-        self._keep_time()
+        self.send_packed_command(())
+        self._deadline = None
+        self._set_time_outs(*self._usual)
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
         """Send a command."""
@@ -52,24 +58,23 @@ class _Timed:
 
     def _keep_time(self) -> None:
         """Have no step last longer than there is time left."""
+        if self._deadline is None:
+            return
         left = self._deadline - monotonic()
         if left <= 0:
             raise OutOfTime
-        reading, connecting = self._usual
-        cut = reading is None or connecting is None or left < reading or left < connecting
-        if not cut and not self._cut:
-            return
-        self._cut = cut
+        left = max(left, SHORTEST)
+        self._set_time_outs(*(left if each is None else min(each, left) for each in self._usual))
+
+    def _set_time_outs(self, reading: float | None, connecting: float | None) -> None:
         here: Any = self
-        left = max(left, _SHORTEST)
-        here.socket_timeout = left if reading is None else min(reading, left)
-        here.socket_connect_timeout = left if connecting is None else min(connecting, left)
+        here.socket_timeout, here.socket_connect_timeout = reading, connecting
         sock = here._sock  # noqa: SLF001 - this connection's
         if sock is not None:
-            sock.settimeout(here.socket_timeout)
+            sock.settimeout(reading)
 
 
 @cache
 def timed(kind: type[Any]) -> type[Any]:
-    """Return the kind of connection that does what *kind* does, and keeps to a deadline."""
+    """Return the kind of connection that does what *kind* does, and is made ready within a deadline."""
     return type(f"Timed{kind.__name__}", (_Timed, kind), {})

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from redis import exceptions
 from redis.backoff import ExponentialWithJitterBackoff
 
-from zerograph_redis.core.attempts import Attempt
+from zerograph_redis.core.attempts import note_repeat
 from zerograph_redis.core.requests import Request
 
 __all__ = ("CLUSTER", "NEVER", "PLAIN", "SENTINEL", "TIMEOUT", "OutOfTime", "Policy", "Tries")
@@ -30,11 +30,13 @@ class Policy(NamedTuple):
     """Which errors are tried again, how often, and after which pauses."""
 
     retries: int
-    base: float
-    """Seconds of the first pause, at most; each next may be twice as long."""
+    backoff: ExponentialWithJitterBackoff
     errors: tuple[type[Exception], ...]
-    cap: float = 1.0
-    """Seconds of the longest pause."""
+
+
+def _pauses(base: float) -> ExponentialWithJitterBackoff:
+    """Pause for *base* seconds first, at most; each next may be twice as long, but no longer than a second."""
+    return ExponentialWithJitterBackoff(cap=1.0, base=base)
 
 
 _LOST: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
@@ -45,10 +47,10 @@ _OF_A_CLUSTER: tuple[type[Exception], ...] = (
     exceptions.RedisClusterException,  # no node answers, or none has the slot
     exceptions.TryAgainError,
 )
-NEVER = Policy(0, 0.0, _LOST)
-PLAIN = Policy(10, 0.01, _LOST)
+NEVER = Policy(0, _pauses(0.0), _LOST)
+PLAIN = Policy(10, _pauses(0.01), _LOST)
 """About three seconds of pauses: a server that restarts."""
-SENTINEL = Policy(16, 0.05, _LOST)
+SENTINEL = Policy(16, _pauses(0.05), _LOST)
 """About twelve seconds of pauses: a failover."""
 CLUSTER = SENTINEL._replace(errors=_OF_A_CLUSTER)
 
@@ -56,26 +58,31 @@ CLUSTER = SENTINEL._replace(errors=_OF_A_CLUSTER)
 class Tries:
     """The tries of one request, which share one budget of time."""
 
+    __slots__ = ("_asked", "_policy", "_seconds", "_told", "deadline", "failed")
+
     def __init__(self, asked: Request[Any] | str, policy: Policy, seconds: float) -> None:
         """Begin now."""
-        self._attempt = Attempt(asked)
-        self._begun = monotonic()
+        self._asked = asked
         self._policy = policy
-        self._backoff = ExponentialWithJitterBackoff(cap=policy.cap, base=policy.base)
-        self.errors = policy.errors
-        self.deadline = self._begun + seconds
-        self.failed = 0
+        self._seconds = seconds
         self._told: Exception | None = None
+        self.deadline = monotonic() + seconds
+        self.failed = 0
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What is tried again."""
+        return self._policy.errors
 
     def pause(self, error: Exception) -> float:
         """Return for how many seconds to wait before the next try; raise *error* if there is none."""
         self.failed += 1
         if self._told is None or not isinstance(error, OutOfTime):
             self._told = error
-        pause = self._backoff.compute(self.failed)
+        pause = self._policy.backoff.compute(self.failed)
         if self.failed > self._policy.retries or monotonic() + pause >= self.deadline:
             raise self._told
-        self._attempt.note_repeat(error)
+        note_repeat(self._asked, self.failed, error)
         return pause
 
     def left(self) -> float:
@@ -85,4 +92,4 @@ class Tries:
     def __str__(self) -> str:
         """Say how often and for how long it was tried."""
         times = "once" if self.failed <= 1 else f"{self.failed} times"
-        return f"tried {times} in {monotonic() - self._begun:.1f} s"
+        return f"tried {times} in {monotonic() - self.deadline + self._seconds:.1f} s"

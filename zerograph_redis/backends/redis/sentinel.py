@@ -18,7 +18,7 @@ from typing import Any
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncSentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
@@ -27,7 +27,7 @@ from zerograph_redis.display import about, quoted, visible
 from .faults import is_left_behind
 from .helpers import aundisturbed, undisturbed
 
-__all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels")
+__all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels", "check_primary")
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +35,23 @@ BELIEVED = 1.0  # seconds for which a primary that the Sentinels named is taken 
 SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked about a connection that is open
 
 
-def _gone(error: ResponseError) -> RedisConnectionError:
-    """Return the error to raise from *error*: one that the client repeats, on a connection made anew."""
-    return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
+def check_primary(error: ResponseError) -> None:
+    """Raise what the client repeats, on another connection, if *error* says that this server is no primary."""
+    if isinstance(error, ReadOnlyError) or is_left_behind(error):
+        raise RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}") from error
 
 
-class FollowingConnection(SentinelManagedConnection):
+class _Following:
+    """What is asked of a connection before each request."""
+
+    def is_doubtful(self) -> bool:
+        """Tell whether another server may be the primary by now."""
+        here: Any = self
+        pool = here.connection_pool
+        return bool(pool.sentinel_manager.is_doubtful() or pool.master_address != (here.host, here.port))
+
+
+class FollowingConnection(_Following, SentinelManagedConnection):
     """A blocking connection that follows a failover."""
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
@@ -74,13 +85,15 @@ class FollowingConnection(SentinelManagedConnection):
         try:
             return super().read_response(*given, **options)
         except ResponseError as error:
-            if not is_left_behind(error):
+            try:
+                check_primary(error)
+            except RedisConnectionError:
+                self.disconnect()  # type: ignore[no-untyped-call]
                 raise
-            self.disconnect()  # type: ignore[no-untyped-call]
-            raise _gone(error) from error
+            raise
 
 
-class AsyncFollowingConnection(AsyncSentinelManagedConnection):
+class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
     """An asyncio connection that follows a failover."""
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as above
@@ -114,10 +127,12 @@ class AsyncFollowingConnection(AsyncSentinelManagedConnection):
         try:
             return await super().read_response(*given, **options)
         except ResponseError as error:
-            if not is_left_behind(error):
+            try:
+                check_primary(error)
+            except RedisConnectionError:
+                await self.disconnect()
                 raise
-            await self.disconnect()
-            raise _gone(error) from error
+            raise
 
 
 class _LastPrimary:

@@ -19,10 +19,13 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from zerograph_redis.core.drive import adrive, drive
+
+from .borrowed import AsyncBorrowed, Borrowed, aexchange_at
 from .commands import Batch, Command, command
-from .exchange import AsyncBorrowed, AsyncOwn, Borrowed, Own, aexchange_at
 from .faults import is_left_behind
 from .helpers import aundisturbed, undisturbed
+from .own import AsyncOwn, Own
 from .retries import CLUSTER, NEVER, PLAIN, SENTINEL, OutOfTime, Policy
 
 __all__ = ("DRIVER_ERRORS", "AsyncWire", "Wire", "is_cluster")
@@ -119,35 +122,26 @@ class Wire:
         if not self.is_cluster:
             return self._lines.send(self.client, batch.commands, deadline)
         try:
-            steps = _through_nodes(self.client, batch, everywhere=everywhere)
-            step = next(steps)
-            while True:
-                if isinstance(step, _Refresh):
-                    self._refresh(deadline)
-                    step = next(steps)
-                else:
-                    node, commands = step
-                    step = steps.send(self._lines.send(self._client_of(node, deadline), commands, deadline))
-        except StopIteration as end:
-            replies: Sequence[Any] = end.value
-            return replies
+            return drive(
+                _through_nodes(self.client, batch, everywhere=everywhere), lambda step: self._do(step, deadline)
+            )
         except _PASSING:
             with suppress(*DRIVER_ERRORS):
-                self._refresh(deadline)
+                self._do(_Refresh(), deadline)
             raise
 
-    def _client_of(self, node: Any, deadline: float) -> Any:
+    def _do(self, step: _Step, deadline: float) -> Any:
+        if isinstance(step, _Refresh):
+            return self._ask(self.client.nodes_manager.initialize, deadline)
+        node, commands = step
         if node.redis_connection is None:
             self._ask(lambda: self.client.get_redis_connection(node), deadline)
-        return node.redis_connection
-
-    def _refresh(self, deadline: float) -> None:
-        self._ask(self.client.nodes_manager.initialize, deadline)
+        return self._lines.send(node.redis_connection, commands, deadline)
 
     @staticmethod
-    def _ask(question: Callable[[], Any], deadline: float) -> None:
+    def _ask(question: Callable[[], Any], deadline: float) -> Any:
         try:
-            undisturbed(lambda _: question(), deadline - monotonic())
+            return undisturbed(lambda _: question(), deadline - monotonic())
         except TimeoutError:
             raise OutOfTime from None
 
@@ -189,24 +183,18 @@ class AsyncWire:
         try:
             if self.client._initialize:  # noqa: SLF001 - a task for each request would cost more than the rest
                 await _in_time(self.client.initialize(), deadline)
-            steps = _through_nodes(self.client, batch, everywhere=everywhere)
-            step = next(steps)
-            while True:
-                if isinstance(step, _Refresh):
-                    await self._refresh(deadline)
-                    step = next(steps)
-                else:
-                    step = steps.send(await aexchange_at(*step, deadline))
-        except StopIteration as end:
-            replies: Sequence[Any] = end.value
-            return replies
+            return await adrive(
+                _through_nodes(self.client, batch, everywhere=everywhere), lambda step: self._do(step, deadline)
+            )
         except _PASSING:
             with suppress(*DRIVER_ERRORS):
-                await self._refresh(deadline)
+                await self._do(_Refresh(), deadline)
             raise
 
-    async def _refresh(self, deadline: float) -> None:
-        await _in_time(self.client.nodes_manager.initialize(), deadline)
+    async def _do(self, step: _Step, deadline: float) -> Any:
+        if isinstance(step, _Refresh):
+            return await _in_time(self.client.nodes_manager.initialize(), deadline)
+        return await aexchange_at(*step, deadline)
 
     async def doubt(self) -> None:
         """Have a client of Sentinels ask them for the primary again."""
@@ -218,9 +206,9 @@ class AsyncWire:
         await self._lines.aclose()
 
 
-async def _in_time(coroutine: Any, deadline: float) -> None:
+async def _in_time(coroutine: Any, deadline: float) -> Any:
     try:
-        await aundisturbed(coroutine, deadline - monotonic())
+        return await aundisturbed(coroutine, deadline - monotonic())
     except TimeoutError:
         raise OutOfTime from None
 

@@ -1,0 +1,154 @@
+"""Pools that a user made: a connection is borrowed without help where nothing is wrong, and is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from itertools import count
+from time import monotonic
+
+import pytest
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from support.data import at, state
+from support.interrupted_calls import pool_damage
+from support.interrupts import Interrupted, interrupt_at
+
+from zerograph_redis import AsyncRedisSaver, RedisSaver
+from zerograph_redis.backends.redis import borrowed
+from zerograph_redis.backends.redis.commands import Batch, command
+from zerograph_redis.backends.redis.wires import AsyncWire, Wire
+
+
+@pytest.fixture
+def client(real_store):
+    return real_store.client(max_connections=1, retry=Retry(NoBackoff(), 0))
+
+
+PING = Batch([command("PING")])
+LONG = monotonic() + 100_000
+
+
+@pytest.mark.parametrize("error", [Interrupted, TimeoutError], ids=lambda each: each.__name__)
+def test_a_request_that_is_interrupted_at_any_point_leaves_the_pool_as_it_was(client, error):
+    wire = Wire(client)
+    wire.send(PING, LONG)
+    (connection,) = client.connection_pool._available_connections
+
+    def send():
+        with suppress(redis.TimeoutError):  # what a time-out of a socket becomes
+            wire.send(PING, LONG)
+
+    for point in count():
+        if not interrupt_at(point, send, error):
+            break
+        # The pool has one place: a connection that was lost would be missed here.
+        assert wire.send(PING, LONG) == [b"PONG"]
+        assert wire.send(Batch([command("ECHO", point)]), LONG) == [str(point).encode()]
+        assert pool_damage(client) == []
+        assert client.connection_pool._available_connections == [connection]
+    assert point > 30
+    assert not wire._lines._lent
+    assert not wire._lines._dead
+
+
+def test_a_request_within_a_signal_handler_takes_another_connection(real_store):
+    wire = Wire(real_store.client())
+    wire.send(PING, LONG)
+    idle = wire.client.connection_pool._available_connections
+    found = []
+
+    usual = borrowed.exchange
+
+    def exchange(*given):
+        found.append(wire.send(PING, LONG) if not found else None)
+        return usual(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(borrowed, "exchange", exchange)
+        assert wire.send(PING, LONG) == [b"PONG"]
+    assert found[-1] == [b"PONG"]
+    assert pool_damage(wire.client) == []
+    assert len(idle) == 2
+
+
+@pytest.fixture
+def helpless(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("no help is needed where nothing is wrong")
+
+    def forbid():
+        monkeypatch.setattr(borrowed, "undisturbed", refuse)
+        monkeypatch.setattr(borrowed, "aundisturbed", refuse)
+
+    return forbid
+
+
+def test_a_connection_that_is_well_is_borrowed_without_help(client, real_store, helpless):
+    saver = RedisSaver(client, prefix=real_store.prefix)
+    saver.put(at(), state("c0"), {})
+    helpless()
+    for _ in range(3):
+        assert saver.get(at()) == state("c0")
+    found = []
+    other = threading.Thread(target=lambda: found.append(saver.get(at())))
+    other.start()
+    other.join()
+    assert found == [state("c0")]
+
+
+def test_a_connection_that_is_well_is_borrowed_by_tasks_without_help(real_store, helpless):
+    async def run():
+        async with redis.asyncio.Redis.from_url(real_store.url, max_connections=1) as client:
+            saver = AsyncRedisSaver(client, sync_client=real_store.client(), prefix=real_store.prefix)
+            await saver.aput(at(), state("c0"), {})
+            helpless()
+            for _ in range(3):
+                assert await saver.aget(at()) == state("c0")
+            assert not client.connection_pool._in_use_connections
+
+    asyncio.run(run())
+
+
+def test_what_arrived_on_an_idle_connection_is_no_reply(client):
+    """As after code of the user's own that read too little."""
+    wire = Wire(client)
+    wire.send(PING, LONG)
+    (connection,) = client.connection_pool._available_connections
+    connection.send_packed_command([b"ECHO junk\r\n"])
+    while not connection.can_read(0.1):
+        pass
+    assert wire.send(Batch([command("ECHO", "mine")]), LONG) == [b"mine"]
+    assert pool_damage(client) == []
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
+def test_what_a_server_says_unasked_is_no_reply(real_store, own):
+    tracking = Batch([command("CLIENT", "TRACKING", "ON", "BCAST")])
+    client = real_store.client(protocol=3)
+    wire = Wire(client, own=own)
+    assert wire.send(tracking, LONG) == [b"OK"]
+    for number in range(5):
+        # What is set is said again to the connection that set it, before the next reply.
+        commands = [command("SET", "unasked", number), command("ECHO", number)]
+        assert wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
+    wire.send(Batch([command("DEL", "unasked")]), LONG)
+    wire.close()
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
+def test_what_a_server_says_unasked_is_no_reply_to_a_task(real_store, own):
+    async def run():
+        async with redis.asyncio.Redis.from_url(real_store.url, protocol=3) as client:
+            wire = AsyncWire(client, own=own)
+            assert await wire.send(Batch([command("CLIENT", "TRACKING", "ON", "BCAST")]), LONG) == [b"OK"]
+            for number in range(5):
+                commands = [command("SET", "unasked", number), command("ECHO", number)]
+                assert await wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
+            await wire.send(Batch([command("DEL", "unasked")]), LONG)
+            await wire.aclose()
+
+    asyncio.run(run())
