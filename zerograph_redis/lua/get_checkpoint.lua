@@ -4,19 +4,25 @@
 -- Reply {{id, record, manifest, {record of each write}, order by the index or nil}, {generation, start, bytes of the log
 --       …}}, or nothing; a record that is gone is nil
 
-local facts, found = read_facts(thread, 'n:' .. namespace)
 local order, named = false, checkpoint_id ~= ''
-if not named then
-  local newest = space_of(facts, namespace, found[3])
-  checkpoint_id, order = newest.id, newest.order
+local noted = not named and redis.call('HGET', thread, 'n:' .. namespace)
+if noted then
+  local _
+  _, order, checkpoint_id = parse_space(noted)
 end
 local wanted = {}
-local row = checkpoint_id ~= '' and read_checkpoint(namespace, checkpoint_id, order, wanted, parse_spans(known))
-if not row or (not row[2] and named) then return (check_whole()) end
--- The list of writes may be missing since all of them are.
-if facts.created == '0' or not row[2] or (not row[3] and facts.written > 0) then
-  local failure = lost_keys(facts)
-  if failure then return failure end
+local row = (named or noted) and read_checkpoint(namespace, checkpoint_id, order, wanted, parse_spans(known))
+if not row or (named and not row[2]) then
+  local failure, facts = check_whole()
+  -- Nothing is noted, so nothing may be there.
+  if not failure and not named then space_of(facts, namespace, noted) end
+  return failure
 end
-if renew == '1' then refresh(id, facts) end
+if not row[2] or not row[3] or renew == '1' then
+  local facts = read_facts(thread)
+  -- The list of writes may be missing since all of them are.
+  local failure = (facts.created == '0' or not row[2] or (not row[3] and facts.written > 0)) and lost_keys(facts)
+  if failure then return failure end
+  if renew == '1' then refresh(id, facts) end
+end
 return { row, fetch(wanted) }

@@ -2,8 +2,8 @@
 
 -- The name of a log that a put begins: neither another put, nor the same one done again, begins one of that name.
 local function log_name(attempt, order)
-  local high = tonumber(attempt:sub(1, 8), 16) + math.floor(order / 2 ^ 32)
-  local low = tonumber(attempt:sub(9), 16) + order % 2 ^ 32
+  local high = tonumber(attempt:sub(1, 8), 16) + tonumber(order:sub(1, 8), 16)
+  local low = tonumber(attempt:sub(9), 16) + tonumber(order:sub(9), 16)
   return string.format('%08x%08x', high % 2 ^ 31, low % 2 ^ 32)
 end
 
@@ -66,8 +66,9 @@ local function store_checkpoint(facts, put, now)
     return redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
   end
 
-  local order = math.max(now, tonumber(facts.order, 16) + 1)
-  facts.order = string.format('%016x', order)
+  local order = string.format('%016x', now)
+  if order <= facts.order then order = string.format('%016x', tonumber(facts.order, 16) + 1) end
+  facts.order = order
   local slot, generation, start = '-', '0000000000000000', 0
   if needed > 0 then
     if anew then

@@ -20,7 +20,7 @@ end
 
 -- Numbers of more than 14 digits must not take Lua's own way to a string.
 local function integer(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- All members of a namespace, as bounds of a lexicographic range: US is 0x1F, and 0x20 comes next.
@@ -83,9 +83,13 @@ local function read_facts(key, ...)
   local found = redis.call('HMGET', key, 'lease', 'facts', ...)
   local packed = found[2] or '1 0 0  0 0000000000000000 0 0 0 0 - 0000000000000000 0 0 0 0 0'
   local created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length,
-    dropped, live_0, live_1, gone = packed:sub(1, 300):match('^1 (%d+) (%d+) (%d*) (%d+) (000[0-9a-f]+) (%d+) (%d+) (%d+) '
-      .. '(%d+) ([01-]) ([0-9a-f]+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
-  if not created or #packed > 300 then stop_at_damage('its facts are not what a saver stores') end
+    dropped, live_0, live_1, gone
+  if #packed <= 300 then
+    created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length, dropped,
+      live_0, live_1, gone = packed:match(
+        '^1 (%d+) (%d+) (%d*) (%d+) (000%x+) (%d+) (%d+) (%d+) (%d+) ([01-]) (%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  end
+  if not created then stop_at_damage('its facts are not what a saver stores') end
   -- Adding 0 makes a number of digits.
   local facts = {
     created = created, updated = updated, ttl = ttl, deadline = deadline + 0, order = order,
@@ -106,36 +110,45 @@ end
 
 -- An error if the thread lost a key that its facts name, or has others and no facts.
 local function lost_keys(facts)
-  if facts.created == '0' then
-    if redis.call('EXISTS', unpack(KEYS, 2, OWN_KEYS)) > 0 then return damaged('the key of its facts is gone') end
-    return nil
+  local there, live, needed = redis.call('EXISTS', index, checkpoints, writes, log_0, log_1), facts.live, 0
+  if facts.created == '0' then return there > 0 and damaged('the key of its facts is gone') or nil end
+  if facts.checkpoints > 0 then needed = 2 end
+  if facts.written > 0 then needed = needed + 1 end
+  if live['0'] > 0 then needed = needed + 1 end
+  if live['1'] > 0 then needed = needed + 1 end
+  if there == needed then return nil end
+  -- One may be there that nothing needs, as what damaged writes leave.
+  local gone = {}
+  local function look(count, key)
+    if count > 0 and redis.call('EXISTS', key) == 0 then gone[#gone + 1] = key:match('}:(.*)$') end
   end
-  local needed, live = {}, facts.live
-  if facts.checkpoints > 0 then needed = { index, checkpoints } end
-  if facts.written > 0 then needed[#needed + 1] = writes end
-  if live['0'] > 0 then needed[#needed + 1] = log_0 end
-  if live['1'] > 0 then needed[#needed + 1] = log_1 end
-  if #needed > 0 and redis.call('EXISTS', unpack(needed)) < #needed then
-    local gone = {}
-    for _, key in ipairs(needed) do
-      if redis.call('EXISTS', key) == 0 then gone[#gone + 1] = key:match('}:(.*)$') end
-    end
-    return damaged('keys of it are gone: ' .. table.concat(gone, ', '))
-  end
+  look(facts.checkpoints, index)
+  look(facts.checkpoints, checkpoints)
+  look(facts.written, writes)
+  look(live['0'], log_0)
+  look(live['1'], log_1)
+  return #gone > 0 and damaged('keys of it are gone: ' .. table.concat(gone, ', ')) or nil
 end
 
--- What is known of a namespace: how many checkpoints it has, and the order and the id of the newest, so that nobody looks
--- for it in the index. It is kept in n:<ns> as <count> <order> <id>; `stored` is that field, if it was read.
+-- What n:<ns> says of a namespace, <count> <order> <id>: how many checkpoints it has, and the order and the id of the newest.
+local function parse_space(stored)
+  local count, order, id = stored:match('^(%d+) (000%x+) ([^\31]+)$')
+  if not count or #count > 15 or count == '0' or #order ~= 16 then
+    stop_at_damage('what it notes of a namespace cannot be read')
+  end
+  return count + 0, order, id
+end
+
+-- What is known of a namespace, so that nobody looks in the index for its newest checkpoint: a table of count, order and
+-- id. `stored` is n:<ns>, if it was read.
 local function space_of(facts, namespace, stored)
   local space = facts.spaces[namespace]
   if space then return space end
   if stored == nil then stored = redis.call('HGET', thread, 'n:' .. namespace) end
   if stored then
-    local count, order, id = stored:match('^(%d+) (000[0-9a-f]+) ([^\31]+)$')
-    if not count or #count > 15 or count == '0' or #order ~= 16 or order > facts.order then
-      stop_at_damage('what it notes of a namespace cannot be read')
-    end
-    space = { count = count + 0, order = order, id = id }
+    local count, order, id = parse_space(stored)
+    if order > facts.order then stop_at_damage('what it notes of a namespace cannot be') end
+    space = { count = count, order = order, id = id }
   else
     local first, last = range_of(namespace)
     if facts.checkpoints > 0 and redis.call('ZRANGEBYLEX', index, first, last, 'LIMIT', 0, 1)[1] then
@@ -157,16 +170,22 @@ end
 
 -- Write the facts, and what is known of the namespaces that were looked at.
 local function write_facts(facts)
-  local fields = { 'facts', string.format('1 %s %s %s %d %s %d %d %d %d %s %s %d %d %d %d %d', facts.created, facts.updated,
+  local space_field, space_text
+  local packed = string.format('1 %s %s %s %d %s %d %d %d %d %s %s %d %d %d %d %d', facts.created, facts.updated,
     facts.ttl, facts.deadline, facts.order, facts.checkpoints, facts.namespaces, facts.bytes, facts.written, facts.slot,
-    facts.generation, facts.length, facts.dropped, facts.live['0'], facts.live['1'], facts.gone) }
+    facts.generation, facts.length, facts.dropped, facts.live['0'], facts.live['1'], facts.gone)
   for namespace, space in pairs(facts.spaces) do
     if space.count > 0 then
-      fields[#fields + 1] = 'n:' .. namespace
-      fields[#fields + 1] = string.format('%d %s %s', space.count, space.order, space.id)
+      -- The last of them, mostly the only one, is written together with the facts.
+      if space_field then redis.call('HSET', thread, space_field, space_text) end
+      space_field, space_text = 'n:' .. namespace, space.count .. ' ' .. space.order .. ' ' .. space.id
     end
   end
-  redis.call('HSET', thread, unpack(fields))
+  if space_field then
+    redis.call('HSET', thread, 'facts', packed, space_field, space_text)
+  else
+    redis.call('HSET', thread, 'facts', packed)
+  end
 end
 
 -- A lease is <token> <deadline, µs> <attempt> <owner>. It is held until its deadline; its token is never used again.
