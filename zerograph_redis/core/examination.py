@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from zerograph_redis.core import bounds
+from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import read_name
-from zerograph_redis.pieces.segments import parse
 
+from .records import read_segments
 from .requests import Request
 
 __all__ = (
@@ -146,9 +146,6 @@ class DiscardStaged(Request[bool]):
     remove: bool
 
 
-_HEADER = 70  # what stands in a record before its segments: see records
-
-
 def outline_of(
     place: tuple[str, str, int], size: int | None, header: bytes, log: str | None, writes: int, written: int
 ) -> Outline:
@@ -165,13 +162,14 @@ def outline_of(
     namespace, checkpoint_id, order = read_name(place[0]), read_name(place[1]), place[2]
     if size is None:
         return Outline(namespace, checkpoint_id, order, "its record is gone", 0, writes, written, "", 0)
-    damage, state = "", 0
+    damage, state, slot = "", 0, ""
     try:
-        state = sum(segment.length for segment in parse(header[_HEADER:].decode("ascii")))
-        if int(bounds.order(header[1:17]), 16) != order:
-            damage = "its order is not that of its index"
-    except ValueError:
+        known, segments, _ = read_segments("a record", header)
+    except CorruptCheckpointError:
         damage = "the header of its record is damaged"
-    if log is None:
-        log = header[33:34].decode("ascii", "replace").replace("-", "")
+    else:
+        state, slot = sum(segment.length for segment in segments), known.slot.replace("-", "")
+        if int(known.order, 16) != order:
+            damage = "its order is not that of its index"
+    log = slot if log is None else log
     return Outline(namespace, checkpoint_id, order, damage, size, writes, written, log if state else "", state)

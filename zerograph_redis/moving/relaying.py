@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from zerograph_redis.core.records import HEADER_SIZE, read_header, repacked, unpack_checkpoint
+from zerograph_redis.core.records import pack_header, read_header, repacked, unpack_checkpoint
 from zerograph_redis.core.requests import LogRange, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.ids import random_name
@@ -67,7 +67,7 @@ def _moved(
         for place, segments in record.placed()
     ]
     behind = repacked(namespace, row.checkpoint_id, record, cipher)
-    before = (
-        stored[:17] + generation.encode() + stored[33:34] + b"%010x" % (header.base + start) + stored[44:HEADER_SIZE]
+    before = pack_header(
+        stored[:1], int(header.order, 16), int(generation, 16), header.base + start, header.appended, header.attempt
     )
     return replace(row, record=before + behind)
