@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from time import monotonic
 
@@ -16,6 +17,7 @@ from redis.retry import Retry
 from support.data import at, state
 from support.interrupted_calls import pool_damage
 from support.interrupts import Interrupted, interrupt_at
+from support.polling import until
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 from zerograph_redis.backends.redis import borrowed
@@ -149,6 +151,50 @@ def test_what_a_server_says_unasked_is_no_reply_to_a_task(real_store, own):
                 commands = [command("SET", "unasked", number), command("ECHO", number)]
                 assert await wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
             await wire.send(Batch([command("DEL", "unasked")]), LONG)
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+@contextmanager
+def standing_still(server):
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
+def test_a_reply_is_waited_for_as_long_as_the_client_was_told_to(new_server, own):
+    server = new_server()
+    with server.client(socket_timeout=0.2, retry=Retry(NoBackoff(), 0)) as client:
+        wire = Wire(client, own=own)
+        wire.send(PING, LONG)
+        with standing_still(server), pytest.raises(redis.TimeoutError):
+            wire.send(PING, LONG)
+        assert wire.send(PING, LONG) == [b"PONG"]
+        wire.close()
+
+
+@pytest.mark.parametrize("kind", ["own client", "given client", "given client of a cluster"])
+def test_a_reply_is_awaited_for_as_long_as_the_client_was_told_to(new_server, kind):
+    options = ("--cluster-enabled", "yes") if kind.endswith("cluster") else ()
+    server = new_server(*options)
+    if options:
+        with server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+
+    async def run():
+        given = {"host": "127.0.0.1", "port": server.port, "socket_timeout": 0.2}
+        once = redis.asyncio.retry.Retry(NoBackoff(), 0)
+        async with (redis.asyncio.RedisCluster if options else redis.asyncio.Redis)(**given, retry=once) as client:
+            wire = AsyncWire(client, own=kind == "own client")
+            await wire.send(PING, LONG)
+            with standing_still(server), pytest.raises(redis.TimeoutError):
+                await wire.send(PING, LONG)
+            assert await wire.send(PING, LONG) == [b"PONG"]
             await wire.aclose()
 
     asyncio.run(run())

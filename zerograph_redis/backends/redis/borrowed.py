@@ -243,27 +243,30 @@ def _is_aready(connection: Any) -> bool:
 
 
 async def _asend_at_once(pool: Any, connection: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
-    replies: list[Any] = []
-    failed = None
-    whole = False
     try:
-        patience = connection.socket_timeout
-        until_then = deadline if patience is None else min(deadline, monotonic() + patience)
-        replies = await aexchange(connection, commands, until_then)
-        whole = True
+        replies = await aexchange(connection, commands, _patient(connection, deadline))
     except (exceptions.RedisError, OSError) as error:
-        failed = error
-    finally:
-        if not whole:
-            adrop(connection)
-        if failed is None:
-            pool._in_use_connections.discard(connection)  # noqa: SLF001
-            pool._available_connections.append(connection)  # noqa: SLF001
-    if failed is not None:
-        return await _ain_time(_ago_on(pool, connection, commands, failed), deadline)
+        adrop(connection)
+        return await _ain_time(_ago_on(pool, connection, commands, error), deadline)
+    except BaseException:
+        adrop(connection)
+        _put_back(pool, connection)
+        raise
+    _put_back(pool, connection)
     if connection.health_check_interval:
         connection.next_health_check = monotonic() + connection.health_check_interval
     return replies
+
+
+def _put_back(pool: Any, connection: Any) -> None:
+    pool._in_use_connections.discard(connection)  # noqa: SLF001
+    pool._available_connections.append(connection)  # noqa: SLF001
+
+
+def _patient(connection: Any, deadline: float) -> float:
+    """Return the deadline of a request that may take no longer than the connection waits for a reply."""
+    patience = connection.socket_timeout
+    return deadline if patience is None else min(deadline, monotonic() + patience)
 
 
 async def _ago_on(pool: Any, connection: Any, commands: Sequence[Command], failed: Exception) -> list[Any]:
@@ -319,7 +322,7 @@ async def aexchange_at(node: Any, commands: Sequence[Command], deadline: float) 
     connection, replies = node.acquire_connection(), None
     try:
         if _is_aready(connection):
-            replies = await aexchange(connection, commands, deadline)
+            replies = await aexchange(connection, commands, _patient(connection, deadline))
         else:
             async with until(deadline):
                 if connection.should_reconnect():
