@@ -21,40 +21,69 @@ import psutil
 from .aims import aims
 from .backends import OurRedis
 from .baselines import RawStore
+from .calls import awaited, blocking, files, queued, serving
 from .curves import bounded, curves
+from .distance import distance
 from .long import long
 from .measure import Server
-from .peers import local_stores, peers
+from .peers import local_stores, peers, states
 from .plot import draw
+from .profiling import PROFILES, profile
 from .report import show
-from .sizes import sizes
 from .stepping import measure
 from .telemetry import telemetry
 from .workers import workers
 from .workloads import QUICK, WORKLOADS, Scale
 
-SPECIAL = ("workers", "long", "bounded", "sizes", "telemetry")
-NAMES = (*WORKLOADS, *SPECIAL)
+Runner = Callable[[Scale, Callable[[str], None]], Any]
+CALLS: dict[str, Runner] = {
+    "blocking": blocking,
+    "workers": workers,
+    "serving": serving,
+    "queued": queued,
+    "awaited": awaited,
+    "files": files,
+    "distance": distance,
+    "peers": peers,
+}
+NAMES = (*CALLS, *WORKLOADS, "long", "bounded", "telemetry")
 
 
 def main() -> None:
     """Read the arguments, and do it."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure the savers.")
     parser.add_argument("--quick", action="store_true", help="fewer of everything, in under a minute")
-    parser.add_argument("--only", type=chosen, default=NAMES, metavar="NAMES", help=f"some of {','.join(NAMES)}")
+    parser.add_argument(
+        "--only",
+        type=chosen,
+        default=NAMES,
+        metavar="NAMES",
+        help=f"some of {','.join(NAMES)}; calls are all up to peers",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw memory by step there (.svg, .png)")
+    parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--from", type=Path, metavar="FILE", dest="earlier", help="show what --json wrote; run nothing")
+    parser.add_argument(
+        "--profile", choices=tuple(PROFILES), help="show where the time of this call goes, and nothing else"
+    )
     options = parser.parse_args()
     # Whoever ends this process ends its servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scale = QUICK if options.quick else Scale()
-    begin = time.monotonic()
-    with ExitStack() as stack:
-        found = run(options.only, scale, stack)
+    if options.profile:
+        profile(options.profile, scale)
+        return
+    if options.earlier:
+        found = json.loads(options.earlier.read_text("utf-8"))
+    else:
+        begin = time.monotonic()
+        with ExitStack() as stack:
+            found = run(options.only, scale, stack)
+        found["seconds"] = round(time.monotonic() - begin)
     judged = list(aims(found["workloads"]))
-    found["seconds"] = round(time.monotonic() - begin)
     found["aims"] = [each._asdict() for each in judged]
-    show(found, judged, quick=scale.quick)
+    show(found, judged, markdown=options.markdown)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -64,7 +93,7 @@ def main() -> None:
 
 def chosen(text: str) -> tuple[str, ...]:
     """Names of workloads, in the order of `NAMES`."""
-    names = text.split(",")
+    names = [name for each in text.split(",") for name in (CALLS if each == "calls" else [each])]
     if unknown := sorted(set(names) - set(NAMES)):
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not among {', '.join(NAMES)}")
     return tuple(name for name in NAMES if name in names)
@@ -78,18 +107,16 @@ def run(names: Iterable[str], scale: Scale, stack: ExitStack) -> dict[str, Any]:
     stack.callback(ours.close)
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
     found: dict[str, Any] = {}
-    special: dict[str, Callable[[Callable[[str], None]], Any]] = {
-        "workers": lambda say: workers((raw, ours), scale, say),
-        "long": lambda say: long(ours, scale, say),
-        "bounded": lambda _: bounded(ours.server, scale),
-        "sizes": lambda _: sizes(raw, ours, scale),
-        "telemetry": lambda say: telemetry(ours, scale, say),
+    special: dict[str, Runner] = CALLS | {
+        "long": lambda scale, say: long(ours, scale, say),
+        "bounded": lambda scale, _: bounded(ours.server, scale),
+        "telemetry": lambda scale, say: telemetry(ours, scale, say),
     }
     for name in names:
         say = speaker(name)
         say("begins")
         if name in special:
-            found[name] = special[name](say)
+            found[name] = special[name](scale, say)
         else:
             with ExitStack() as files:
                 (directory / name).mkdir()
@@ -100,7 +127,7 @@ def run(names: Iterable[str], scale: Scale, stack: ExitStack) -> dict[str, Any]:
         if name == "chat":
             say("memory by step")
             found["curves"] = curves((raw, ours), scale)
-    return {"machine": machine(servers[0]), "scale": asdict(scale), "peers": peers(), "workloads": found}
+    return {"machine": machine(servers[0]), "scale": asdict(scale), "peers": states(), "workloads": found}
 
 
 def speaker(name: str) -> Callable[[str], None]:

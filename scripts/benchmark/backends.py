@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from zerograph_redis import AsyncRedisSaver, RedisSaver, SqliteSaver
+from zerograph_redis import RedisSaver, SqliteSaver
 
 from .measure import Server
-from .workloads import config
+from .workloads import Step, config
 
-__all__ = ("FileStore", "OurRedis", "OurSqlite", "ServerStore", "Store", "state_of")
+__all__ = ("TTL", "Call", "FileStore", "OurRedis", "OurSqlite", "ServerStore", "Store", "WithTtl", "opened", "state_of")
+
+Call = Callable[[], Any]
+TTL = 3600  # seconds
 
 
 def state_of(found: Any) -> Any:
@@ -62,10 +67,30 @@ class ServerStore(Store):
     def connect(cls, url: str) -> Any:
         """Make a worker for the server at *url*."""
 
+    @staticmethod
+    def putting(worker: Any, step: Step) -> Call:
+        """A call that stores the checkpoint of *step*, with all prepared that is none of the store's work."""
+        return partial(worker.put, step.parent, step.checkpoint, step.metadata)
+
+    @staticmethod
+    def writing(worker: Any, step: Step) -> Call:
+        """A call that stores the pending writes of *step*."""
+        return partial(worker.put_writes, step.config, step.writes, step.task)
+
+    @staticmethod
+    def reading(worker: Any, thread: str) -> Call:
+        """A call that returns the newest checkpoint."""
+        return partial(worker.get_tuple, config(thread))
+
     @classmethod
-    @abstractmethod
-    def connect_async(cls, url: str) -> Any:
-        """Make a worker with awaited methods, in a running event loop."""
+    def fetching(cls, worker: Any, thread: str) -> Call:
+        """The same, but what a baseline returns is left packed."""
+        return cls.reading(worker, thread)
+
+    @staticmethod
+    def listing(worker: Any, thread: str, limit: int) -> Call:
+        """A call that returns checkpoints, newest first."""
+        return partial(worker.list, config(thread), limit=limit)
 
     def another(self) -> Any:
         """See `Store`."""
@@ -96,10 +121,16 @@ class OurRedis(ServerStore):
         """See `ServerStore`."""
         return RedisSaver.from_url(url, **options)
 
+
+class WithTtl(OurRedis):
+    """The same with a time to live."""
+
+    name = "ttl"
+
     @classmethod
-    def connect_async(cls, url: str) -> AsyncRedisSaver:
+    def connect(cls, url: str, **options: Any) -> RedisSaver:
         """See `ServerStore`."""
-        return AsyncRedisSaver.from_url(url)
+        return super().connect(url, ttl=TTL, **options)
 
 
 class FileStore(Store):
@@ -141,3 +172,13 @@ class OurSqlite(FileStore):
     def __init__(self, directory: Path) -> None:
         """Make a file in *directory*."""
         super().__init__(directory, SqliteSaver)
+
+
+@contextmanager
+def opened(*kinds: type[ServerStore]) -> Iterator[dict[str, ServerStore]]:
+    """A store of each kind by its name, on a server of its own."""
+    with ExitStack() as stack:
+        stores = {kind.name: kind(stack.enter_context(Server())) for kind in kinds}
+        for store in stores.values():
+            stack.callback(store.close)
+        yield stores

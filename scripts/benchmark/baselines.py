@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import hiredis
 import msgpack
 import redis
-import redis.asyncio
 from zerograph.checkpoint import InMemorySaver as EngineMemorySaver
 from zerograph.checkpoint import SqliteSaver as EngineSqliteSaver
 
-from .backends import FileStore, ServerStore, Store
+from .backends import Call, FileStore, ServerStore, Store
+from .workloads import Step
 
-__all__ = ("EngineMemory", "EngineSqlite", "Raw", "RawBytes", "RawStore")
+__all__ = ("BareClient", "EngineMemory", "EngineSqlite", "FloorStore", "Raw", "RawBytes", "RawStore")
 
 PUT = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -71,9 +75,9 @@ class RawBytes:
 class Raw:
     """Whole states, packed with msgpack, through `RawBytes`: no metadata, no parents, no writes when reading."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to *url*."""
-        self.bytes = RawBytes(redis.Redis.from_url(url))
+    def __init__(self, client: Any) -> None:
+        """Use *client*, blocking, and close it in the end."""
+        self.bytes = RawBytes(client)
 
     def put(self, config: dict[str, Any], checkpoint: dict[str, Any], _metadata: dict[str, Any]) -> None:
         """As a saver does."""
@@ -105,43 +109,73 @@ class Raw:
         self.bytes.client.close()
 
 
-class AsyncRaw:
-    """`Raw`, awaited."""
-
-    def __init__(self, url: str) -> None:
-        """Connect to *url*, where `Raw` was before."""
-        with redis.Redis.from_url(url) as client:
-            self.bytes = RawBytes(client)
-        self.bytes.client = redis.asyncio.Redis.from_url(url)
-
-    async def aput(self, config: dict[str, Any], checkpoint: dict[str, Any], _metadata: dict[str, Any]) -> None:
-        """As a saver does."""
-        await self.bytes.put(config["configurable"]["thread_id"], checkpoint["id"], msgpack.packb(checkpoint))
-
-    async def aget_tuple(self, config: dict[str, Any]) -> Any:
-        """Only the newest state."""
-        found = await self.bytes.newest(config["configurable"]["thread_id"])
-        return None if found is None else msgpack.unpackb(found)
-
-    async def aclose(self) -> None:
-        """Disconnect."""
-        await self.bytes.client.aclose()
-
-
 class RawStore(ServerStore):
-    """Redis without ado."""
+    """Redis without ado, through redis-py's pooled client."""
 
     name = "raw"
 
     @classmethod
     def connect(cls, url: str) -> Raw:
         """See `ServerStore`."""
-        return Raw(url)
+        return Raw(redis.Redis.from_url(url))
+
+    @staticmethod
+    def putting(worker: Raw, step: Step) -> Call:
+        """See `ServerStore`: the state is packed already."""
+        return partial(worker.bytes.put, step.thread, step.checkpoint_id, msgpack.packb(step.checkpoint))
+
+    @staticmethod
+    def writing(worker: Raw, step: Step) -> Call:
+        """See `ServerStore`: the writes are packed already."""
+        return partial(worker.bytes.put_writes, step.thread, step.checkpoint_id, msgpack.packb(step.writes))
 
     @classmethod
-    def connect_async(cls, url: str) -> AsyncRaw:
+    def fetching(cls, worker: Raw, thread: str) -> Call:
         """See `ServerStore`."""
-        return AsyncRaw(url)
+        return partial(worker.bytes.newest, thread)
+
+
+class BareClient:
+    """A socket and hiredis, and what `RawBytes` needs of a client: nothing is retried, pooled, checked or timed out."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to *url*."""
+        server = urlsplit(url)
+        self._socket = socket.create_connection((server.hostname, server.port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = hiredis.Reader()
+
+    def evalsha(self, sha: str, number: int, *words: str | bytes | int) -> Any:
+        """As redis-py does."""
+        return self._ask("EVALSHA", sha, number, *words)
+
+    def script_load(self, script: str) -> Any:
+        """As redis-py does."""
+        return self._ask("SCRIPT", "LOAD", script)
+
+    def _ask(self, *words: str | bytes | int) -> Any:
+        self._socket.sendall(hiredis.pack_command(words))
+        reader, receive = self._reader, self._socket.recv
+        while (reply := reader.gets()) is False:
+            reader.feed(receive(65536))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._socket.close()
+
+
+class FloorStore(RawStore):
+    """The same scripts through a bare socket: what no client can be quicker than."""
+
+    name = "floor"
+
+    @classmethod
+    def connect(cls, url: str) -> Raw:
+        """See `ServerStore`."""
+        return Raw(BareClient(url))
 
 
 class EngineSqlite(FileStore):

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import redis
 
-__all__ = ("Meter", "Rounds", "Server", "quiet", "spread")
+__all__ = ("Clocks", "Meter", "Rounds", "Server", "quiet", "spread")
 
 _COMMAND = Path(__file__).parent.parent / "redis"
 
@@ -168,9 +168,48 @@ class Rounds:
     def summary(self) -> dict[str, dict[str, Any]]:
         """Of each store: `spread`, and the median over rounds of its time by that of the base."""
         found = {}
-        base = self.times.get(self.base)
         for name, times in self.times.items():
             found[name] = spread(times)
-            if base and name != self.base:
-                found[name]["ratio"] = round(statistics.median(a / b for a, b in zip(times, base, strict=True)), 3)
+            if self.base in self.times and name != self.base:
+                found[name]["ratio"] = self.ratio(name, self.base)
         return found
+
+    def ratio(self, name: str, other: str) -> float:
+        """The median over rounds of the time of *name* by that of *other*."""
+        pairs = zip(self.times[name], self.times[other], strict=True)
+        return round(statistics.median(one / two for one, two in pairs), 3)
+
+
+class Clocks:
+    """Times of one call by two clocks: the wall's, and that of the calling OS thread's CPU time."""
+
+    def __init__(self, base: str) -> None:
+        """Take ratios by the times of *base*."""
+        self.waited, self.computed = Rounds(base), Rounds(base)
+
+    def run(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        """Make the calls of one round, and return what they returned."""
+        found = {}
+        for name in self.waited.order(calls):
+            call, begin, before = calls[name], time.perf_counter(), time.thread_time()
+            found[name] = call()
+            self.add(name, time.perf_counter() - begin, time.thread_time() - before)
+        return found
+
+    async def arun(self, calls: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
+        """Await the calls of one round, one after the other, and return what they returned."""
+        found = {}
+        for name in self.waited.order(calls):
+            call, begin, before = calls[name], time.perf_counter(), time.thread_time()
+            found[name] = await call()
+            self.add(name, time.perf_counter() - begin, time.thread_time() - before)
+        return found
+
+    def add(self, name: str, waited: float, computed: float) -> None:
+        """Note the times of one call."""
+        self.waited.add(name, waited)
+        self.computed.add(name, computed)
+
+    def summary(self) -> dict[str, Any]:
+        """`Rounds.summary` of both clocks."""
+        return {"waited": self.waited.summary(), "computed": self.computed.summary()}

@@ -1,17 +1,119 @@
-"""Savers of other engines, where they are installed."""
+"""Savers of other engines, through LangGraph's contract, where they are installed: ``scripts/bench --peers`` does that."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from .backends import FileStore, OurSqlite, Store
-from .baselines import EngineMemory, EngineSqlite
+import redis
 
-__all__ = ("local_stores", "peers")
+from .backends import Call, FileStore, OurRedis, OurSqlite, ServerStore, Store, opened
+from .baselines import EngineMemory, EngineSqlite, RawStore
+from .calls import chat_calls, small_calls
+from .workloads import Scale, Small, Step, config
+
+__all__ = ("local_stores", "peers", "states", "usable")
+
+CONSTANT = {"user", "done", "topic", "question", "document"}
+
+
+class LangGraphStore(ServerStore):
+    """A saver of LangGraph on a Redis server."""
+
+    package: ClassVar[str]
+
+    def another(self) -> Any:
+        """See `Store`."""
+        worker = self.connect(self.server.url)
+        worker.get_tuple(config("nobody"))
+        return worker
+
+    def leave(self, worker: Any) -> None:
+        """See `Store`."""
+        worker.bench_client.close()
+
+    def close(self) -> None:
+        """See `Store`."""
+        self.leave(self.worker)
+
+    @staticmethod
+    def putting(worker: Any, step: Step) -> Call:
+        """See `ServerStore`: with a version for each channel, a new one for those that the step changed."""
+        values = step.checkpoint["channel_values"]
+        number = step.checkpoint["_step"] + 1
+        versions = {channel: f"{1 if channel in CONSTANT else number:032}.0" for channel in values}
+        changed = {c: version for c, version in versions.items() if number == 1 or c not in CONSTANT}
+        checkpoint = {
+            "v": 4,
+            "id": step.checkpoint_id,
+            "ts": step.checkpoint["ts"],
+            "channel_values": values,
+            "channel_versions": versions,
+            "versions_seen": {},
+            "updated_channels": list(changed),
+        }
+        return partial(worker.put, step.parent, checkpoint, step.metadata, changed)
+
+    @staticmethod
+    def writing(worker: Any, step: Step) -> Call:
+        """See `ServerStore`."""
+        writes = [(channel, value) for _, channel, value in step.writes]
+        return partial(worker.put_writes, step.config, writes, step.task)
+
+    @staticmethod
+    def listing(worker: Any, thread: str, limit: int) -> Call:
+        """See `ServerStore`."""
+        return lambda: list(worker.list(config(thread), limit=limit))
+
+
+class AwsValkey(LangGraphStore):
+    """The Valkey saver of langgraph-checkpoint-aws."""
+
+    name = "AWS Valkey"
+    package = "langgraph-checkpoint-aws"
+
+    @classmethod
+    def connect(cls, url: str) -> Any:
+        """See `ServerStore`."""
+        client = import_module("valkey").Valkey.from_url(url)
+        return _owning(import_module("langgraph_checkpoint_aws").ValkeySaver(client), client)
+
+
+class PlainRedis(LangGraphStore):
+    """langgraph-checkpoint-plainredis."""
+
+    name = "plainredis"
+    package = "langgraph-checkpoint-plainredis"
+
+    @classmethod
+    def connect(cls, url: str) -> Any:
+        """See `ServerStore`."""
+        client = redis.Redis.from_url(url)
+        return _owning(import_module("langgraph_checkpoint_plainredis").RedisSaver(client), client)
+
+
+class LangGraphRedis(LangGraphStore):
+    """langgraph-checkpoint-redis, which needs RedisJSON and RediSearch on the server."""
+
+    name = "langgraph redis"
+    package = "langgraph-checkpoint-redis"
+
+    @classmethod
+    def connect(cls, url: str) -> Any:
+        """See `ServerStore`."""
+        client = redis.Redis.from_url(url)
+        saver = import_module("langgraph.checkpoint.redis").RedisSaver(redis_client=client)
+        saver.setup()
+        return _owning(saver, client)
+
+
+def _owning(saver: Any, client: Any) -> Any:
+    saver.bench_client = client
+    return saver
 
 
 class LangGraphWorker:
@@ -46,37 +148,67 @@ class LangGraphSqlite(FileStore):
     """langgraph-checkpoint-sqlite."""
 
     name = "langgraph sqlite"
+    package = "langgraph-checkpoint-sqlite"
 
     def __init__(self, directory: Path) -> None:
         """Make a file in *directory*."""
         super().__init__(directory, LangGraphWorker)
 
 
-PEERS: dict[str, type[Store] | None] = {
-    "langgraph-checkpoint-sqlite": LangGraphSqlite,
-    "langgraph-checkpoint-redis": None,
-    "langgraph-checkpoint-plainredis": None,
-    "langgraph-checkpoint-aws": None,
-    "langgraph-checkpoint-postgres": None,
-}
+SERVED: tuple[type[LangGraphStore], ...] = (AwsValkey, PlainRedis, LangGraphRedis)
 
 
-def peers() -> dict[str, str]:
+def peers(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
+    """The calls of the Redis savers of others, with ours and the baseline in the same rounds, and what a chat takes."""
+    if not usable():
+        return {}
+    with opened(RawStore, OurRedis, *usable()) as stores:
+        say(f"2 KB: {', '.join(stores)}")
+        found = small_calls(stores, scale)
+        before = {name: store.server.memory() for name, store in stores.items()}
+        say("chat")
+        found |= chat_calls(stores, scale)
+        memory = {name: (store.server.memory() - before[name]) // scale.chats for name, store in stores.items()}
+    return {"calls": {row: clocks.summary() for row, clocks in found.items()}, "memory": memory}
+
+
+@cache
+def states() -> dict[str, str]:
     """What becomes of each package of others: its version, or why it is not measured."""
     found = {}
-    for name, store in PEERS.items():
+    for kind in (*SERVED, LangGraphSqlite):
         try:
-            version = metadata.version(name)
+            version = metadata.version(kind.package)
         except metadata.PackageNotFoundError:
-            found[name] = "skipped: not installed"
-        else:
-            found[name] = f"{version}, measured" if store else f"{version}, skipped: nothing here drives it"
+            found[kind.package] = "not installed"
+            continue
+        found[kind.package] = f"{version}, {_tried(kind)}"
     return found
+
+
+def _tried(kind: type[Store]) -> str:
+    """Whether a saver stores a checkpoint here."""
+    if not issubclass(kind, LangGraphStore):
+        return "measured"
+    step = next(Small().thread("tried", 1))
+    try:
+        with opened(kind) as stores:
+            store = stores[kind.name]
+            store.putting(store.worker, step)()
+            state = store.reading(store.worker, step.thread)().checkpoint["channel_values"]
+    except Exception as error:  # noqa: BLE001 - whatever keeps others from running here is told, and harms nothing
+        return f"does not run here: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return "measured" if state == step.checkpoint["channel_values"] else "does not return what was stored"
+
+
+def usable() -> list[type[LangGraphStore]]:
+    """The Redis savers of others that run here."""
+    return [kind for kind in SERVED if states()[kind.package].endswith("measured")]
 
 
 def local_stores(directory: Path) -> list[Any]:
     """The stores of one machine that can be measured here, each new."""
     kinds: list[Any] = [OurSqlite, EngineSqlite, EngineMemory]
-    known = peers()
-    kinds += [store for name, store in PEERS.items() if store and "measured" in known[name]]
+    if states()[LangGraphSqlite.package].endswith("measured"):
+        kinds.append(LangGraphSqlite)
     return [kind(directory) for kind in kinds]

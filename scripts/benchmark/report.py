@@ -16,23 +16,20 @@ from .units import count, micros, ratio, size
 
 __all__ = ("show",)
 
-WIDTH = 100
+WIDTH = 120
 Figures = dict[str, Any]
 
 TIMES = {
     "put": "put",
-    "put/async": "put, awaited",
     "put_writes": "put_writes",
     "newest/another": "get newest, another worker",
     "newest/same": "get newest, the same worker",
-    "newest/same/async": "the same, awaited",
     "by_id/another": "get by id, another worker",
     "by_id/same": "get by id, the same worker",
     "list_10/another": "list(10), another worker",
     "list_10/same": "list(10), the same worker",
     "list_100/another": "list(100), another worker",
     "list_100/same": "list(100), the same worker",
-    "first_put": "put, whole",
 }
 COUNTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "memory": ("memory, or file", size),
@@ -45,35 +42,92 @@ COUNTS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def show(found: Figures, aims: Sequence[Aim], *, quick: bool) -> None:
-    """Print the numbers in detail, then the aims."""
+def show(found: Figures, aims: Sequence[Aim], *, markdown: bool) -> None:
+    """Print the numbers in detail, then the aims; in Markdown if asked to."""
     console = Console(highlight=False)
     if not console.is_terminal or console.width < WIDTH:
         console = Console(highlight=False, width=WIDTH)
+    for table in tables(found, aims):
+        if markdown:
+            print(in_markdown(table))
+        else:
+            console.print(table)
+    notes = [f"{name}: {what}" for name, what in found["peers"].items()]
+    notes += [
+        f"{name}: {each['skipped']}"
+        for name, figures in found["workloads"].items()
+        for each in (figures, *figures.values())
+        if "skipped" in each
+    ]
+    notes.append(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
+    for note in notes:
+        console.print(f"  {note}", style="dim")
+
+
+def tables(found: Figures, aims: Sequence[Aim]) -> Iterator[Table]:
+    """All tables of a run, one after the other."""
     workloads = found["workloads"]
     for name, figures in workloads.items():
         if "stores" in figures:
-            console.print(stepped(name, figures))
-    if "sizes" in workloads:
-        for name, figures in workloads["sizes"].items():
-            console.print(compared(f"a state of {name}, by one EVALSHA of as many bytes", figures, ("redis", "raw")))
+            yield stepped(name, figures)
     if "long" in workloads:
         figures = workloads["long"]
-        console.print(
-            compared(f"long: {count(figures['checkpoints'])} checkpoints, by 100", figures, ("long", "short"))
+        yield compared(
+            f"long: {count(figures['checkpoints'])} checkpoints, by 100; prune(keep=10) took "
+            f"{figures['prune_seconds']} s",
+            figures,
+            ("long", "short"),
         )
-        console.print(f"  prune(keep=10) took {figures['prune_seconds']} s.\n")
+    for name, figures in workloads.get("telemetry", {}).items():
+        yield observed(name, figures)
+    if "blocking" in workloads:
+        yield called(workloads["blocking"])
     if "workers" in workloads:
-        console.print(crowds(workloads["workers"]))
-    if "telemetry" in workloads:
-        for name, figures in workloads["telemetry"].items():
-            console.print(observed(name, figures))
+        yield crowds(workloads["workers"])
+    if workloads.get("peers"):
+        yield beside(workloads)
     if aims:
-        console.print(judged(aims, quick=quick))
-    for name, what in found["peers"].items():
-        console.print(f"  {name}: {what}", style="dim")
-    machine = found["machine"]
-    console.print(f"  {', '.join(f'{name} {value}' for name, value in machine.items())}", style="dim")
+        yield judged(aims, quick=found["scale"]["quick"])
+
+
+def in_markdown(table: Table) -> str:
+    """The table as Markdown."""
+    columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    head, *rows = (f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True))
+    rule = "".join("|---:" if column.justify == "right" else "|---" for column in table.columns)
+    return "\n".join([f"**{table.title}**".replace("\n", " "), "", head, f"{rule}|", *rows, ""])
+
+
+def called(figures: Figures) -> Table:
+    """Times of the calls of the blocking saver, by both clocks."""
+    table = _table("calls: what the caller waits, and the CPU time that it takes; medians, ratios by the baseline")
+    clocks = ("floor", "baseline", "ours", "ratio")
+    for column in ("", *clocks, *(f"CPU {name}" for name in clocks), "with ttl"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=not column)
+    for row, each in figures.items():
+        cells = []
+        for clock in ("waited", "computed"):
+            times = each[clock]
+            cells += [micros(times[name]["p50"]) for name in ("floor", "raw", "redis")]
+            cells.append(ratio(times["redis"]["ratio"]))
+        table.add_row(row, *cells, ratio(each["ttl"]))
+    return table
+
+
+def beside(workloads: Figures) -> Table:
+    """The savers of others."""
+    found = workloads["peers"]
+    table = _table("peers: the savers of others in the same rounds; medians")
+    names = [name for name in found["memory"] if name != "redis"]
+    for column in ("", "redis", *names):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for row, clocks in found["calls"].items():
+        table.add_row(row, *(micros(clocks["waited"][name]["p50"]) for name in ("redis", *names)))
+    table.add_row("chat: memory of the server", *(size(found["memory"][name]) for name in ("redis", *names)))
+    for number, each in workloads.get("workers", {}).items():
+        row = f"{number} processes, 2 KB: puts a second"
+        table.add_row(row, *(count(each[name]["puts_s"]) for name in ("redis", *names)))
+    return table
 
 
 def stepped(name: str, figures: Figures) -> Table:
@@ -110,12 +164,13 @@ def compared(title: str, figures: Figures, columns: tuple[str, str]) -> Table:
 
 def crowds(figures: Figures) -> Table:
     """Puts a second of many processes."""
-    table = _table("workers: puts a second of small states, each process on threads of its own")
-    for column in ("processes", "redis", "raw", "redis/raw"):
+    table = _table("workers: puts a second of 2 KB, each process on threads of its own; ratios by the baseline")
+    names = [name for name in next(iter(figures.values())) if name not in ("redis", "raw")]
+    for column in ("processes", "redis", "raw", *names, "redis/raw", *(f"{name}/raw" for name in names)):
         table.add_column(column, justify="right")
     for number, each in figures.items():
-        ours, raw = each["redis"], each["raw"]
-        table.add_row(number, count(ours["puts_s"]), count(raw["puts_s"]), ratio(ours["ratio"]))
+        rates = (count(each[name]["puts_s"]) for name in ("redis", "raw", *names))
+        table.add_row(number, *rates, *(ratio(each[name]["ratio"]) for name in ("redis", *names)))
     return table
 
 
@@ -135,12 +190,13 @@ def judged(aims: Sequence[Aim], *, quick: bool) -> Table:
     """The aims, reached or not."""
     table = _table("Aims" + (" (a quick run is too short to judge them: the marks are a hint)" if quick else ""))
     table.add_column("", no_wrap=True)
-    for column in ("value", "baseline", "ratio", "aim"):
+    for column in ("value", "floor", "baseline", "ratio", "aim"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for each in aims:
-        mark = Text("reached", "green") if each.reached else Text("not reached", "bold red")
-        table.add_row(each.figure, each.value, each.baseline, each.ratio, each.aim, mark if each.aim else "")
+        mark = Text("reached", "green") if each.reached else Text("missed", "bold red")
+        cells = each.value, each.floor, each.baseline, each.ratio, each.aim
+        table.add_row(each.figure, *cells, mark if each.aim else "")
     return table
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgpack
 
-from .awaiting import awaited
 from .backends import ServerStore, Store
 from .measure import quiet
 from .waiting import client_side
@@ -34,9 +32,6 @@ def measure(
         say(f"{', '.join(store.name for store in group)}: what a worker waits")
         for store, figures in client_side({store.name: store for store in group}, steps, scale).items():
             stores[store] |= figures
-    say("awaited")
-    for store, figures in asyncio.run(awaited(servers, steps, scale)).items():
-        stores[store] |= figures
     return {
         "about": workload.about,
         "checkpoints": len(steps),

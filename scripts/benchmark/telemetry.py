@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
@@ -20,8 +19,7 @@ from zerograph_redis import RedisSaver, Telemetry
 from zerograph_redis.core.drive import run
 
 from .backends import OurRedis
-from .measure import Rounds, quiet
-from .sizes import again
+from .measure import Clocks, quiet
 from .workloads import Chat, Scale, Small, Step, config
 
 __all__ = ("KINDS", "telemetry")
@@ -71,7 +69,7 @@ def telemetry(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[
         ):
             say(f"states of {name}")
             threads = {kind: of(kind, step) for kind in KINDS}
-            put, get = Clocks(), Clocks()
+            put, get = Clocks(BASE), Clocks(BASE)
             with quiet():
                 for number in range(scale.puts):
                     put.run({kind: putting(each, threads[kind], number) for kind, each in workers.items()})
@@ -79,26 +77,6 @@ def telemetry(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[
             found[name] = {"put": put.summary(), "newest/same": get.summary()}
             ours.server.clear()
     return found
-
-
-class Clocks:
-    """Times of one call by two clocks: what a worker waits, and what it computes, which nothing else can disturb."""
-
-    def __init__(self) -> None:
-        """Note no times yet."""
-        self._waited, self._computed = Rounds(BASE), Rounds(BASE)
-
-    def run(self, calls: Mapping[str, Callable[[], Any]]) -> None:
-        """Make the calls of one round."""
-        for name in self._waited.order(calls):
-            call, begin, before = calls[name], time.perf_counter(), time.thread_time()
-            call()
-            self._computed.add(name, time.thread_time() - before)
-            self._waited.add(name, time.perf_counter() - begin)
-
-    def summary(self) -> dict[str, Any]:
-        """Of each kind, `Rounds.summary` of both clocks."""
-        return {"waited": self._waited.summary(), "computed": self._computed.summary()}
 
 
 def worker(kind: str, ours: OurRedis, stack: ExitStack) -> Any:
@@ -131,5 +109,6 @@ def of(kind: str, step: Step) -> Step:
 
 def putting(saver: Any, step: Step, number: int) -> Callable[[], Any]:
     """Store the next of many nearly equal states."""
-    following = again(step, number)
-    return partial(saver.put, following.parent, following.checkpoint, following.metadata)
+    values = {**step.checkpoint["channel_values"], "turn": number}
+    checkpoint = {**step.checkpoint, "id": f"{step.checkpoint_id[:-6]}{number:06}", "channel_values": values}
+    return partial(saver.put, step.parent, checkpoint, step.metadata)

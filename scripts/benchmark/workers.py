@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .backends import ServerStore
+from .backends import OurRedis, ServerStore, opened
+from .baselines import RawStore
+from .calls import small_steps
 from .measure import quiet
-from .workloads import Scale, Small, Step
+from .peers import usable
+from .workloads import Scale
 
 __all__ = ("workers",)
 
@@ -19,9 +22,10 @@ COUNTS = (1, 4, 8)
 PATIENCE = 120  # seconds
 
 
-def workers(stores: Sequence[ServerStore], scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
+def workers(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
     """Puts a second by number of processes: medians over rounds, which turn the order of the stores."""
-    return {str(count): crowd(count, stores, scale, say) for count in COUNTS}
+    with opened(RawStore, OurRedis, *usable()) as stores:
+        return {str(count): crowd(count, list(stores.values()), scale, say) for count in COUNTS}
 
 
 def crowd(count: int, stores: Sequence[ServerStore], scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
@@ -52,8 +56,7 @@ def crowd(count: int, stores: Sequence[ServerStore], scale: Scale, say: Callable
         rates.setdefault(name, []).append(count * scale.puts / took)
     for store in stores:
         store.server.clear()
-        store.renew()
-    base = rates[stores[0].name]
+    base = rates[RawStore.name]
     return {
         name: {
             "puts_s": round(statistics.median(found)),
@@ -76,28 +79,17 @@ def answer(results: Any, processes: Sequence[Any]) -> tuple[int, str, float, flo
 
 def work(number: int, kinds: Sequence[tuple[type[ServerStore], str]], scale: Scale, start: Any, results: Any) -> None:
     """Be one of the processes."""
-    stored = {name.__name__: name.connect(url) for name, url in kinds}
+    stored = {kind.name: kind.connect(url) for kind, url in kinds}
     for turn in range(scale.turns):
-        steps = list(small_steps(number, turn, scale.puts))
-        order = kinds if turn % 2 == 0 else kinds[::-1]
-        for kind, _ in order:
-            worker = stored[kind.__name__]
-            worker.put(steps[0].parent, steps[0].checkpoint, steps[0].metadata)
+        steps = small_steps(f"worker-{number}-{turn}", scale.puts)
+        first = turn % len(kinds)
+        for kind, _ in (*kinds[first:], *kinds[:first]):
+            puts = [kind.putting(stored[kind.name], step) for step in steps]
+            puts[0]()
             with quiet():
                 start.wait(PATIENCE)
                 begin = time.monotonic()
-                for step in steps:
-                    worker.put(step.parent, step.checkpoint, step.metadata)
+                for put in puts:
+                    put()
                 end = time.monotonic()
             results.put((turn, kind.name, begin, end))
-
-
-def small_steps(number: int, turn: int, puts: int) -> list[Step]:
-    """Steps of small threads that no other process has."""
-    steps: list[Step] = []
-    thread = 0
-    while len(steps) < puts:
-        made = Small().thread(f"worker-{number}-{turn}-{thread}", thread % 50)
-        steps += [next(made) for _ in range(5)]
-        thread += 1
-    return steps[:puts]

@@ -35,12 +35,13 @@ class Scale:
     bounded: int = 20_000
     rounds: int = 500
     puts: int = 1500
+    chats: int = 3
     turns: int = 5
 
 
 QUICK = Scale(
     quick=True, steps=80, threads=40, reads=40, lists=16, long_lists=4, long_thread=3000, bounded=1500, rounds=100,
-    puts=200, turns=2,
+    puts=200, chats=1, turns=2,
 )  # fmt: skip
 
 

@@ -1,0 +1,300 @@
+"""What one call costs beside one EVALSHA: how long its caller waits, how much CPU time it takes, and the server's share.
+
+Whatever is compared is called in turn, round by round, in an order that changes. The baselines store and return the same
+state, packed beforehand; they unpack what they read of a chat, and leave 2 KB packed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import redis.asyncio
+
+from zerograph_redis import AsyncRedisSaver, RedisSaver
+
+from .backends import OurRedis, OurSqlite, ServerStore, WithTtl, opened, state_of
+from .baselines import EngineSqlite, FloorStore, RawStore
+from .measure import Clocks, Rounds, quiet
+from .waiting import BASE
+from .workloads import Chat, RandomBytes, Scale, Small, Step, config
+
+__all__ = (
+    "awaited",
+    "blocking",
+    "chat_calls",
+    "chat_steps",
+    "files",
+    "queued",
+    "serving",
+    "small_calls",
+    "small_steps",
+)
+
+Figures = dict[str, Any]
+Stores = Mapping[str, ServerStore]
+Say = Callable[[str], None]
+
+
+def small_steps(name: str, count: int) -> list[Step]:
+    """Steps of threads of 5 checkpoints of about 2 KB, one thread after the other."""
+    threads = (islice(Small().thread(f"{name}-{number}", number % 50), 5) for number in range(-(-count // 5)))
+    return [step for thread in threads for step in thread][:count]
+
+
+def chat_steps(number: int, scale: Scale) -> tuple[list[Step], list[Step]]:
+    """The steps of a chat until it is nearly as long as it gets, and the last fifth of them: 160 KB on average."""
+    steps = list(islice(Chat().thread(f"chat-{number}", number), scale.steps))
+    return steps[: -scale.steps // 5], steps[-scale.steps // 5 :]
+
+
+def blocking(scale: Scale, say: Say) -> Figures:
+    """All calls of the blocking saver, with and without a time to live, by both baselines."""
+    with opened(RawStore, FloorStore, OurRedis, WithTtl) as stores:
+        say("2 KB")
+        found = small_calls(stores, scale)
+        say("chat")
+        found |= chat_calls(stores, scale)
+        say("random 20 KB")
+        put = Clocks(BASE)
+        with quiet():
+            for step in islice(RandomBytes().thread("random", 1), scale.rounds):
+                put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
+    found["random 20 KB: put"] = put
+    ours, limited = OurRedis.name, WithTtl.name
+    return {row: clocks.summary() | {"ttl": clocks.waited.ratio(limited, ours)} for row, clocks in found.items()}
+
+
+def small_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
+    """Put, put_writes, and get_tuple of the newest, on threads of 2 KB."""
+    steps = small_steps("small", scale.puts)
+    put, write, get = (Clocks(BASE) for _ in range(3))
+    with quiet():
+        for step in steps:
+            put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
+            write.run({name: store.writing(store.worker, step) for name, store in stores.items()})
+        for number, step in enumerate(random.Random(5).choices(steps[4::5], k=scale.puts)):
+            found = get.run({name: store.fetching(store.worker, step.thread) for name, store in stores.items()})
+            check(found, [step], number)
+    return {"2 KB: put": put, "2 KB: get_tuple, same worker": get, "put_writes, 2 of 200 bytes": write}
+
+
+def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
+    """Put, get_tuple of the newest, and list, on chats of 500 steps; another worker knows nothing of them yet."""
+    put, same, another, ten, hundred = (Clocks(BASE) for _ in range(5))
+    threads = []
+    for number in range(scale.chats):
+        before, steps = chat_steps(number, scale)
+        with quiet():
+            for step in before:
+                for store in stores.values():
+                    store.putting(store.worker, step)()
+                    store.writing(store.worker, step)()
+            for step in steps:
+                put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
+                for store in stores.values():
+                    store.writing(store.worker, step)()
+        threads.append([*before, *steps])
+    choose = random.Random(7)
+    with quiet():
+        for number in range(scale.reads):
+            thread = choose.choice(threads)
+            calls = {name: store.reading(store.worker, thread[0].thread) for name, store in stores.items()}
+            check(same.run(calls), thread[-1:], number)
+        for clocks, times, limit in (
+            (another, scale.lists, 0),
+            (ten, scale.lists, 10),
+            (hundred, scale.long_lists, 100),
+        ):
+            for number in range(times):
+                thread = choose.choice(threads)
+                workers = {name: store.another() for name, store in stores.items()}
+                found = clocks.run(
+                    {
+                        name: stores[name].listing(worker, thread[0].thread, limit)
+                        if limit
+                        else stores[name].reading(worker, thread[0].thread)
+                        for name, worker in workers.items()
+                    }
+                )
+                check(found, thread[: -(limit or 1) - 1 : -1], number)
+                for name, worker in workers.items():
+                    stores[name].leave(worker)
+    return {
+        "chat: put": put,
+        "chat: get_tuple, same worker": same,
+        "chat: get_tuple, another worker": another,
+        "chat: list(10), another worker": ten,
+        "chat: list(100), another worker": hundred,
+    }
+
+
+def check(results: Mapping[str, Any], expected: Sequence[Step], number: int) -> None:
+    """See now and then that every store returned what was stored."""
+    if number % 10:
+        return
+    wanted = [step.checkpoint["channel_values"] for step in expected]
+    for name, result in results.items():
+        found = result if isinstance(result, list) else [result]
+        states = [state_of(msgpack.unpackb(each) if isinstance(each, bytes) else each) for each in found]
+        if [state["channel_values"] for state in states] != wanted:
+            raise AssertionError(f"{name} did not return what was stored")
+
+
+def awaited(scale: Scale, say: Say) -> Figures:
+    """Aput, and aget_tuple of the newest, by redis.asyncio's EVALSHA, on an event loop that has nothing else to do."""
+    with opened(RawStore, OurRedis) as stores:
+        say("2 KB and chat")
+        clocks = asyncio.run(_awaited(stores, scale))
+    return {row: each.summary() for row, each in clocks.items()}
+
+
+async def _awaited(stores: Stores, scale: Scale) -> dict[str, Clocks]:
+    raw = copy.copy(stores[RawStore.name].worker.bytes)
+    raw.client = redis.asyncio.Redis.from_url(stores[RawStore.name].server.url)
+    ours = AsyncRedisSaver.from_url(stores[OurRedis.name].server.url)
+
+    async def read(thread: str) -> Any:
+        return msgpack.unpackb(await raw.newest(thread))
+
+    steps = small_steps("small", scale.puts)
+    before, after = chat_steps(0, scale)
+    found = {}
+    for name, first, timed, reads in (("2 KB", [], steps, raw.newest), ("chat", before, after, read)):
+        put, get = Clocks(BASE), Clocks(BASE)
+        for step in first:
+            await raw.put(step.thread, step.checkpoint_id, msgpack.packb(step.checkpoint))
+            await ours.aput(step.parent, step.checkpoint, step.metadata)
+        with quiet():
+            for step in timed:
+                packed = msgpack.packb(step.checkpoint)
+                await put.arun(
+                    {
+                        RawStore.name: partial(raw.put, step.thread, step.checkpoint_id, packed),
+                        OurRedis.name: partial(ours.aput, step.parent, step.checkpoint, step.metadata),
+                    }
+                )
+            last = timed[-1]
+            for number in range(scale.reads):
+                newest = partial(ours.aget_tuple, config(last.thread))
+                check(
+                    await get.arun({RawStore.name: partial(reads, last.thread), OurRedis.name: newest}), [last], number
+                )
+        found |= {f"{name}: aput": put, f"{name}: aget_tuple": get}
+    await ours.aclose()
+    await raw.client.aclose()
+    return found
+
+
+def queued(scale: Scale, say: Say) -> Figures:
+    """Put under ``durability="async"`` as its caller waits, where steps take longer than what they store; and in a row."""
+    with opened(RawStore, OurRedis) as stores:
+        try:
+            saver = RedisSaver.from_url(stores[OurRedis.name].server.url, durability="async")
+        except TypeError:
+            return {"skipped": 'this version has no durability="async"'}
+        say("2 KB and chat")
+        before, after = chat_steps(0, scale)
+        found: Figures = {}
+        for name, first, timed in (("2 KB", [], small_steps("small", scale.puts)), ("chat", before, after)):
+            put = Clocks(BASE)
+            for step in first:
+                RawStore.putting(stores[RawStore.name].worker, step)()
+                saver.put(step.parent, step.checkpoint, step.metadata)
+            saver.flush()
+            with quiet():
+                for step in timed:
+                    put.run(
+                        {
+                            RawStore.name: RawStore.putting(stores[RawStore.name].worker, step),
+                            OurRedis.name: OurRedis.putting(saver, step),
+                        }
+                    )
+                    saver.flush()
+            found[f"{name}: put, queued"] = put.summary()
+        rows = Rounds(BASE)
+        for block in range(scale.turns):
+            steps = small_steps(f"row-{block}", scale.puts // 5)
+            raw = [RawStore.putting(stores[RawStore.name].worker, step) for step in steps]
+            ours = [*(OurRedis.putting(saver, step) for step in steps), saver.flush]
+            with quiet():
+                rows.run({RawStore.name: partial(all_of, raw), OurRedis.name: partial(all_of, ours)})
+        saver.close()
+    found["2 KB: puts in a row and a flush, each"] = {
+        "waited": {name: each | {"p50": round(each["p50"] / len(steps), 1)} for name, each in rows.summary().items()}
+    }
+    return found
+
+
+def all_of(calls: Sequence[Callable[[], Any]]) -> None:
+    """Make calls one after the other."""
+    for call in calls:
+        call()
+
+
+def serving(scale: Scale, say: Say) -> Figures:
+    """What a put's script takes of the server, by its own clock, and what a chat's step takes of its CPU time."""
+    blocks = 20 if not scale.quick else 5
+    scripts: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    with opened(RawStore, OurRedis) as stores:
+        say("scripts of puts of 2 KB")
+        for steps in batched(small_steps("small", scale.puts), scale.puts // blocks):
+            for name, store in stores.items():
+                calls = [store.putting(store.worker, step) for step in steps]
+                with store.server.metered() as meter:
+                    all_of(calls)
+                scripts.setdefault(name, []).append(meter.scripts / meter.script_calls)
+        say("steps of a chat")
+        for steps in batched([step for part in chat_steps(0, scale) for step in part], scale.steps // blocks):
+            for name, store in stores.items():
+                pairs = [(store.putting(store.worker, step), store.writing(store.worker, step)) for step in steps]
+                with store.server.metered() as meter:
+                    all_of([call for pair in pairs for call in pair])
+                cpu.setdefault(name, []).append(meter.cpu / len(steps))
+    ours, raw = OurRedis.name, RawStore.name
+    ratio = statistics.median(a / b for a, b in zip(scripts[ours], scripts[raw], strict=True))
+    return {
+        "script of a put of 2 KB": {name: round(statistics.median(each), 1) for name, each in scripts.items()}
+        | {"ratio": round(ratio, 3)},
+        "CPU of a chat's step: put and put_writes": {
+            name: round(statistics.mean(each), 1) for name, each in cpu.items()
+        }
+        | {"ratio": round(sum(cpu[ours]) / sum(cpu[raw]), 3)},
+    }
+
+
+def batched(steps: Sequence[Step], size: int) -> Iterator[Sequence[Step]]:
+    """Steps in blocks, whose last may be shorter."""
+    return (steps[start : start + size] for start in range(0, len(steps), size))
+
+
+def files(scale: Scale, say: Say) -> Figures:
+    """Put, get_tuple and list(1) of 2 KB in a SQLite file, by ZeroGraph's own SqliteSaver."""
+    base = EngineSqlite.name
+    put, get, newest = Clocks(base), Clocks(base), Clocks(base)
+    steps = small_steps("small", scale.puts)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        stores = [kind(Path(directory)) for kind in (EngineSqlite, OurSqlite)]
+        workers = {store.name: store.worker for store in stores}
+        say("2 KB")
+        with quiet():
+            for step in steps:
+                put.run({n: partial(w.put, step.parent, step.checkpoint, step.metadata) for n, w in workers.items()})
+            for number, step in enumerate(random.Random(5).choices(steps[4::5], k=scale.puts)):
+                where = config(step.thread)
+                check(get.run({n: partial(w.get_tuple, where) for n, w in workers.items()}), [step], number)
+                check(newest.run({n: partial(w.list, where, limit=1) for n, w in workers.items()}), [step], number)
+        for store in stores:
+            store.close()
+    rows = {"put": put, "get_tuple": get, "list(1)": newest}
+    return {f"SQLite, 2 KB: {row}": clocks.summary() for row, clocks in rows.items()}

@@ -1,0 +1,165 @@
+"""A graph whose server is a millisecond away: how many round trips its run takes, and how long."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Self, TypedDict
+from urllib.parse import urlsplit
+
+from zerograph import END, START, StateGraph
+
+from zerograph_redis import RedisSaver
+
+from .backends import OurRedis, opened
+from .workloads import Scale
+
+__all__ = ("distance",)
+
+STEPS = 20
+AWAY = 0.001  # seconds, each way
+
+
+class State(TypedDict):
+    """What the graph keeps."""
+
+    turn: int
+    text: str
+
+
+def distance(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
+    """Runs of a graph of 20 steps with each durability."""
+    with opened(OurRedis) as stores, Proxy(stores[OurRedis.name].server.url) as proxy:
+        say(f"a graph of {STEPS} steps")
+        found = {}
+        for durability in ("sync", "async"):
+            options = {} if durability == "sync" else {"durability": durability}
+            try:
+                saver = Counting.from_url(proxy.url, **options)
+            except TypeError:
+                found[durability] = {"skipped": 'this version has no durability="async"'}
+                continue
+            with saver:
+                found[durability] = runs(saver, proxy, scale.turns)
+    return found
+
+
+def runs(saver: Counting, proxy: Proxy, times: int) -> dict[str, Any]:
+    """Medians over *times* runs, each of a new thread; what the first one must connect and load is not counted."""
+    graph = StateGraph(State)
+    names = [f"step_{number}" for number in range(STEPS)]
+    for name in names:
+        graph.add_node(name, lambda state: {"turn": state["turn"] + 1, "text": f"{state['text']}."})
+    for one, two in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(one, two)
+    app = graph.compile(checkpointer=saver)
+    seen = []
+    for number in range(times + 1):
+        saver.calls = proxy.trips = 0
+        begin = time.perf_counter()
+        result = app.invoke({"turn": 0, "text": ""}, {"configurable": {"thread_id": f"{id(saver)}-{number}"}})
+        took = time.perf_counter() - begin
+        if result["turn"] != STEPS:
+            raise AssertionError(f"the graph ended with {result}")
+        seen.append((saver.calls, proxy.trips, took * 1e6))
+    calls, trips, took = (statistics.median(each) for each in zip(*seen[1:], strict=True))
+    return {"calls": calls, "trips": trips, "run": round(took, 1)}
+
+
+class Counting(RedisSaver):
+    """Counts the calls that an engine makes."""
+
+    calls = 0
+
+
+def _counted(name: str) -> Callable[..., Any]:
+    method = getattr(RedisSaver, name)
+
+    def counted(self: Counting, *given: Any, **named: Any) -> Any:
+        self.calls += 1
+        return method(self, *given, **named)
+
+    return counted
+
+
+for _name in ("get_tuple", "get", "get_pending_writes", "put", "put_writes", "list"):
+    setattr(Counting, _name, _counted(_name))
+
+
+class Proxy:
+    """Forwards to a server what comes, and to clients what it answers, each a while later; counts round trips.
+
+    A round trip begins with the first bytes that a client sends on a connection after bytes were delivered to it.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Forward to the server at *url*."""
+        self._server = urlsplit(url)
+        self.trips = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Listen on a free port."""
+        self._thread.start()
+        serving = asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._listener = asyncio.run_coroutine_threadsafe(serving, self._loop).result()
+        self.url = f"redis://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}/0"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Cut all connections."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        self._listener.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection(self._server.hostname, self._server.port)
+        delivered = True
+
+        def sent() -> None:
+            nonlocal delivered
+            self.trips += delivered
+            delivered = False
+
+        def answered() -> None:
+            nonlocal delivered
+            delivered = True
+
+        try:
+            await asyncio.gather(
+                self._forward(client, to_server, sent, lambda: None),
+                self._forward(server, to_client, lambda: None, answered),
+            )
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            to_client.close()
+            to_server.close()
+
+    async def _forward(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        come: Callable[[], None],
+        gone: Callable[[], None],
+    ) -> None:
+        def deliver(data: bytes) -> None:
+            target.write(data)
+            gone()
+
+        while data := await source.read(2**18):
+            come()
+            self._loop.call_later(AWAY, deliver, data)
+        self._loop.call_later(AWAY, target.close)
