@@ -29,12 +29,13 @@ from .measure import Server
 from .peers import local_stores, peers, states
 from .plot import draw
 from .profiling import PROFILES, profile
-from .report import show
+from .report import fill, show
 from .stepping import measure
 from .telemetry import telemetry
 from .workers import workers
 from .workloads import QUICK, WORKLOADS, Scale
 
+PROJECT = Path(__file__).resolve().parents[2]
 Runner = Callable[[Scale, Callable[[str], None]], Any]
 CALLS: dict[str, Runner] = {
     "blocking": blocking,
@@ -62,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw memory by step there (.svg, .png)")
-    parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--docs", action="store_true", help="put numbers, picture and tables into README.md and docs/")
     parser.add_argument("--from", type=Path, metavar="FILE", dest="earlier", help="show what --json wrote; run nothing")
     parser.add_argument(
         "--profile", choices=tuple(PROFILES), help="show where the time of this call goes, and nothing else"
@@ -83,7 +84,11 @@ def main() -> None:
         found["seconds"] = round(time.monotonic() - begin)
     judged = list(aims(found["workloads"]))
     found["aims"] = [each._asdict() for each in judged]
-    show(found, judged, markdown=options.markdown)
+    show(found, judged)
+    if options.docs:
+        options.json, options.plot = PROJECT / "docs/bench.json", PROJECT / "docs/bench.svg"
+        for page in (PROJECT / "README.md", PROJECT / "docs/performance.md"):
+            page.write_text(fill(page.read_text("utf-8"), found, judged), "utf-8")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -14,7 +14,7 @@ from .aims import Aim
 from .telemetry import KINDS
 from .units import count, micros, ratio, size
 
-__all__ = ("show",)
+__all__ = ("fill", "show")
 
 WIDTH = 120
 Figures = dict[str, Any]
@@ -42,16 +42,29 @@ COUNTS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def show(found: Figures, aims: Sequence[Aim], *, markdown: bool) -> None:
-    """Print the numbers in detail, then the aims; in Markdown if asked to."""
+SUMMARY = {
+    "chat: server memory": "memory of the server",
+    "chat: bytes sent per put": "bytes sent by a put",
+    "server: CPU of a chat's step: put and put_writes": "server CPU of a step: put and put_writes",
+    "chat: put: p50": "put",
+    "chat: put, queued": 'put, with `durability="async"`, as the caller waits',
+    "chat: get_tuple, same worker: p50": "get_tuple of the newest, the same worker",
+    "chat: get_tuple, another worker: p50": "get_tuple of the newest, another worker",
+    "chat: list(10), another worker: p50": "list(10), another worker",
+    "2 KB: put: p50": "2 KB instead of the chat: put",
+    "2 KB: get_tuple, same worker: p50": "2 KB: get_tuple of the newest, the same worker",
+    "8 processes, 2 KB: puts a second": "2 KB: puts a second of 8 processes",
+}
+"""What the README shows, in its words."""
+
+
+def show(found: Figures, aims: Sequence[Aim]) -> None:
+    """Print the numbers in detail, then the aims."""
     console = Console(highlight=False)
     if not console.is_terminal or console.width < WIDTH:
         console = Console(highlight=False, width=WIDTH)
     for table in tables(found, aims):
-        if markdown:
-            print(in_markdown(table))
-        else:
-            console.print(table)
+        console.print(table)
     notes = [f"{name}: {what}" for name, what in found["peers"].items()]
     notes += [
         f"{name}: {each['skipped']}"
@@ -90,12 +103,40 @@ def tables(found: Figures, aims: Sequence[Aim]) -> Iterator[Table]:
         yield judged(aims, quick=found["scale"]["quick"])
 
 
+def fill(page: str, found: Figures, aims: Sequence[Aim]) -> str:
+    """The text of a page of the documentation with its tables made anew, as far as this run has numbers for them."""
+    workloads = found["workloads"]
+    made = {"summary": summary(aims), "aims": judged(aims, quick=False)}
+    if "blocking" in workloads:
+        made["calls"] = called(workloads["blocking"])
+    if workloads.get("peers"):
+        made["peers"] = beside(workloads)
+    for name, table in made.items():
+        begin, end = f"<!-- bench: {name} -->", "<!-- end -->"
+        before, found_begin, rest = page.partition(begin)
+        if found_begin:
+            page = f"{before}{begin}\n\n{in_markdown(table)}\n\n{end}{rest.partition(end)[2]}"
+    return page
+
+
 def in_markdown(table: Table) -> str:
     """The table as Markdown."""
     columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
     head, *rows = (f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True))
     rule = "".join("|---:" if column.justify == "right" else "|---" for column in table.columns)
-    return "\n".join([f"**{table.title}**".replace("\n", " "), "", head, f"{rule}|", *rows, ""])
+    return "\n".join([head, f"{rule}|", *rows])
+
+
+def summary(aims: Sequence[Aim]) -> Table:
+    """The rows of the README."""
+    table = _table("summary")
+    for column in ("", "value", "baseline", "ratio"):
+        table.add_column(column, justify="right" if column else "left")
+    known = {each.figure: each for each in aims}
+    for figure, spoken in SUMMARY.items():
+        if each := known.get(figure):
+            table.add_row(spoken, each.value, each.baseline, each.ratio)
+    return table
 
 
 def called(figures: Figures) -> Table:
