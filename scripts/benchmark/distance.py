@@ -15,12 +15,12 @@ from zerograph import END, START, StateGraph
 from zerograph_redis import RedisSaver
 
 from .backends import OurRedis, opened
-from .workloads import Scale
+from .workloads import Scale, config
 
 __all__ = ("distance",)
 
 STEPS = 20
-AWAY = 0.001  # seconds, each way
+AWAY, FAR = 0.001, 0.011  # seconds, each way
 
 
 class State(TypedDict):
@@ -48,7 +48,12 @@ def distance(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def runs(saver: Counting, proxy: Proxy, times: int) -> dict[str, Any]:
-    """Medians over *times* runs, each of a new thread; what the first one must connect and load is not counted."""
+    """Medians over *times* runs at each distance, in turn, each of a new thread, after one that connects and loads.
+
+    Returns:
+        How many calls the engine makes, how many round trips the connections see meanwhile, the µs of a run, and how many
+        round trips it waits for: by how much longer it takes where each takes longer.
+    """
     graph = StateGraph(State)
     names = [f"step_{number}" for number in range(STEPS)]
     for name in names:
@@ -56,21 +61,28 @@ def runs(saver: Counting, proxy: Proxy, times: int) -> dict[str, Any]:
     for one, two in zip([START, *names], [*names, END], strict=True):
         graph.add_edge(one, two)
     app = graph.compile(checkpointer=saver)
-    seen = []
+    seen: dict[float, list[tuple[float, ...]]] = {AWAY: [], FAR: []}
     for number in range(times + 1):
-        saver.calls = proxy.trips = 0
-        begin = time.perf_counter()
-        result = app.invoke({"turn": 0, "text": ""}, {"configurable": {"thread_id": f"{id(saver)}-{number}"}})
-        took = time.perf_counter() - begin
-        if result["turn"] != STEPS:
-            raise AssertionError(f"the graph ended with {result}")
-        seen.append((saver.calls, proxy.trips, took * 1e6))
-    calls, trips, took = (statistics.median(each) for each in zip(*seen[1:], strict=True))
-    return {"calls": calls, "trips": trips, "run": round(took, 1)}
+        for proxy.away, found in seen.items():
+            saver.calls = proxy.trips = 0
+            begin = time.perf_counter()
+            result = app.invoke({"turn": 0, "text": ""}, config(f"{id(saver)}-{number}-{proxy.away}"))
+            took = time.perf_counter() - begin
+            if result["turn"] != STEPS:
+                raise AssertionError(f"the graph ended with {result}")
+            found.append((saver.calls, proxy.trips, took))
+    calls, trips, near = (statistics.median(each) for each in zip(*seen[AWAY][1:], strict=True))
+    far = statistics.median(took for _, _, took in seen[FAR][1:])
+    return {
+        "calls": calls,
+        "trips": trips,
+        "waited": round((far - near) / (2 * (FAR - AWAY)), 1),
+        "run": round(near * 1e6, 1),
+    }
 
 
 class Counting(RedisSaver):
-    """Counts the calls that an engine makes."""
+    """Counts the calls of an engine."""
 
     calls = 0
 
@@ -85,7 +97,7 @@ def _counted(name: str) -> Callable[..., Any]:
     return counted
 
 
-for _name in ("get_tuple", "get", "get_pending_writes", "put", "put_writes", "list"):
+for _name in ("get_tuple", "get_pending_writes", "put", "put_writes"):
     setattr(Counting, _name, _counted(_name))
 
 
@@ -99,6 +111,7 @@ class Proxy:
         """Forward to the server at *url*."""
         self._server = urlsplit(url)
         self.trips = 0
+        self.away = AWAY
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -161,5 +174,5 @@ class Proxy:
 
         while data := await source.read(2**18):
             come()
-            self._loop.call_later(AWAY, deliver, data)
-        self._loop.call_later(AWAY, target.close)
+            self._loop.call_later(self.away, deliver, data)
+        self._loop.call_later(self.away, target.close)
