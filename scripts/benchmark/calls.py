@@ -22,7 +22,7 @@ import redis.asyncio
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 
-from .backends import OurRedis, OurSqlite, ServerStore, WithTtl, opened, state_of
+from .backends import Call, OurRedis, OurSqlite, ServerStore, WithTtl, opened, state_of
 from .baselines import EngineSqlite, FloorStore, RawStore
 from .measure import Clocks, Rounds, quiet
 from .waiting import BASE
@@ -110,23 +110,16 @@ def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
             thread = choose.choice(threads)
             calls = {name: store.reading(store.worker, thread[0].thread) for name, store in stores.items()}
             check(same.run(calls), thread[-1:], number)
-        for clocks, times, limit in (
-            (another, scale.lists, 0),
+        for clocks, times, count in (
+            (another, scale.lists, 1),
             (ten, scale.lists, 10),
             (hundred, scale.long_lists, 100),
         ):
             for number in range(times):
                 thread = choose.choice(threads)
                 workers = {name: store.another() for name, store in stores.items()}
-                found = clocks.run(
-                    {
-                        name: stores[name].listing(worker, thread[0].thread, limit)
-                        if limit
-                        else stores[name].reading(worker, thread[0].thread)
-                        for name, worker in workers.items()
-                    }
-                )
-                check(found, thread[: -(limit or 1) - 1 : -1], number)
+                calls = {name: read(stores[name], each, thread[0].thread, count) for name, each in workers.items()}
+                check(clocks.run(calls), thread[: -count - 1 : -1], number)
                 for name, worker in workers.items():
                     stores[name].leave(worker)
     return {
@@ -136,6 +129,11 @@ def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
         "chat: list(10), another worker": ten,
         "chat: list(100), another worker": hundred,
     }
+
+
+def read(store: ServerStore, worker: Any, thread: str, count: int) -> Call:
+    """A call that reads the newest checkpoints: one by get_tuple, several by list."""
+    return store.reading(worker, thread) if count == 1 else store.listing(worker, thread, count)
 
 
 def check(results: Mapping[str, Any], expected: Sequence[Step], number: int) -> None:
@@ -163,13 +161,13 @@ async def _awaited(stores: Stores, scale: Scale) -> dict[str, Clocks]:
     raw.client = redis.asyncio.Redis.from_url(stores[RawStore.name].server.url)
     ours = AsyncRedisSaver.from_url(stores[OurRedis.name].server.url)
 
-    async def read(thread: str) -> Any:
+    async def unpacked(thread: str) -> Any:
         return msgpack.unpackb(await raw.newest(thread))
 
     steps = small_steps("small", scale.puts)
     before, after = chat_steps(0, scale)
-    found = {}
-    for name, first, timed, reads in (("2 KB", [], steps, raw.newest), ("chat", before, after, read)):
+    found: dict[str, Clocks] = {}
+    for name, first, timed, reads in (("2 KB", [], steps, raw.newest), ("chat", before, after, unpacked)):
         put, get = Clocks(BASE), Clocks(BASE)
         for step in first:
             await raw.put(step.thread, step.checkpoint_id, msgpack.packb(step.checkpoint))
@@ -235,7 +233,7 @@ def queued(scale: Scale, say: Say) -> Figures:
     return found
 
 
-def all_of(calls: Sequence[Callable[[], Any]]) -> None:
+def all_of(calls: Sequence[Call]) -> None:
     """Make calls one after the other."""
     for call in calls:
         call()

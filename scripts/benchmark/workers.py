@@ -19,7 +19,7 @@ from .workloads import Scale
 __all__ = ("workers",)
 
 COUNTS = (1, 4, 8)
-PATIENCE = 120  # seconds
+PATIENCE = 300  # seconds
 
 
 def workers(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
