@@ -55,6 +55,12 @@ def _blocking(found: Figures) -> Iterator[Aim]:
                 times = found[row][clock]
                 aim = _timed(f"{row}: {spoken}", times["redis"], times["raw"], limit)
                 yield aim._replace(floor=micros(times["floor"]["p50"]))
+    row = "chat: put"
+    for clock, spoken, factor, limit in zip(
+        ("waited", "computed"), ("p50", "client CPU"), found[row]["packing"], _CALLS[row], strict=True
+    ):
+        ours, packing = (found[row][clock][name]["p50"] for name in ("redis", "packing"))
+        yield _factor(f"{row}, if both pack: {spoken}", ours, packing, factor, limit or factor, micros)
     for row in _CALLS:
         times, factor = found[row]["waited"], found[row]["ttl"]
         yield _factor(f"{row}, ttl: by no ttl", times["ttl"]["p50"], times["redis"]["p50"], factor, 1.1, micros)

@@ -18,7 +18,7 @@ from zerograph.checkpoint import SqliteSaver as EngineSqliteSaver
 from .backends import Call, FileStore, ServerStore, Store
 from .workloads import Step
 
-__all__ = ("BareClient", "EngineMemory", "EngineSqlite", "FloorStore", "Raw", "RawBytes", "RawStore")
+__all__ = ("BareClient", "EngineMemory", "EngineSqlite", "FloorStore", "PackingStore", "Raw", "RawBytes", "RawStore")
 
 PUT = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -133,6 +133,17 @@ class RawStore(ServerStore):
     def fetching(cls, worker: Raw, thread: str) -> Call:
         """See `ServerStore`."""
         return partial(worker.bytes.newest, thread)
+
+
+class PackingStore(RawStore):
+    """The same, but what a put stores is packed within its time."""
+
+    name = "packing"
+
+    @staticmethod
+    def putting(worker: Raw, step: Step) -> Call:
+        """See `ServerStore`."""
+        return partial(worker.put, step.parent, step.checkpoint, step.metadata)
 
 
 class BareClient:

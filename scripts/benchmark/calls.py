@@ -1,7 +1,7 @@
 """What one call costs beside one EVALSHA: how long its caller waits, how much CPU time it takes, and the server's share.
 
 Whatever is compared is called in turn, round by round, in an order that changes. The baselines store and return the same
-state, packed beforehand; they unpack what they read of a chat, and leave 2 KB packed.
+state, packed beforehand, but for one that packs it; they unpack what they read of a chat, and leave 2 KB packed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import redis.asyncio
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 
 from .backends import Call, OurRedis, OurSqlite, ServerStore, WithTtl, opened, state_of
-from .baselines import EngineSqlite, FloorStore, RawStore
+from .baselines import EngineSqlite, FloorStore, PackingStore, RawStore
 from .measure import Clocks, Rounds, quiet
 from .waiting import BASE
 from .workloads import Chat, RandomBytes, Scale, Small, Step, config
@@ -58,8 +58,8 @@ def chat_steps(number: int, scale: Scale) -> tuple[list[Step], list[Step]]:
 
 
 def blocking(scale: Scale, say: Say) -> Figures:
-    """All calls of the blocking saver, with and without a time to live, by both baselines."""
-    with opened(RawStore, FloorStore, OurRedis, WithTtl) as stores:
+    """All calls of the blocking saver, with and without a time to live, and of all baselines."""
+    with opened(RawStore, FloorStore, PackingStore, OurRedis, WithTtl) as stores:
         say("2 KB")
         found = small_calls(stores, scale)
         say("chat")
@@ -70,8 +70,15 @@ def blocking(scale: Scale, say: Say) -> Figures:
             for step in islice(RandomBytes().thread("random", 1), scale.rounds):
                 put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
     found["random 20 KB: put"] = put
-    ours, limited = OurRedis.name, WithTtl.name
-    return {row: clocks.summary() | {"ttl": clocks.waited.ratio(limited, ours)} for row, clocks in found.items()}
+    ours = OurRedis.name
+    return {
+        row: clocks.summary()
+        | {
+            "ttl": clocks.waited.ratio(WithTtl.name, ours),
+            "packing": [each.ratio(ours, PackingStore.name) for each in (clocks.waited, clocks.computed)],
+        }
+        for row, clocks in found.items()
+    }
 
 
 def small_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
