@@ -82,16 +82,17 @@ def blocking(scale: Scale, say: Say) -> Figures:
 
 
 def small_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
-    """Put, put_writes, and get_tuple of the newest, on threads of 2 KB."""
+    """Put, get_tuple of the newest, which has no pending writes yet, and put_writes, on threads of 2 KB."""
     steps = small_steps("small", scale.puts)
     put, write, get = (Clocks(BASE) for _ in range(3))
     with quiet():
         for step in steps:
             put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
-            write.run({name: store.writing(store.worker, step) for name, store in stores.items()})
         for number, step in enumerate(random.Random(5).choices(steps[4::5], k=scale.puts)):
             found = get.run({name: store.fetching(store.worker, step.thread) for name, store in stores.items()})
             check(found, [step], number)
+        for step in steps:
+            write.run({name: store.writing(store.worker, step) for name, store in stores.items()})
     return {"2 KB: put": put, "2 KB: get_tuple, same worker": get, "put_writes, 2 of 200 bytes": write}
 
 
