@@ -69,6 +69,8 @@ def main() -> None:
         "--profile", choices=tuple(PROFILES), help="show where the time of this call goes, and nothing else"
     )
     options = parser.parse_args()
+    if options.docs and (options.quick or options.only != NAMES):
+        parser.error("--docs takes a whole run")
     # Whoever ends this process ends its servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scale = QUICK if options.quick else Scale()

@@ -47,8 +47,9 @@ def profile(name: str, scale: Scale) -> None:
         parts[part] += times
     title = f"{name}: {micros(each)} a call on average, of {len(samples.times):,}; {total:,} looks"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("a call", "share", "where"):
-        table.add_column(column, justify="left" if column == "where" else "right", no_wrap=True)
+    for column in ("a call", "share"):
+        table.add_column(column, justify="right", min_width=7)
+    table.add_column("where", no_wrap=True)
     lines = (
         (f"{part} {function}: {line}", times) for (part, function, line), times in samples.lines.most_common(SHOWN)
     )

@@ -66,12 +66,8 @@ def show(found: Figures, aims: Sequence[Aim]) -> None:
     for table in tables(found, aims):
         console.print(table)
     notes = [f"{name}: {what}" for name, what in found["peers"].items()]
-    notes += [
-        f"{name}: {each['skipped']}"
-        for name, figures in found["workloads"].items()
-        for each in (figures, *figures.values())
-        if "skipped" in each
-    ]
+    queued = [found["workloads"].get("queued", {}), found["workloads"].get("distance", {}).get("async", {})]
+    notes += [f"queued: {each['skipped']}" for each in queued if "skipped" in each]
     notes.append(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
     for note in notes:
         console.print(f"  {note}", style="dim")
