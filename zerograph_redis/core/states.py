@@ -25,7 +25,7 @@ from zerograph_redis.pieces import (
     read_parts,
 )
 from zerograph_redis.pieces.base import SEGMENT_SIZE
-from zerograph_redis.pieces.segments import joined, placed_at
+from zerograph_redis.pieces.segments import placed_at
 from zerograph_redis.serde import MsgpackSerializer, Serializer
 from zerograph_redis.serde.packing import NotPlainError
 from zerograph_redis.serde.stdlib import PATTERNS
@@ -185,7 +185,8 @@ class States:
                     (record.order, record.generation, record.proof),
                     record.digest,
                     state,
-                    [joined(segments) for _, segments in record.placed()],
+                    [segments for _, segments in record.parts],
+                    record.base,
                     _mark_of(record.link),
                 )
                 logs.note(address.namespace, read)
@@ -222,14 +223,8 @@ def base_of(
 ) -> BaseCheckpoint:
     """What to compare the next state with, once this one is stored."""
     proof = proof_of(placed.base, len(drafted.appended), attempt)
-    base = placed.base
     return _base(
-        checkpoint_id,
-        (placed.order, placed.generation, proof),
-        digest,
-        state,
-        [placed_at(base, part) for part in drafted.segments],
-        mark,
+        checkpoint_id, (placed.order, placed.generation, proof), digest, state, drafted.segments, placed.base, mark
     )
 
 
@@ -239,14 +234,16 @@ def _base(
     digest: bytes,
     state: Cut,
     found: Sequence[Sequence[Segment]],
+    begin: int,
     mark: bytes,
 ) -> BaseCheckpoint:
     order, generation, proof = header
     parts = {}
     size = len(state.packed)
     for (place, start, stop, _, bytes_free), segments in zip(state.parts, found, strict=True):
-        parts[place] = BasePart(start, stop, bytes_free, segments)
-        size += SEGMENT_SIZE * len(segments)
+        known = placed_at(begin, segments)
+        parts[place] = BasePart(start, stop, bytes_free, known)
+        size += SEGMENT_SIZE * len(known)
     return BaseCheckpoint(checkpoint_id, generation, proof, digest, state.packed, parts, size, order, mark)
 
 

@@ -27,6 +27,10 @@ class Coding(Protocol):
     def cipher(self) -> Cipher | None:
         """What encrypts them, and all else of the thread, if anything does."""
 
+    @property
+    def packs(self) -> bool:
+        """Whether any piece is stored as another than it is."""
+
     def pack(self, data: bytes | memoryview) -> bytes | None:
         """Return what to store for *data*, or None for the piece as it is."""
 
@@ -41,6 +45,7 @@ class Clear:
 
     def __init__(self, compression: Compression | None) -> None:
         """Compress with *compression*. What was compressed is read without it too."""
+        self.packs = compression is not None
         self._compression = compression
 
     def pack(self, data: bytes | memoryview) -> bytes | None:
@@ -58,6 +63,8 @@ _AS_IT_IS, _COMPRESSED = b"0", b"1"
 
 class Sealed:
     """Pieces that are encrypted, perhaps compressed before."""
+
+    packs = True
 
     def __init__(self, cipher: Cipher, compression: Compression | None) -> None:
         """Encrypt with *cipher* what *compression* packed."""

@@ -118,7 +118,7 @@ def _reuse(
     if more > 0.8 * size:
         return None
     begin = len(appended)
-    segments = joined([*known, _append(state.packed[stop - more : stop], appended, coding)])
+    segments = [*known, _append(state.packed[stop - more : stop], appended, coding)]
     if len(segments) <= _most_segments(size):
         return segments
     del appended[begin:]
@@ -152,7 +152,7 @@ def _most_segments(size: int) -> int:
 
 def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> Segment:
     offset = len(appended)
-    packed = coding.pack(data)
+    packed = coding.pack(data) if coding.packs else None
     if packed is None:
         appended += data
         return Segment(offset, len(data), True)

@@ -96,6 +96,11 @@ class KnownLog:
                 return True
         return False
 
+    @property
+    def is_scattered(self) -> bool:
+        """Whether there are more stretches than are kept."""
+        return len(self._windows) > _WINDOWS
+
     def trim(self) -> None:
         """Let go of the shortest stretches, if there are too many."""
         while len(self._windows) > _WINDOWS:
@@ -132,7 +137,8 @@ class ThreadLogs:
                 self._generations.popitem(last=False)
             size = _OVERHEAD
             for log in self._generations.values():
-                log.trim()
+                if log.is_scattered:
+                    log.trim()
                 size += log.size
             for base in self._bases.values():
                 size += base.size
@@ -211,8 +217,12 @@ class KnownLogs:
             logs = self._threads.get(thread)
             if logs is None:
                 return
-            self._set_size(thread, logs.trim())
-            self._let_go()
+            size, before = logs.trim(), self._sizes.get(thread, 0)
+            # No call between: that is where signal handlers run, which may raise.
+            self._total += size - before
+            self._sizes[thread] = size
+            if self._total > self._most:
+                self._let_go()
 
     def _let_go(self) -> None:
         while self._total > self._most and self._threads:

@@ -49,12 +49,20 @@ def joined(segments: Iterable[Segment]) -> list[Segment]:
     return found
 
 
-def placed_at(base: int, segments: Sequence[Segment]) -> Sequence[Segment]:
+def placed_at(base: int, segments: Sequence[Segment]) -> list[Segment]:
     """The segments by their offsets in the log, once it is known where the appended bytes begin, joined."""
-    for segment in segments:
-        if segment.fresh:
-            return joined([each.placed(base) for each in segments])
-    return segments
+    found: list[Segment] = []
+    last: Segment | None = None
+    for each in segments:
+        offset, length, fresh, stored, skip, whole = each
+        if fresh:
+            offset += base
+        if last and last[0] + last[1] == offset and not (last[3] or stored):
+            found[-1] = last = _made((last[0], last[1] + length, False, 0, 0, 0))
+        else:
+            last = _made((offset, length, False, stored, skip, whole)) if fresh else each
+            found.append(last)
+    return found
 
 
 def sliced(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
