@@ -79,15 +79,22 @@ async def adrive(steps: Generator[Any, Any, R], answer: Callable[[Any], Awaitabl
 
 def run(operation: Operation[R], backend: Backend) -> R:
     """Drive *operation* to its end, blocking on each request."""
+    execute = backend.execute
     request: Request[Any] | None = None
-
-    def answer(asked: Request[Any]) -> Any:
-        nonlocal request
-        request = asked
-        return time.sleep(asked.seconds) if isinstance(asked, Pause) else backend.execute(asked)
-
+    reply: Any = None
     try:
-        return drive(operation, answer)
+        while True:
+            try:
+                request = operation.send(reply)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            # Outside the inner try: a StopIteration in there must not end the operation.
+            if type(request) is Pause:
+                time.sleep(request.seconds)
+                reply = None
+            else:
+                reply = execute(request)
     except CorruptCheckpointError as error:
         _tell_damage(error, request)
         raise
@@ -95,15 +102,21 @@ def run(operation: Operation[R], backend: Backend) -> R:
 
 async def arun(operation: Operation[R], backend: AsyncBackend) -> R:
     """Drive *operation* to its end, awaiting each request."""
+    execute = backend.aexecute
     request: Request[Any] | None = None
-
-    def answer(asked: Request[Any]) -> Awaitable[Any]:
-        nonlocal request
-        request = asked
-        return asyncio.sleep(asked.seconds) if isinstance(asked, Pause) else backend.aexecute(asked)
-
+    reply: Any = None
     try:
-        return await adrive(operation, answer)
+        while True:
+            try:
+                request = operation.send(reply)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if type(request) is Pause:
+                await asyncio.sleep(request.seconds)
+                reply = None
+            else:
+                reply = await execute(request)
     except CorruptCheckpointError as error:
         _tell_damage(error, request)
         raise

@@ -45,6 +45,12 @@ Exchange = Generator[Batch, Sequence[Any], R]
 """Yields what to send; gets the replies, errors among them."""
 
 
+_COMPOSED = frozenset({Bundle, ListThreads})
+"""Requests that may take more than one batch."""
+_CONFIRMED = frozenset({PutCheckpoint, PutWrites})
+"""Requests that replicas confirm."""
+
+
 class RedisBackend:
     """Answers requests through a blocking client, from any number of OS threads."""
 
@@ -75,7 +81,14 @@ class RedisBackend:
         """Answer *request*, blocking."""
         tries = Tries(request, self._wire.policy, self._timeout)
         try:
-            reply = drive(self._exchange(request), partial(self._send, tries))
+            if type(request) in _COMPOSED:
+                reply: R = drive(self._steps(request), partial(self._send, tries))
+            else:
+                batch = self._batch(request)
+                replies = self._send(tries, batch)
+                if NoScriptError in map(type, replies):
+                    replies = self._send(tries, _with_sources(batch))
+                reply = self._read(request, replies)
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
             self._wire.doubt()
@@ -97,40 +110,58 @@ class RedisBackend:
                 pause = tries.pause(error)
             time.sleep(pause)
 
-    def _exchange(self, request: Request[R]) -> Exchange[R]:
-        reply: R
-        if isinstance(request, Bundle):
-            reply = yield from self._side_by_side(request.requests)
-            return reply
-        if isinstance(request, ListThreads):
-            request = yield from self._noted(request)
+    def _batch(self, request: Request[Any]) -> Batch:
+        """What is sent for a request."""
+        commands = BINDINGS[type(request)].commands(request, self._keyspace)
+        if self._confirmation is not None and type(request) in _CONFIRMED:
+            return Batch((*commands, self._confirmation.command), together=True)
+        return Batch(commands)
+
+    def _read(self, request: Request[R], replies: Sequence[Any]) -> R:
+        """What the replies to `_batch` say."""
         binding = BINDINGS[type(request)]
-        commands = binding.commands(request, self._keyspace)
-        confirmation = self._confirmation if isinstance(request, PutCheckpoint | PutWrites) else None
-        if confirmation is not None:
-            commands = (*commands, confirmation.command)
-        replies = yield Batch(commands, confirmation is not None)
-        if any(isinstance(each, NoScriptError) for each in replies):
-            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            sources = [by_source(each, SOURCES) for each in commands]
-            replies = yield Batch(sources, confirmation is not None)
-        reply = read_reply(binding.parse, replies if binding.takes_errors else _sound(replies), request)
+        if not binding.takes_errors:
+            for each in replies:
+                if isinstance(each, Exception):
+                    raise each
+        reply: R = read_reply(binding.parse, replies, request)
+        confirmation = self._confirmation
         # A put without a reply stored nothing yet: it is sent again whole.
-        if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
+        if (
+            confirmation is not None
+            and type(request) in _CONFIRMED
+            and replies[0] is not None
+            and replies[1] < confirmation.replicas
+        ):
             raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
         return reply
+
+    def _steps(self, request: Request[R]) -> Exchange[R]:
+        """Answer a request that may take more than one batch."""
+        reply: Any
+        if isinstance(request, Bundle):
+            reply = yield from self._side_by_side(request.requests)
+            return reply  # type: ignore[no-any-return]
+        if isinstance(request, ListThreads):
+            request = yield from self._noted(request)
+        batch = self._batch(request)
+        replies = yield batch
+        if NoScriptError in map(type, replies):
+            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
+            replies = yield _with_sources(batch)
+        return self._read(request, replies)
 
     def _noted(self, request: ListThreads) -> Exchange[Any]:
         """Begin where the list has the named thread: it may say another time than that of the thread's last write."""
         cursor = request.cursor
         if cursor is None or not isinstance(cursor.name, str):
             return request
-        noted = yield from self._exchange(ThreadRankOf(unescape(cursor.name)))
+        noted = yield from self._steps(ThreadRankOf(unescape(cursor.name)))
         return request if noted is None else replace(request, cursor=cursor._replace(updated=noted))
 
     def _side_by_side(self, requests: Sequence[Request[Any]]) -> Exchange[Any]:
         found: list[Any] = [None] * len(requests)
-        exchanges = [self._exchange(request) for request in requests]
+        exchanges = [self._steps(request) for request in requests]
         asked = {place: next(exchange) for place, exchange in enumerate(exchanges)}
         while asked:
             replies = iter((yield Batch([command for batch in asked.values() for command in batch.commands])))
@@ -168,7 +199,14 @@ class AsyncRedisBackend(RedisBackend):
         wire = self._async_wire()
         tries = Tries(request, wire.policy, self._timeout)
         try:
-            reply = await adrive(self._exchange(request), partial(self._asend, wire, tries))
+            if type(request) in _COMPOSED:
+                reply: R = await adrive(self._steps(request), partial(self._asend, wire, tries))
+            else:
+                batch = self._batch(request)
+                replies = await self._asend(wire, tries, batch)
+                if NoScriptError in map(type, replies):
+                    replies = await self._asend(wire, tries, _with_sources(batch))
+                reply = self._read(request, replies)
         except ReplicationError:
             await wire.doubt()
             raise
@@ -194,8 +232,5 @@ def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:
     return error
 
 
-def _sound(replies: Sequence[Any]) -> Sequence[Any]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
+def _with_sources(batch: Batch) -> Batch:
+    return batch._replace(commands=[by_source(each, SOURCES) for each in batch.commands])
