@@ -53,11 +53,11 @@ __all__ = (
     "pack_header",
     "pack_write",
     "proof_of",
-    "read_end",
     "read_header",
     "read_proof",
     "read_ranges",
     "read_segments",
+    "read_stretch",
     "repacked",
     "reseal_checkpoint",
     "reseal_write",
@@ -68,7 +68,7 @@ __all__ = (
 
 _PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 70
-_ORDER, _GENERATION, _PROOF = slice(1, 17), slice(17, 33), slice(34, 70)
+_GENERATION, _PROOF = slice(17, 33), slice(34, 70)
 _BASE, _APPENDED = slice(34, 44), slice(44, 54)
 _DIGEST_SIZE = 8
 _MARK_SIZE = 8
@@ -299,9 +299,9 @@ def read_proof(stored: bytes) -> tuple[str, str]:
     return stored[_GENERATION].decode("ascii"), stored[_PROOF].decode("ascii")
 
 
-def read_end(stored: bytes) -> tuple[str, int]:
-    """Read from a header the generation, and where the log ended behind the bytes that this put appended."""
-    return stored[_GENERATION].decode("ascii"), int(stored[_BASE], 16) + int(stored[_APPENDED], 16)
+def read_stretch(stored: bytes) -> tuple[str, int, int]:
+    """Read from a header the generation, where its put appended to that log, and how much; ValueError for damage."""
+    return stored[_GENERATION].decode("ascii"), int(stored[_BASE], 16), int(stored[_APPENDED], 16)
 
 
 def read_ranges(stored: bytes) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ from zerograph_redis.core.requests import (
     WritesReply,
 )
 from zerograph_redis.ids import escape, read_name
-from zerograph_redis.pieces.log import BaseCheckpoint
+from zerograph_redis.pieces.base import BaseCheckpoint
 
 from . import logs
 from .threads import FACTS, Facts, delete_rows, is_late, load_facts, read_facts, save_log, save_write
@@ -51,7 +51,7 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
     place = (escape(request.thread), escape(request.namespace), escape(request.checkpoint_id))
     thread, base = place[0], request.base
     row = connection.execute(_PUT, (*place, None if base is None else escape(base.checkpoint_id))).fetchone()
-    facts = read_facts(connection, request, row, now)
+    facts = read_facts(connection, request, thread, row, now)
     earlier, built_on = row[-2:] if facts.number else (None, None)
     if request.expected is not None:
         _check_expected(connection, request, place, is_stored=facts.number > 0)
@@ -63,8 +63,6 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
         and (request.follows is None or (facts.number and _is_behind(connection, request.follows, place)))
     ):
         return None
-    if not facts.number:
-        delete_rows(connection, thread)
     if header is not None and done:
         placed = Placed(header.order, header.generation, header.base)
     else:
@@ -165,8 +163,6 @@ def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> 
         version = _version_of(there)
         if version != request.extends:
             return WritesReply(stored=False, version=version, writes=there)
-    if not facts.number:
-        delete_rows(connection, place[0])
     connection.executemany(
         _REPLACE_WRITE if request.replace else _KEEP_WRITE,
         [(*place, write.identity, write.record) for write in request.writes],

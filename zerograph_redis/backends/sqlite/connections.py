@@ -143,6 +143,8 @@ class Connections:
                 sleep(0.01)
             else:
                 break
+        # What is acknowledged is on the disk, however SQLite was built.
+        connection.execute("PRAGMA synchronous = FULL")
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
         # Only once: tables that somebody drops later are an error, not an empty store.

@@ -23,7 +23,7 @@ from zerograph_redis.ids import SEPARATOR, escape, read_name
 from . import leases
 from .checkpoints import read_writes
 from .logs import LONGEST, generation_of
-from .threads import CONTENT, Facts, delete_rows, is_alive, save_write
+from .threads import CONTENT, SECOND, Facts, delete_rows, is_alive, save_write
 
 __all__ = ("publish_thread", "scan_thread", "stage_thread", "staged_name")
 
@@ -113,8 +113,8 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
     if request.number != pages:
         return request.number < pages
     connection.execute(
-        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) "
-        "VALUES (?1, 1, ?2, ?2, ?3, ?2 + ?3) ON CONFLICT (thread) "
+        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, second, ttl, deadline) "
+        "VALUES (?1, 1, ?2, ?2, 0, ?3, ?2 + ?3) ON CONFLICT (thread) "
         "DO UPDATE SET last_order = last_order + 1, deadline = excluded.deadline",
         (thread, now, STAGED_FOR),
     )
@@ -212,8 +212,8 @@ def _facts_of(connection: sqlite3.Connection, thread: str, current: int) -> Fact
 def _restore(connection: sqlite3.Connection, thread: str, past: Past, now: int) -> None:
     updated = min(past.updated, now)
     connection.execute(
-        "UPDATE zerograph_redis_threads SET created = ?, updated = ? WHERE thread = ?",
-        (min(past.created, updated), updated, thread),
+        "UPDATE zerograph_redis_threads SET created = ?, updated = ?, second = ? WHERE thread = ?",
+        (min(past.created, updated), updated, updated // SECOND, thread),
     )
     if past.left is not None:
         connection.execute(

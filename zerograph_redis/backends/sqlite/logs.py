@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.records import read_end, read_header, read_ranges
+from zerograph_redis.core.records import read_ranges, read_stretch
 from zerograph_redis.core.requests import ZERO, LogRange
-from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.pieces.log import Span
 
 from .threads import Facts
@@ -21,9 +20,9 @@ LONGEST = 1 << 40  # bytes of a log: what a record's header can spell
 
 
 def generation_of(record: bytes) -> tuple[int, int]:
-    """The generation of a record's log, and how much its put appended to that."""
-    header = read_header("a checkpoint", bounds.blob(record))
-    return bounds.whole(int(header.generation, 16), bounds.END_OF_LOGS), header.appended
+    """The generation of a record's log, and how much its put appended to that; ValueError for damage."""
+    generation, _, appended = read_stretch(bounds.blob(record))
+    return bounds.whole(int(generation, 16), bounds.END_OF_LOGS), appended
 
 
 def is_due(dropped: int, needed: int) -> bool:
@@ -59,7 +58,7 @@ def release(connection: sqlite3.Connection, thread: str, facts: Facts, records: 
         facts.gone += 1  # tells a copy under way that it may have missed one
         try:
             generation, appended = generation_of(record)
-        except (CorruptCheckpointError, ValueError):
+        except ValueError:
             continue  # it holds nothing that could be found; it must not keep a thread from being pruned
         released[generation] += 1
         if generation == facts.generation:
@@ -102,15 +101,18 @@ def fetch(
 ) -> list[LogRange]:
     """Read what the records need of the logs and the reader lacks, each stretch once, but for ranges over *longest*."""
     wanted: dict[str, list[tuple[int, int]]] = {}
+    reached = {name: last for name, first, last in known if first == 0}
     for record in records:
         try:
-            generation, end = read_end(record)
-            spans = [span[1:] for span in known if span[0] == generation]
-            if generation == ZERO or any(first == 0 and end <= last for first, last in spans):
-                continue  # a state is made of what the log had when it was put
+            generation, base, appended = read_stretch(record)
+            # A state is made of what the log had when it was put.
+            if generation == ZERO or base + appended <= reached.get(generation, 0):
+                continue
+            bounds.whole(int(generation, 16), bounds.END_OF_LOGS)
             ranges = read_ranges(record)
         except ValueError:
             continue  # who reads the record finds out, and can say which it is
+        spans = [span[1:] for span in known if span[0] == generation]
         for each in ranges:
             start, stop = each if longest is None or each[1] - each[0] <= longest else (0, 0)
             for first, last in spans:

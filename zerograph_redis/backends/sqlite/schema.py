@@ -3,7 +3,8 @@
 A put writes as few pages as it can, since each is written to the disk before it returns. So the row of a thread has all
 that a put needs to know: its last order, and of the log that is written to now how long it is (``length``), how much of
 it gone checkpoints appended (``dropped``), and how many checkpoints need it (``live``). Older logs that are still needed
-have their count in a table of their own. A log is kept in the stretches that puts appended.
+have their count in a table of their own. A log is kept in the stretches that puts appended. And while every write changes
+``updated``, those of one step leave its ``second`` as it is: so that is what the index is on that threads are listed by.
 
 ``generation`` names a log, 0 for none. Ids are escaped. Orders and points in time are µs, ``ttl`` is ms. ``gone`` counts
 the records that were ever removed or replaced. A thread whose name begins with US is a copy that is not published yet.
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     last_order INTEGER NOT NULL,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
+    second INTEGER NOT NULL,
     ttl INTEGER,
     deadline INTEGER,
     generation INTEGER NOT NULL DEFAULT 0,
@@ -33,7 +35,7 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     gone INTEGER NOT NULL DEFAULT 0,
     origin TEXT
 );
-CREATE INDEX IF NOT EXISTS zerograph_redis_threads_updated ON zerograph_redis_threads (updated, thread);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_second ON zerograph_redis_threads (second);
 CREATE INDEX IF NOT EXISTS zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
     WHERE deadline IS NOT NULL;
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -30,6 +30,7 @@ __all__ = (
     "CONTENT",
     "FACTS",
     "READS",
+    "SECOND",
     "WRITES",
     "Facts",
     "delete_rows",
@@ -44,6 +45,7 @@ __all__ = (
     "sweep",
 )
 
+SECOND = 1_000_000  # µs
 SWEPT = 2  # expired threads that are removed at a time
 CONTENT = (
     "zerograph_redis_checkpoints",
@@ -70,19 +72,20 @@ class Facts:
     """What a write has to know of a thread, and changes: see `schema`."""
 
     number: int = 0
-    """Names its row; 0 if it is not stored, or expired."""
+    """Names its row; 0 if there is none."""
     last_order: int = 0
     generation: int = 0
     length: int = 0
     dropped: int = 0
     live: int = 0
     gone: int = 0
-    lease_deadline: int = 0
+    second: int = 0
+    lease_deadline: int = field(default=0, kw_only=True)
     """A thread lives at least for as long as somebody holds it."""
 
 
 FACTS = (
-    "threads.number, last_order, generation, length, dropped, live, gone, threads.deadline, "
+    "threads.number, last_order, generation, length, dropped, live, gone, second, threads.deadline, "
     "leases.token, leases.deadline, leases.owner"
 )
 """The columns that `read_facts` reads, of `threads` and the `leases` joined to it."""
@@ -94,30 +97,32 @@ _LOAD = (
 
 
 def load_facts(connection: sqlite3.Connection, request: Any, thread: str, now: int) -> Facts:
-    """Read what a write has to know of a thread; refuse one that the lease of the thread does not permit."""
-    return read_facts(connection, request, connection.execute(_LOAD, (thread,)).fetchone(), now)
+    """Read what a write has to know of a thread; refuse one that its lease does not permit; remove one that expired."""
+    return read_facts(connection, request, thread, connection.execute(_LOAD, (thread,)).fetchone(), now)
 
 
-def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] | None, now: int) -> Facts:
+def read_facts(connection: sqlite3.Connection, request: Any, thread: str, row: Sequence[Any] | None, now: int) -> Facts:
     """Do what `load_facts` does, for the row of the thread if there is one; it begins with `FACTS`."""
     if row is None:
         return Facts(lease_deadline=leases.check_fence(connection, request, now))
-    deadline, token, *lease = row[7:11]
+    deadline, token, *lease = row[8:12]
     held_until = 0
     if token is not None or request.fence is not None:
         held_until = leases.check(request, (0, 0, "") if token is None else (token, *lease), now)
     if deadline is not None and bounds.whole(deadline) <= now:
+        delete_rows(connection, thread)
         return Facts(lease_deadline=held_until)
-    return Facts(
-        bounds.whole(row[0]),
-        bounds.whole(row[1], bounds.END_OF_ORDERS),
-        bounds.whole(row[2], bounds.END_OF_LOGS),
-        bounds.whole(row[3]),
-        bounds.whole(row[4]),
-        bounds.whole(row[5]),
-        bounds.whole(row[6]),
-        held_until,
-    )
+    numbers = row[:8]
+    if set(map(type, numbers)) != {int} or min(numbers) < 0 or numbers[1] >= bounds.END_OF_ORDERS:
+        raise ValueError("a stored number is out of its bounds")
+    return Facts(*numbers, lease_deadline=held_until)
+
+
+_SAVE_ALL = (
+    "UPDATE zerograph_redis_threads SET last_order = ?, updated = ?, ttl = ?, deadline = ?, generation = ?, length = ?, "
+    "dropped = ?, live = ?, gone = ?{} WHERE number = ?"
+)
+_SAVE, _SAVE_SECOND = _SAVE_ALL.format(""), _SAVE_ALL.format(", second = ?")
 
 
 def save_write(connection: sqlite3.Connection, thread: str, facts: Facts, ttl: int | None, now: int) -> None:
@@ -126,18 +131,17 @@ def save_write(connection: sqlite3.Connection, thread: str, facts: Facts, ttl: i
     changed = (
         facts.last_order, now, ttl, deadline, facts.generation, facts.length, facts.dropped, facts.live, facts.gone
     )  # fmt: skip
-    if facts.number:
-        connection.execute(
-            "UPDATE zerograph_redis_threads SET last_order = ?, updated = ?, ttl = ?, deadline = ?, generation = ?, "
-            "length = ?, dropped = ?, live = ?, gone = ? WHERE number = ?",
-            (*changed, facts.number),
-        )
-    else:
+    second = now // SECOND
+    if not facts.number:
         connection.execute(
             "INSERT INTO zerograph_redis_threads (last_order, updated, ttl, deadline, generation, length, dropped, live, "
-            "gone, thread, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*changed, thread, now),
+            "gone, second, created, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*changed, second, now, thread),
         )
+    elif second == facts.second:
+        connection.execute(_SAVE, (*changed, facts.number))
+    else:
+        connection.execute(_SAVE_SECOND, (*changed, second, facts.number))
 
 
 def save_log(connection: sqlite3.Connection, facts: Facts) -> None:
@@ -198,20 +202,25 @@ def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: in
 def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int) -> ThreadRanks:
     """List threads by last write."""
     cursor = request.cursor
-    # Whatever is in a column has a place in SQLite's order.
-    before, bound = ("", ()) if cursor is None else ("(updated, thread) < (?, ?) AND", (cursor.updated, cursor.name))
+    behind, bound = "", ()
+    if cursor is not None:
+        # Whatever is in a column has a place in SQLite's order.
+        updated = cursor.updated
+        bound = (*(updated if isinstance(updated, tuple) else (updated // SECOND, updated)), cursor.name)
+        behind = "second <= ?1 AND (second, updated, thread) < (?1, ?2, ?3) AND"
     rows = connection.execute(
-        f"SELECT updated, thread FROM zerograph_redis_threads WHERE {before} thread >= ? "  # noqa: S608 - our own words
-        "AND (deadline IS NULL OR deadline > ?) ORDER BY updated DESC, thread DESC LIMIT ?",
+        f"SELECT second, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
+        "AND (deadline IS NULL OR deadline > ?) ORDER BY second DESC, updated DESC, thread DESC LIMIT ?",
         (*bound, " ", now, request.limit),
     ).fetchall()
     found, odd = [], []
-    for updated, thread in rows:
+    for _, updated, thread in rows:
         try:
             found.append(ThreadRank(updated if type(updated) is int else 0, read_name(thread)))
         except bounds.UNREADABLE:
             odd.append(shown_name(thread))
-    return ThreadRanks(found, RankCursor(*rows[-1]) if len(rows) == request.limit else None, odd)
+    last = RankCursor(rows[-1][:2], rows[-1][2]) if len(rows) == request.limit else None
+    return ThreadRanks(found, last, odd)
 
 
 def shown_name(stored: Any) -> str:
