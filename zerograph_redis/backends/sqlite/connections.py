@@ -69,10 +69,7 @@ class Connections:
             if self._closed:
                 raise BackendUnavailableError(f"the SQLite database {self._path} was closed")
             if self._shared:
-                connection = self._only(seat)
-                with connection:
-                    connection.execute(begin)
-                    return work(connection, given)
+                return self._run_alone(seat.connection, work, given, write=write)
             # It goes back to its seat only when it is known to be clean: a cursor of what was interrupted may live on.
             connection, seat.connection = seat.connection or self._open(), None
             clean = False
@@ -91,12 +88,27 @@ class Connections:
                     connection.close()
             return result
 
-    def _only(self, seat: _Seat) -> sqlite3.Connection:
-        # The data of a database in memory live in its connection.
-        connection = seat.connection
+    def _run_alone(
+        self,
+        connection: sqlite3.Connection | None,
+        work: Callable[[sqlite3.Connection, A], R],
+        given: A,
+        *,
+        write: bool,
+    ) -> R:
+        """Run a transaction on the only connection, in which the data of a database in memory live."""
         if connection is None or connection.in_transaction:
-            raise BackendUnavailableError("a signal handler used a store in memory in the middle of an operation on it")
-        return connection
+            raise _disturbed()
+        if write:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                return work(connection, given)
+        # Whoever has the lock reads alone, but for a signal handler.
+        changes = connection.total_changes
+        result = work(connection, given)
+        if connection.total_changes != changes:
+            raise _disturbed()
+        return result
 
     def _seat(self) -> _Seat:
         place = 0 if self._shared else threading.get_ident()
@@ -173,6 +185,10 @@ class Connections:
         for lock in (*(seat.lock for seat in seats), self._seating):
             with suppress(RuntimeError):  # not acquired: an exception of a signal handler ended `before_fork`
                 lock.release()
+
+
+def _disturbed() -> BackendUnavailableError:
+    return BackendUnavailableError("a signal handler used a store in memory in the middle of an operation on it")
 
 
 def _text(stored: bytes) -> str:
