@@ -241,32 +241,33 @@ def _fetched(
     longest: int | None = None,
 ) -> tuple[Fetched, bool]:
     """Make a reply of rows that belong to one thread; if it has none that was asked for, there is one without an id."""
-    if not rows or (rows[0][1] is not None and bounds.whole(rows[0][1]) <= now):
+    if not rows:
         return Fetched([], []), False
-    late = request.refresh and is_late(rows[0][0], rows[0][1], now)
-    if rows[0][2] is None:
+    ttl, deadline, name, record, position = rows[0]
+    late = False
+    if deadline is not None:
+        if bounds.whole(deadline) <= now:
+            return Fetched([], []), False
+        late = request.refresh and is_late(ttl, deadline, now)
+    if name is None:
         return Fetched([], []), late
-    writes = _writes_of(connection, place, rows)
-    return Fetched(
-        [
-            StoredCheckpoint(
-                read_name(name),
-                bounds.blob(record),
-                writes.get(name, []),
-                f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}",
-            )
-            for _, _, name, record, position in rows
-        ],
-        logs.fetch(connection, place[0], [row[3] for row in rows], request.known, longest),
-    ), late
+    if len(rows) == 1:
+        found = [_stored(name, record, position, read_writes(connection, (*place, name)))]
+    else:
+        writes = _writes_of(connection, place, rows)
+        found = [_stored(name, record, position, writes.get(name, [])) for _, _, name, record, position in rows]
+    return Fetched(found, logs.fetch(connection, place[0], [row[3] for row in rows], request.known, longest)), late
+
+
+def _stored(name: str, record: bytes, position: int, writes: list[StoredWrite]) -> StoredCheckpoint:
+    order = f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
+    return StoredCheckpoint(read_name(name), bounds.blob(record), writes, order)
 
 
 def _writes_of(
     connection: sqlite3.Connection, place: tuple[str, str], rows: Sequence[Any]
 ) -> dict[str, list[StoredWrite]]:
     """Read the writes of checkpoints that follow one another, by id."""
-    if len(rows) == 1:
-        return {rows[0][2]: read_writes(connection, (*place, rows[0][2]))}
     found: dict[str, list[StoredWrite]] = {}
     for name, identity, record in connection.execute(
         "SELECT id, identity, writes.record FROM zerograph_redis_checkpoints AS checkpoints "
