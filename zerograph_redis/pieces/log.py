@@ -127,7 +127,7 @@ class ThreadLogs:
         self._generations: OrderedDict[str, KnownLog] = OrderedDict()
         self._bases: OrderedDict[str, BaseCheckpoint] = OrderedDict()
         self._spans: list[Span] | None = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def trim(self) -> int:
         """Let go of what is of little use, between reads only. Returns about how many bytes of memory the rest takes."""
@@ -248,7 +248,7 @@ class KnownLogs:
             self._clear()
 
     def _clear(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._threads: OrderedDict[str, ThreadLogs] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._total = 0
