@@ -1,5 +1,13 @@
 -- Shared by the scripts that read checkpoints: records, their writes, and the bytes of the log that the reader lacks.
 
+-- Of the packed facts what a read looks at, which is seldom more: how many checkpoints have writes, as text, and whether the
+-- deadline is to be moved, if `renew` is '1'. Nothing if nothing is stored, or if the facts cannot be read.
+local function glance(packed, renew)
+  local ttl, deadline, written = (packed or ''):match('^1 [1-9]%d* %d+ (%d*) (%d+) %x+ %d+ %d+ %d+ (%d+) ')
+  local due = renew == '1' and ttl and ttl ~= '' and is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl)
+  return written, due
+end
+
 -- A read that keeps the thread alive gives it the ttl that its last write asked for.
 local function refresh(id, facts)
   -- What is left of a thread that was pruned to nothing goes in its own time.
