@@ -5,6 +5,7 @@ import secrets
 
 import fakeredis
 import pytest
+from support.facts import note_namespaces
 
 from zerograph_redis import (
     CorruptCheckpointError,
@@ -391,6 +392,7 @@ def move(client, name, order):
     client.zrem(index, b"\x1f%b\x1f%b" % (record[1:17], name.encode()))
     client.zadd(index, {b"\x1f%016x\x1f%b" % (order, name.encode()): 0})
     client.hset(CHECKPOINTS, field, b"%b%016x%b" % (record[:1], order, record[17:]))
+    note_namespaces(client, "zerograph:{t}:")
 
 
 def test_checkpoints_that_are_stored_before_their_parents_or_again_are_listed_all_the_same(client):

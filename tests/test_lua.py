@@ -178,3 +178,10 @@ def test_a_script_compiles_and_sets_no_globals(name):
 @pytest.mark.parametrize("name", sorted(BOUND))
 def test_a_script_fits_into_the_local_variables_that_lua_allows(name):
     assert len(re.findall(r"\blocal\b", code(BOUND[name][1].script.source))) < 200
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+def test_a_script_has_no_function_that_it_does_not_use(name):
+    source = code(BOUND[name][1].script.source)
+    for each in re.findall(r"\blocal function (\w+)", source):
+        assert len(re.findall(rf"\b{each}\b", source)) > 1, each

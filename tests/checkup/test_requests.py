@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from support.aging import make_idle, make_older
 from support.data import at, fill, ids, state, thread_ids, thread_info
+from support.facts import change_facts
 
 from zerograph_redis import CorruptCheckpointError, LeaseHeldError
 from zerograph_redis.core.bundles import Bundle, together
@@ -229,6 +231,49 @@ def test_a_record_that_is_gone_or_in_a_wrong_place_shows_in_the_outline(redis_st
     client.hdel(key, b"\x1fc1")
     client.hset(key, b"\x1fother", record)
     assert [each.damage for each in outlines(saver)[0]] == ["", "its record is gone", ""]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda client, key: client.hset(key, "n:", client.hget(key, "n:").replace(b"c2", b"c1")),
+        lambda client, key: client.hset(key, "n:", client.hget(key, "n:").replace(b"3 ", b"2 ")),
+        lambda client, key: client.hset(key, "n:", b"junk"),
+        lambda client, key: client.hset(key, "n:", client.hget(key, "n:sub")),
+        lambda client, key: client.hset(key, "n:other", client.hget(key, "n:sub")),
+        lambda client, key: client.hdel(key, "n:"),
+        lambda client, key: change_facts(client, key, namespaces=1),
+        lambda client, key: change_facts(client, key, order="0" * 16),
+    ],
+    ids=["another", "fewer", "junk", "another namespace's", "too many", "none", "a count", "an earlier order"],
+)
+def test_what_is_noted_of_the_newest_and_is_not_so_is_damage(redis_store, spoil):
+    saver = redis_store.open()
+    fill(saver, 3)
+    fill(saver, 2, ns="sub")
+    client, key = redis_store.client(), f"{redis_store.prefix}:{{thread}}:thread"
+    truth, kept = saver.get_tuple(at()), client.dump(key)
+    spoil(client, key)
+    assert examine(saver).damage
+    with suppress(CorruptCheckpointError):
+        assert saver.get_tuple(at()) == truth
+    client.restore(key, 0, kept, replace=True)
+    assert examine(saver).damage == ""
+
+
+def test_a_newest_checkpoint_that_is_not_noted_is_neither_missed_nor_forgotten(redis_store):
+    saver = redis_store.open()
+    fill(saver, 3)
+    redis_store.client().hdel(f"{redis_store.prefix}:{{thread}}:thread", "n:")
+    for call in (
+        lambda: saver.get_tuple(at()),
+        lambda: saver.list(at()),
+        lambda: saver.put(at(), state("c9"), {}),
+    ):
+        with pytest.raises(CorruptCheckpointError, match="'thread'"):
+            call()
+    assert saver.prune("thread", 1) == 2
+    assert saver.get_tuple(at()).checkpoint["id"] == "c2"
 
 
 def test_keys_whose_deadline_is_another_are_astray_until_they_are_mended(redis_store):

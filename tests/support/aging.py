@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.facts import change_facts, read_facts
+from support.facts import change_facts, note_namespaces, read_facts
 from support.stores import STORES, Store
 from zerograph_redis.ids import escape
 
@@ -39,11 +39,9 @@ def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread",
                     )
         return
     client, stem = store.client(), f"{store.prefix}:{{{name}}}:"
-    newest: dict[bytes, tuple[bytes, bytes]] = {}
     for member in client.zrange(stem + "index", 0, -1):
         namespace, order, name_of = member.split(US)
         if only and name_of.decode() not in only:
-            newest[namespace] = max(newest.get(namespace, (b"", b"")), (order, name_of))
             continue
         older = b"%016x" % (int(order, 16) - move)
         field = US.join((namespace, name_of))
@@ -51,11 +49,7 @@ def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread",
         client.hset(stem + "checkpoints", field, record[:1] + older + record[17:])
         client.zrem(stem + "index", member)
         client.zadd(stem + "index", {US.join((namespace, older, name_of)): 0})
-        newest[namespace] = max(newest.get(namespace, (b"", b"")), (older, name_of))
-    for namespace, (order, name_of) in newest.items():
-        field = b"n:" + namespace
-        count = client.hget(stem + "thread", field).split(b" ")[0]
-        client.hset(stem + "thread", field, b" ".join((count, order, name_of)))
+    note_namespaces(client, stem)
 
 
 def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ("FACTS", "NAMES", "change_facts", "pack_facts", "read_facts", "unpack_facts")
+__all__ = ("FACTS", "NAMES", "change_facts", "note_namespaces", "pack_facts", "read_facts", "unpack_facts")
 
 FACTS = b"facts"
 NAMES = (
@@ -32,3 +32,15 @@ def change_facts(client: Any, key: Any, **changes: Any) -> None:
     """Have some of them say something else."""
     facts = read_facts(client, key) | {name: str(value) for name, value in changes.items()}
     client.hset(key, FACTS, pack_facts(facts))
+
+
+def note_namespaces(client: Any, stem: str) -> None:
+    """Have a thread's hash say of its namespaces what the index says, after the index was changed."""
+    noted: dict[bytes, tuple[int, bytes, bytes]] = {}
+    for member in client.zrange(stem + "index", 0, -1):
+        namespace, order, name = member.split(b"\x1f")
+        noted[namespace] = (noted.get(namespace, (0,))[0] + 1, order, name)
+    for namespace, (count, order, name) in noted.items():
+        client.hset(stem + "thread", b"n:" + namespace, b"%d %b %b" % (count, order, name))
+    latest = max(order.decode() for _, order, _ in noted.values())
+    change_facts(client, stem + "thread", order=max(latest, read_facts(client, stem + "thread")["order"]))

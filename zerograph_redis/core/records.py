@@ -195,13 +195,13 @@ def unpack_checkpoint(
         or stored[end + 1 : end + 1 + _DIGEST_SIZE] != xxh3_64_digest(place + segments + content)
     ):
         raise _changed(name_of(thread, namespace, checkpoint_id))
+    if cipher is not None:
+        content = _unsealed(name_of(thread, namespace, checkpoint_id), content, place + segments, cipher)
     link = None
     try:
         if cipher is None:
             parent, metadata, literals, places, digest = _CONTENT.decode(content)
         else:
-            name = name_of(thread, namespace, checkpoint_id)
-            content = _unsealed(name, content, place + segments, cipher)
             parent, metadata, literals, places, digest, link = _SEALED_CONTENT.decode(content)
         parts = _parts(places, parse(segments.decode("ascii")))
         if len(literals) != len(parts) + 1:

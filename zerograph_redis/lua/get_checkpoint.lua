@@ -5,24 +5,29 @@
 --       …}}, or nothing; a record that is gone is nil
 
 local order, named = false, checkpoint_id ~= ''
-local noted = not named and redis.call('HGET', thread, 'n:' .. namespace)
-if noted then
+local noted, packed = unpack(redis.call('HMGET', thread, 'n:' .. namespace, 'facts'))
+if noted and not named then
   local _
   _, order, checkpoint_id = parse_space(noted)
 end
-local wanted = {}
-local row = (named or noted) and read_checkpoint(namespace, checkpoint_id, order, wanted, parse_spans(known))
-if not row or (named and not row[2]) then
+local field = namespace .. US .. checkpoint_id
+local record = checkpoint_id ~= '' and redis.call('HGET', checkpoints, field)
+if not record and (named or not noted) then
   local failure, facts = check_whole()
   -- Nothing is noted, so nothing may be there.
   if not failure and not named then space_of(facts, namespace, noted) end
   return failure
 end
-if not row[2] or not row[3] or renew == '1' then
+local manifest, records = read_writes(field)
+local written, due = glance(packed, renew)
+-- The list of writes may be missing since all of them are.
+local doubtful = not written or not record or (not manifest and written ~= '0')
+if doubtful or due then
   local facts = read_facts(thread)
-  -- The list of writes may be missing since all of them are.
-  local failure = (facts.created == '0' or not row[2] or (not row[3] and facts.written > 0)) and lost_keys(facts)
+  local failure = doubtful and lost_keys(facts)
   if failure then return failure end
-  if renew == '1' then refresh(id, facts) end
+  if due then refresh(id, facts) end
 end
-return { row, fetch(wanted) }
+local wanted = {}
+if record then want(wanted, parse_spans(known), record) end
+return { { checkpoint_id, record, manifest, records, order }, fetch(wanted) }

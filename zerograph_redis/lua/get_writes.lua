@@ -3,10 +3,11 @@
 -- Reply {manifest or nil, {record of each write}}
 
 local manifest, records = read_writes(namespace .. US .. checkpoint_id)
-if not manifest or renew == '1' then
+local written, due = glance(redis.call('HGET', thread, 'facts'), renew)
+if not written or not manifest or due then
   local facts = read_facts(thread)
-  local failure = not manifest and lost_keys(facts)
+  local failure = (not written or not manifest) and lost_keys(facts)
   if failure then return failure end
-  if renew == '1' then refresh(id, facts) end
+  if due then refresh(id, facts) end
 end
 return { manifest, records }

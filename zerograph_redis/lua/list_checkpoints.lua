@@ -23,13 +23,20 @@ if before ~= '' then
 end
 if order ~= '' then last = '(' .. namespace .. US .. order end
 local found = redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, limit)
-local wanted, spans, most = {}, parse_spans(known), tonumber(longest)
+local rows, fields = {}, {}
 for place, member in ipairs(found) do
   local _, its_order, checkpoint_id = parse_member(member)
-  if place == 1 and from_the_newest then
-    failure = misnoted(facts, namespace, its_order, checkpoint_id, stored[3])
-    if failure then return failure end
-  end
-  found[place] = read_checkpoint(namespace, checkpoint_id, its_order, wanted, spans, most)
+  rows[place], fields[place] = { checkpoint_id, false, false, {}, its_order }, namespace .. US .. checkpoint_id
 end
-return { found, fetch(wanted) }
+if from_the_newest and #rows > 0 then
+  failure = misnoted(facts, namespace, rows[1][5], rows[1][1], stored[3])
+  if failure then return failure end
+end
+local wanted, spans, most = {}, parse_spans(known), tonumber(longest)
+local records, manifests, lists = read_fields(checkpoints, fields), read_all_writes(fields)
+for place, row in ipairs(rows) do
+  local record = records[place]
+  if record then want(wanted, spans, record, most) end
+  row[2], row[3], row[4] = record, manifests[place], lists[place]
+end
+return { rows, fetch(wanted) }

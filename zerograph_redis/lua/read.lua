@@ -1,5 +1,13 @@
 -- Shared by the scripts that read checkpoints: records, their writes, and the bytes of the log that the reader lacks.
 
+-- Of the packed facts what a read looks at, which is seldom more: how many checkpoints have writes, as text, and whether the
+-- deadline is to be moved, if `renew` is '1'. Nothing if nothing is stored, or if the facts cannot be read.
+local function glance(packed, renew)
+  local ttl, deadline, written = (packed or ''):match('^1 [1-9]%d* %d+ (%d*) (%d+) %x+ %d+ %d+ %d+ (%d+) ')
+  local due = renew == '1' and ttl and ttl ~= '' and is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl)
+  return written, due
+end
+
 -- A read that keeps the thread alive gives it the ttl that its last write asked for.
 local function refresh(id, facts)
   -- What is left of a thread that was pruned to nothing goes in its own time.
@@ -49,26 +57,48 @@ local function check_namespaces()
   end
 end
 
--- The pending writes of a checkpoint: its manifest (false if none) and the records that it names.
-local function read_writes(field)
-  local manifest = redis.call('HGET', writes, field)
-  if not manifest then return false, {} end
-  local count = parse_manifest(manifest)
-  local records = {}
-  -- Who reads the manifest finds out that it is damaged, and can say which it is.
-  if not count or count >= redis.call('HLEN', writes) then return manifest, records end
-  -- In slices, since unpack has a limit.
-  for first = 1, count, 1000 do
-    local fields = {}
-    for number = first, math.min(first + 999, count) do fields[#fields + 1] = field .. US .. number end
-    local page = redis.call('HMGET', writes, unpack(fields))
-    for place = 1, #fields do
-      -- The reader misses it, and needs no more.
-      if not page[place] then return manifest, records end
-      records[#records + 1] = page[place]
-    end
+-- Fields of a hash, in slices, since unpack has a limit.
+local function read_fields(key, fields)
+  if #fields == 0 then return {} end
+  if #fields <= 1000 then return redis.call('HMGET', key, unpack(fields)) end
+  local found = {}
+  for first = 1, #fields, 1000 do
+    local last = math.min(first + 999, #fields)
+    local page = redis.call('HMGET', key, unpack(fields, first, last))
+    for place = first, last do found[place] = page[place - first + 1] end
   end
-  return manifest, records
+  return found
+end
+
+-- The pending writes of checkpoints, each by its field: lists of their manifests (false for none) and of the records that
+-- each names, up to the first that is gone: its reader misses it, and needs no more.
+local function read_all_writes(fields)
+  local manifests, names, counts = read_fields(writes, fields), {}, {}
+  local total
+  for place, manifest in ipairs(manifests) do
+    local count = manifest and parse_manifest(manifest) or 0
+    if count > 0 then total = total or redis.call('HLEN', writes) end
+    -- Who reads the manifest finds out that it is damaged, and can say which it is.
+    if count > 0 and count >= total then count = 0 end
+    for number = 1, count do names[#names + 1] = fields[place] .. US .. number end
+    counts[place] = count
+  end
+  local found, lists, before = read_fields(writes, names), {}, 0
+  for place, count in ipairs(counts) do
+    local records = {}
+    for number = 1, count do
+      if not found[before + number] then break end
+      records[number] = found[before + number]
+    end
+    lists[place], before = records, before + count
+  end
+  return manifests, lists
+end
+
+-- The pending writes of one checkpoint.
+local function read_writes(field)
+  local manifests, lists = read_all_writes({ field })
+  return manifests[1], lists[1]
 end
 
 -- What the reader has of the log, <generation>:<start>-<stop> with commas between, by generation.
@@ -136,12 +166,4 @@ local function fetch(wanted)
     end
   end
   return found
-end
-
-local function read_checkpoint(namespace, id, order, wanted, spans, longest)
-  local field = namespace .. US .. id
-  local record = redis.call('HGET', checkpoints, field)
-  if record then want(wanted, spans, record, longest) end
-  local manifest, records = read_writes(field)
-  return { id, record, manifest, records, order }
 end

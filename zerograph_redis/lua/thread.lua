@@ -195,6 +195,12 @@ local function parse_lease(lease)
   return token, tonumber(deadline), attempt, owner
 end
 
+-- Whether a deadline, ms, is to be moved: it would come earlier, or later by a hundredth of the ttl or more.
+local function is_due(ttl, deadline, next_deadline)
+  local later = next_deadline - deadline
+  return later < 0 or later * 100 >= ttl + 0
+end
+
 -- Note the deadline that a thread has from now on: `ttl` ms from now, or none (''). A thread outlives its lease. One that
 -- would come later by less than a hundredth of the ttl stays as it is, unless `anew` says that a key was made just now.
 -- Returns whether the keys must be given the deadline of the facts, which then are to be written.
@@ -206,8 +212,7 @@ local function choose_deadline(facts, ttl, now, anew)
       local _, held_until = parse_lease(facts.lease)
       deadline = math.max(deadline, math.ceil(held_until / 1000))
     end
-    local later = deadline - facts.deadline
-    if not anew and ttl == facts.ttl and later >= 0 and later * 100 < ttl + 0 then return false end
+    if not anew and ttl == facts.ttl and not is_due(ttl, facts.deadline, deadline) then return false end
   elseif facts.deadline == 0 and not anew then
     return false
   end
