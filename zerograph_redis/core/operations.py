@@ -55,6 +55,11 @@ class PreparedWrites(NamedTuple):
     """The values by the identity of the write."""
     fence: Fence
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return sum(len(identity) + len(value) for identity, value in self.packed.items())
+
 
 class CheckpointOperations:
     """The operations on the checkpoints of one thread."""

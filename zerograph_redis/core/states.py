@@ -66,6 +66,11 @@ class PreparedPut(NamedTuple):
     metadata: bytes
     fence: Fence
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return len(self.state.packed) + len(self.metadata)
+
 
 class States:
     """Knows the logs of the threads that were in hand lately."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
+from zerograph_redis.core.bundles import Bundle, side_by_side
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.examination import MendThread
 from zerograph_redis.core.requests import (
@@ -104,6 +105,9 @@ class _Notes:
 
 
 def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
+    if isinstance(request, Bundle):
+        replies: Any = yield from side_by_side([_ranked(each, notes) for each in request.requests])
+        return replies  # type: ignore[no-any-return]
     if isinstance(request, PutCheckpoint | PutWrites | PublishThread):
         yield from _note(request.thread, notes)
         reply: R = yield request
