@@ -22,7 +22,7 @@ from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from time import monotonic
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, cast
 
 from zerograph.constants import INTERRUPT
 
@@ -68,19 +68,13 @@ IDLE = 5.0
 Prepared = PreparedPut | PreparedWrites
 
 
-class Gate(Protocol):
-    """Something that waits to be opened."""
-
-    def open(self) -> None:
-        """Let whoever waits go on; from any OS thread, once."""
-
-
 class _Gate:
-    """What an OS thread waits at."""
+    """What an OS thread waits at; whoever opens it says what failed."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
         self._lock.acquire()
+        self.failure: _Failure | None = None
 
     def open(self) -> None:
         self._lock.release()
@@ -95,6 +89,7 @@ class _AsyncGate:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._opened = asyncio.Event()
+        self.failure: _Failure | None = None
 
     def open(self) -> None:
         with suppress(RuntimeError):  # the event loop is closed, so nobody waits
@@ -104,6 +99,7 @@ class _AsyncGate:
         await self._opened.wait()
 
 
+Gate = _Gate | _AsyncGate
 G = TypeVar("G", _Gate, _AsyncGate)
 
 
@@ -269,17 +265,19 @@ class WriteQueue:
         Raises:
             CheckpointError: A write failed, unless this is *quiet*: then the failure stays for who asks next.
         """
-        for gate in self._watch(thread, _Gate):
+        gates = self._watch(thread, _Gate)
+        for gate in gates.values():
             gate.wait()
         if not quiet:
-            self._raise(thread)
+            self._raise(thread, gates)
 
     async def aflush(self, thread: str | None = None, *, quiet: bool = False) -> None:
         """Await `flush`."""
-        for gate in self._watch(thread, _AsyncGate):
+        gates = self._watch(thread, _AsyncGate)
+        for gate in gates.values():
             await gate.wait()
         if not quiet:
-            self._raise(thread)
+            self._raise(thread, gates)
 
     def close(self) -> None:
         """Take nothing any more, and store what is queued."""
@@ -291,14 +289,14 @@ class WriteQueue:
         self._closed = True
         await self.aflush()
 
-    def _watch(self, thread: str | None, kind: type[G]) -> list[G]:
-        gates = []
+    def _watch(self, thread: str | None, kind: type[G]) -> dict[str, G]:
+        gates: dict[str, G] = {}
         with self._lock:
             for each in list(self._lines) if thread is None else [thread]:
                 line = self._lines.get(each)
                 if line:
-                    gates.append(kind())
-                    line[-1].gates.append(gates[-1])
+                    gates[each] = kind()
+                    line[-1].gates.append(gates[each])
                     self._ready[each] = None
             if gates:
                 self._start()
@@ -306,20 +304,26 @@ class WriteQueue:
             self._wake.put(None)
         return gates
 
-    def _raise(self, thread: str | None) -> None:
-        """Raise the failure of a thread, or those of all as one; they are forgotten then, and not before."""
-        failed = list(self._failures) if thread is None else [thread]
-        failures = [(each, failure) for each in failed if (failure := self._failures.get(each)) is not None]
-        if not failures:
+    def _raise(self, thread: str | None, gates: Mapping[str, Gate] | None = None) -> None:
+        """Raise the failure of a thread, or those of all as one; they are forgotten then, and not before.
+
+        Who waited at *gates* is told what failed there, though another may have been told before.
+        """
+        told = {each: gate.failure for each, gate in (gates or {}).items() if gate.failure is not None}
+        for each in list(self._failures) if thread is None else [thread]:
+            if (failure := self._failures.get(each)) is not None:
+                told[each] = failure
+        if not told:
             return
         try:
-            error = failures[0][1].raised(failures[0][0])
-            for each, failure in failures[1:]:
-                error.add_note(str(failure.raised(each)))
+            error, *others = (failure.raised(each) for each, failure in told.items())
+            for other in others:
+                error.add_note(str(other))
             raise error
         finally:
-            for each, _ in failures:
-                self._failures.pop(each, None)
+            for each, failure in told.items():
+                if self._failures.get(each) is failure:
+                    self._failures.pop(each, None)
 
     # To store: the writer's part, which no signal handler interrupts.
 
@@ -421,6 +425,7 @@ class WriteQueue:
         """Take the writes that were stored from their line, or, after an error, all of it."""
         with self._lock:
             line = self._lines[thread]
+            failure = None
             if error is not None:
                 count = len(line)
                 failure = self._failures[thread] = _Failure(error.with_traceback(None), count - 1)
@@ -436,9 +441,11 @@ class WriteQueue:
             if not self._lines:
                 self._bytes = 0
             opened: list[Gate] = [gate for write in done for gate in write.gates]
+            for gate in opened:
+                gate.failure = failure
             opened += self._full
             self._full.clear()
-        if error is not None:
+        if failure is not None:
             _log.error("%s", failure.raised(thread), extra=about(thread))
         for gate in opened:
             gate.open()

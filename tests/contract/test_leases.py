@@ -12,6 +12,8 @@ from support.polling import until
 from zerograph_redis import ConfigError, ConflictError, InMemorySaver, LeaseError, LeaseHeldError, LeaseLostError
 from zerograph_redis.core.requests import LeaseThread
 
+pytestmark = pytest.mark.stored
+
 SHORT = 0.15
 
 HOSTILE = ("DAMAGED goods", "WRONGTYPE", "x script: y", " \n%1f\ud800𝄞=")

@@ -47,6 +47,8 @@ class Store:
         """Whether every saver encrypts."""
         self.queues = False
         """Whether every saver has ``durability="async"``, unless a test says otherwise."""
+        self.flushes = False
+        """Whether what is put through a face is stored when the call returns all the same."""
         self._runner: asyncio.Runner | None = None
         self._opened: list[Any] = []
 
@@ -59,7 +61,9 @@ class Store:
     def open(self, **options: Any) -> Any:
         """Open a saver, and show the face that the test is about."""
         saver = self.open_bare(**options)
-        return AsyncFace(saver, self.runner) if self.asynchronous else SyncFace(saver)
+        face = AsyncFace(saver, self.runner) if self.asynchronous else SyncFace(saver)
+        face.flushes = self.queues and self.flushes
+        return face
 
     def open_bare(self, **options: Any) -> Any:
         """Open a saver."""

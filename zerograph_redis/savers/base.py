@@ -86,8 +86,9 @@ class Saver(BaseCheckpointSaver):
         with self._observer.observe(operation) as observed:
             return run(observed, backend)
 
-    def _is_queued(self, config: Config) -> bool:
-        return read_durability(config, self._operations.settings) == "async"
+    def _is_stored_now(self, config: Config) -> bool:
+        """Tell whether a write is stored before the call returns, whatever it is."""
+        return read_durability(config, self._operations.settings) == "sync"
 
     @abstractmethod
     def _close(self) -> None:
@@ -151,10 +152,12 @@ class Saver(BaseCheckpointSaver):
         Raises:
             SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
         """
-        if not self._is_queued(config):
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
             return self._run(self._operations.put(config, checkpoint, metadata))
         prepared = self._operations.prepare_put(config, checkpoint, metadata)
-        self._queue.put(prepared, stored=self._runs.stops_at(prepared, checkpoint, metadata))
+        stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
+        self._queue.put(prepared, stored=stored)
         return prepared.address.config(prepared.checkpoint_id)
 
     def put_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
@@ -171,11 +174,12 @@ class Saver(BaseCheckpointSaver):
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
-        if not self._is_queued(config):
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
             self._run(self._operations.put_writes(config, writes, task_id))
             return
         prepared = self._operations.prepare_writes(config, writes, task_id)
-        self._queue.put(prepared, stored=waits_for_a_person(prepared))
+        self._queue.put(prepared, stored=now or waits_for_a_person(prepared))
 
     def get_pending_writes(self, config: Config) -> list[PendingWrite]:
         """Read the pending writes of a checkpoint, ``(task id, channel, value)`` each, in the order stored.
@@ -370,19 +374,22 @@ class AsyncSaver(Saver):
 
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
-        if not self._is_queued(config):
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
             return await self._arun(self._operations.put(config, checkpoint, metadata))
         prepared = self._operations.prepare_put(config, checkpoint, metadata)
-        await self._queue.aput(prepared, stored=self._runs.stops_at(prepared, checkpoint, metadata))
+        stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
+        await self._queue.aput(prepared, stored=stored)
         return prepared.address.config(prepared.checkpoint_id)
 
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
-        if not self._is_queued(config):
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
             await self._arun(self._operations.put_writes(config, writes, task_id))
             return
         prepared = self._operations.prepare_writes(config, writes, task_id)
-        await self._queue.aput(prepared, stored=waits_for_a_person(prepared))
+        await self._queue.aput(prepared, stored=now or waits_for_a_person(prepared))
 
     async def aget_pending_writes(self, config: Config) -> Sequence[PendingWrite]:
         """Await `get_pending_writes`."""
