@@ -106,7 +106,7 @@ G = TypeVar("G", _Gate, _AsyncGate)
 class Write:
     """A write that waits to be stored."""
 
-    __slots__ = ("context", "gates", "prepared", "queued", "size")
+    __slots__ = ("context", "gates", "is_queued", "prepared", "queued", "size")
 
     def __init__(self, prepared: Prepared, context: Context | None) -> None:
         """Queue what was prepared; an operation that is observed runs in *context*."""
@@ -114,6 +114,7 @@ class Write:
         self.context = context
         self.size = prepared.size
         self.queued = monotonic()
+        self.is_queued = False
         self.gates: list[Gate] = []
 
 
@@ -212,27 +213,31 @@ class WriteQueue:
             CheckpointError: An earlier write to the thread failed; or, if it was to be stored, this one did.
         """
         write = Write(prepared, None if self._observer is None else copy_context())
-        while (gate := self._admit(write, _Gate)) is not None:
+        stored = stored or _is_exiting
+        while (gate := self._admit(write, _Gate, stored=stored)) is not None:
             gate.wait()
-        if stored or _is_exiting:
-            self.flush(prepared.address.thread)
+            if write.is_queued:
+                self._raise({prepared.address.thread: gate.failure})
+                return
 
     async def aput(self, prepared: Prepared, *, stored: bool) -> None:
         """Await `put`."""
         write = Write(prepared, None if self._observer is None else copy_context())
-        while (gate := self._admit(write, _AsyncGate)) is not None:
+        stored = stored or _is_exiting
+        while (gate := self._admit(write, _AsyncGate, stored=stored)) is not None:
             await gate.wait()
-        if stored or _is_exiting:
-            await self.aflush(prepared.address.thread)
+            if write.is_queued:
+                self._raise({prepared.address.thread: gate.failure})
+                return
 
-    def _admit(self, write: Write, kind: type[G]) -> G | None:
-        """Queue a write, or return what to wait at before the next try."""
+    def _admit(self, write: Write, kind: type[G], *, stored: bool) -> G | None:
+        """Queue a write. Returns what to wait at: until there is room, or, once it is queued, until it is stored."""
         thread = write.prepared.address.thread
         gate = None
         with self._lock:
             if self._closed:
                 raise BackendUnavailableError("the saver was closed: make another one")
-            self._raise(thread)
+            self._raise(self._failed(thread))
             if self._bytes and self._bytes + write.size > MOST_BYTES:
                 gate = kind()
                 self._full.append(gate)
@@ -242,9 +247,13 @@ class WriteQueue:
                 line = self._lines.get(thread)
                 if line is None:
                     line = self._lines[thread] = deque()
+                if stored:
+                    gate = kind()
+                    write.gates.append(gate)
+                write.is_queued = True
                 line.append(write)
                 self._bytes += write.size
-                if len(line) >= ENOUGH:
+                if stored or len(line) >= ENOUGH:
                     self._ready[thread] = None
             wakes = self._is_asleep or bool(self._ready)
         if wakes:
@@ -269,7 +278,8 @@ class WriteQueue:
         for gate in gates.values():
             gate.wait()
         if not quiet:
-            self._raise(thread, gates)
+            # Who waited is told what failed there, though another may have been told before.
+            self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     async def aflush(self, thread: str | None = None, *, quiet: bool = False) -> None:
         """Await `flush`."""
@@ -277,7 +287,8 @@ class WriteQueue:
         for gate in gates.values():
             await gate.wait()
         if not quiet:
-            self._raise(thread, gates)
+            # Who waited is told what failed there, though another may have been told before.
+            self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     def close(self) -> None:
         """Take nothing any more, and store what is queued."""
@@ -304,26 +315,26 @@ class WriteQueue:
             self._wake.put(None)
         return gates
 
-    def _raise(self, thread: str | None, gates: Mapping[str, Gate] | None = None) -> None:
-        """Raise the failure of a thread, or those of all as one; they are forgotten then, and not before.
+    def _failed(self, thread: str | None) -> Mapping[str, _Failure]:
+        if thread is None:
+            return dict(self._failures)
+        failure = self._failures.get(thread)
+        return {} if failure is None else {thread: failure}
 
-        Who waited at *gates* is told what failed there, though another may have been told before.
-        """
-        told = {each: gate.failure for each, gate in (gates or {}).items() if gate.failure is not None}
-        for each in list(self._failures) if thread is None else [thread]:
-            if (failure := self._failures.get(each)) is not None:
-                told[each] = failure
-        if not told:
+    def _raise(self, failed: Mapping[str, _Failure | None]) -> None:
+        """Raise the failures of threads, if there are some, as one; they are forgotten then, and not before."""
+        failures = {thread: failure for thread, failure in failed.items() if failure is not None}
+        if not failures:
             return
         try:
-            error, *others = (failure.raised(each) for each, failure in told.items())
+            error, *others = (failure.raised(thread) for thread, failure in failures.items())
             for other in others:
                 error.add_note(str(other))
             raise error
         finally:
-            for each, failure in told.items():
-                if self._failures.get(each) is failure:
-                    self._failures.pop(each, None)
+            for thread, failure in failures.items():
+                if self._failures.get(thread) is failure:
+                    self._failures.pop(thread, None)
 
     # To store: the writer's part, which no signal handler interrupts.
 
