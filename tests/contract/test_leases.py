@@ -661,7 +661,7 @@ def test_of_many_conditional_puts_at_once_one_is_stored(saver):
     def put(number):
         start.wait()
         try:
-            saver.saver.put(at(id="c0", expect_checkpoint_id="c0"), state(f"n{number}"), {})
+            saver.saver.put(at(id="c0", expect_checkpoint_id="c0", durability="sync"), state(f"n{number}"), {})
         except ConflictError:
             return None
         return f"n{number}"
