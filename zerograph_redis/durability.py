@@ -19,6 +19,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from contextvars import Context, copy_context
+from itertools import islice, takewhile
 from queue import Empty, SimpleQueue
 from time import monotonic
 from types import GeneratorType
@@ -146,6 +147,8 @@ class Queueing(TypedDict, total=False):
     """Where a thread is: an outage is one of a place."""
     one_by_one: bool
     """Whether no two writes may go together."""
+    in_batches: bool
+    """Whether the store takes several writes to a thread at once."""
 
 
 class WriteQueue:
@@ -163,6 +166,7 @@ class WriteQueue:
         *,
         place_of: Callable[[str], Hashable] = lambda thread: None,  # noqa: ARG005 - a store of one place
         one_by_one: bool = False,
+        in_batches: bool = False,
     ) -> None:
         """Store on *backend* what *operations* make of the writes; see `Queueing` for the rest."""
         self._backend = backend
@@ -170,6 +174,7 @@ class WriteQueue:
         self._observer = observer
         self._place_of = place_of
         self._one_by_one = one_by_one
+        self._in_batches = in_batches and not one_by_one and operations.settings.encryption is None
         self._closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._begin()
@@ -376,14 +381,19 @@ class WriteQueue:
         under_way = set(turn)
 
         def store(thread: str, writes: Sequence[Write]) -> Operation[None]:
-            error: Exception | None = None
+            count, error = 0, None
             try:
-                for write in writes:
-                    yield from self._store(write)
+                if len(writes) > 1:
+                    count = yield from self._observed(
+                        writes[0], "write_batch", self._operations.store_batch([write.prepared for write in writes])
+                    )
+                if not count:
+                    yield from self._store(writes[0])
+                    count = 1
             except Exception as caught:  # noqa: BLE001 - it is raised by who asks for the thread next
                 error = caught
             under_way.discard(thread)
-            self._finish(thread, len(writes), error)
+            self._finish(thread, count, error)
 
         operations = [store(thread, writes) for thread, writes in turn.items()]
         try:
@@ -401,13 +411,14 @@ class WriteQueue:
     def _store(self, write: Write) -> Operation[None]:
         prepared = write.prepared
         if isinstance(prepared, PreparedPut):
-            name, store = "put", self._operations.store_put(prepared)
-        else:
-            name, store = "put_writes", self._operations.store_writes(prepared)
+            return self._observed(write, "put", self._operations.store_put(prepared))
+        return self._observed(write, "put_writes", self._operations.store_writes(prepared))
+
+    def _observed(self, write: Write, name: str, operation: Operation[R]) -> Operation[R]:
         if write.context is None or self._observer is None:
-            return store
-        cast("GeneratorType[Any, Any, None]", store).__name__ = name  # which an observer calls it by
-        return _in_context(write.context, self._observer, store)
+            return operation
+        cast("GeneratorType[Any, Any, R]", operation).__name__ = name  # which an observer calls it by
+        return _in_context(write.context, self._observer, operation)
 
     def _next_turn(self, now: float) -> tuple[Hashable, dict[str, Sequence[Write]]]:
         with self._lock:
@@ -427,10 +438,13 @@ class WriteQueue:
                     break
             return place, turn
 
-    @staticmethod
-    def _head(line: deque[Write]) -> Sequence[Write]:
-        """What of a line goes together."""
-        return [line[0]]
+    def _head(self, line: deque[Write]) -> Sequence[Write]:
+        """What of a line may go together."""
+        first = line[0].prepared
+        if not self._in_batches or not _may_go_together(first, first):
+            return [line[0]]
+        head = takewhile(lambda write: _may_go_together(first, write.prepared), islice(line, ENOUGH))
+        return list(head)
 
     def _finish(self, thread: str, count: int, error: Exception | None) -> None:
         """Take the writes that were stored from their line, or, after an error, all of it."""
@@ -471,12 +485,22 @@ class WriteQueue:
                 self._finish(thread, 0, error)
 
 
-def _in_context(context: Context, observer: Observer, operation: Operation[None]) -> Operation[None]:
+def _may_go_together(first: Prepared, other: Prepared) -> bool:
+    """Tell whether a write may be in a batch with another one before it."""
+    return (
+        other.address.expected is None
+        and other.fence == first.fence
+        and other.address.ttl == first.address.ttl
+        and (isinstance(other, PreparedPut) or bool(other.packed))
+    )
+
+
+def _in_context(context: Context, observer: Observer, operation: Operation[R]) -> Operation[R]:
     """Observe an operation in the context that asked for it, while others run beside it."""
 
-    def observed() -> Operation[None]:
+    def observed() -> Operation[R]:
         with observer.observe(operation) as watched:
-            yield from watched
+            return (yield from watched)
 
     steps, reply = observed(), None
     while True:
@@ -485,8 +509,9 @@ def _in_context(context: Context, observer: Observer, operation: Operation[None]
                 request = context.run(steps.throw, reply)
             else:
                 request = context.run(steps.send, reply)
-        except StopIteration:
-            return
+        except StopIteration as end:
+            result: R = end.value
+            return result
         try:
             reply = yield request
         except CheckpointError as error:
