@@ -262,6 +262,7 @@ def test_keep_last_catches_up_with_a_long_thread_a_bounded_number_at_a_time(shar
 
 
 @pytest.mark.parametrize("age", [SHORT, timedelta(seconds=SHORT)])
+@pytest.mark.stored
 def test_max_age_lets_the_next_put_remove_what_is_older(store, age):
     saver = store.open(max_age=age)
     fill(saver, 3)
