@@ -58,13 +58,15 @@ R = TypeVar("R")
 MOST_BYTES = 8 * 1024 * 1024
 """How many packed bytes may wait; a put that would be more waits until there is room."""
 AGE = 0.01
-"""Seconds that a write waits for others to go with it, unless somebody waits for it."""
+"""Seconds that a write waits at the most for others to go with it; not if somebody waits for it."""
 ENOUGH = 32
 """So many writes of a thread do not wait for more."""
 WIDTH = 16
 """How many threads are stored side by side: a server does what arrives together in one go, and others wait for so long."""
+LOOKS = 100
+"""How often the writer looks for more without being woken, every `AGE` seconds, before it sleeps."""
 IDLE = 5.0
-"""Seconds without a write after which the writer ends."""
+"""Seconds of sleep after which the writer ends."""
 
 Prepared = PreparedPut | PreparedWrites
 
@@ -353,26 +355,30 @@ class WriteQueue:
             self._take_turn()
 
     def _wait(self) -> bool:
-        """Wait until there is something to store; False if there was nothing for long, and the writer is to end."""
+        """Wait until there is something to store; False if there was nothing for long, and the writer is to end.
+
+        For a while after a write it looks by itself whether there are more: a put need not wake it then.
+        """
+        looks = LOOKS
         while True:
             with self._lock:
-                oldest = next(iter(self._lines.values()), None)
                 if self._ready:
                     return True
-                pause = IDLE if oldest is None else oldest[0].queued + AGE - monotonic()
-                if pause <= 0:
-                    return True
-                self._is_asleep = oldest is None
+                self._is_asleep = looks == 0
             try:
-                self._wake.get(timeout=pause)
+                self._wake.get(timeout=AGE if looks else IDLE)
             except Empty:
                 with self._lock:
-                    if not self._lines:
+                    if self._lines:
+                        self._ready.update(dict.fromkeys(self._lines))
+                    elif self._is_asleep:
                         self._is_writing = self._is_started = self._is_asleep = False
                         return False
-            while not self._wake.empty():
-                self._wake.get()
-            self._is_asleep = False
+                looks -= 1
+            else:
+                looks = LOOKS
+                while not self._wake.empty():
+                    self._wake.get()
 
     def _take_turn(self) -> None:
         """Store the head of each line that is due."""
@@ -425,7 +431,7 @@ class WriteQueue:
             for thread, line in self._lines.items():
                 if line[0].queued + AGE > now:
                     break
-                self._ready[thread] = None
+                self._ready[thread] = None  # those that nobody waits for have their turn too
             turn: dict[str, Sequence[Write]] = {}
             place: Hashable = None
             for thread in self._ready:
