@@ -22,19 +22,23 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f%{}\ud800-\udfff]")
 _ESCAPED = re.compile("%(?:u([0-9a-f]{4})|([0-9a-f]{2}))")
 
 
+_SHORT = 256
+"""Shorter ids are remembered with what they are spelled: an operation needs each of its ids several times."""
+
+
 def escape(name: str) -> str:
     """Spell *name* without control characters, ``%``, braces and lone surrogates. Injective; most ids stay as they are."""
-    if name.isalnum() or not _UNSAFE.search(name):
-        return name
+    return _escape(name) if len(name) <= _SHORT else _UNSAFE.sub(_spell, name)
+
+
+@lru_cache(maxsize=4096)
+def _escape(name: str) -> str:
     return _UNSAFE.sub(_spell, name)
 
 
 def encode(name: str) -> bytes:
-    """Return the bytes of ``escape(name)``. Remembers short ids: an operation needs each of its ids several times."""
+    """Return the bytes of ``escape(name)``."""
     return _encode(name) if len(name) <= _SHORT else escape(name).encode()
-
-
-_SHORT = 256
 
 
 @lru_cache(maxsize=4096)

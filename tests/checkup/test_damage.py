@@ -240,7 +240,10 @@ def test_rows_of_a_copy_that_lost_its_deadline_go(checked):
     fill(saver, 2)
     staged = "\x1ftoken\x1fa%7bcopy%7d"
     with transaction(saver) as connection:
-        connection.execute("INSERT INTO zerograph_redis_logs VALUES (?, 1, 0, 1, ?)", (staged, b"x"))
+        connection.execute(
+            "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, 1, 0, 1, ?)",
+            (staged, b"x"),
+        )
     assert amiss(look(saver).within)["copies"].items == ["a{copy} (token)"]
     assert mended(saver) == ({}, {})
 

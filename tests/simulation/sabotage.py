@@ -9,7 +9,7 @@ from unittest import mock
 
 from zerograph_redis.backends.sqlite import checkpoints, logs
 from zerograph_redis.core import scanning, states, verification
-from zerograph_redis.core.records import proof_of
+from zerograph_redis.core.records import read_header, read_proof
 from zerograph_redis.core.requests import PublishThread, PutCheckpoint, StageThread
 
 from .worlds import changed_script
@@ -35,7 +35,11 @@ def _proof_without(part: slice) -> Any:
         def __eq__(self, other: object) -> bool:
             return isinstance(other, str) and self[part] == other[part]
 
-    return lambda *header: Proof(proof_of(*header))
+    def read(record: bytes) -> tuple[str, Proof]:
+        generation, proof = read_proof(record)
+        return generation, Proof(proof)
+
+    return read
 
 
 def _read_without_repeat(self: Any, address: Any, request: Any) -> Any:
@@ -64,20 +68,20 @@ def _next_page_of_any_time(self: Any) -> Any:
 _release = logs.release
 
 
-def _release_early(connection: Any, thread: str, records: Any) -> None:
-    records = list(records)
-    _release(connection, thread, records)
+def _release_early(connection: Any, thread: str, facts: Any, records: Any) -> None:
+    _release(connection, thread, facts, records)
     for record in records:
+        header = read_header("a checkpoint", record)
         connection.execute(
             "DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ? AND start = ?",
-            (thread, int(record[17:33], 16), int(record[34:44], 16)),
+            (thread, int(header.generation, 16), header.base),
         )
 
 
 MEMORY: dict[str, Fault] = {
     "a base is taken without proof": _python(checkpoints, "_is_proven", lambda *given: True),
-    "a proof without the name of the put": _python(checkpoints, "proof_of", _proof_without(slice(20))),
-    "a proof without the offset": _python(checkpoints, "proof_of", _proof_without(slice(20, 36))),
+    "a proof without the name of the put": _python(checkpoints, "read_proof", _proof_without(slice(20))),
+    "a proof without the offset": _python(checkpoints, "read_proof", _proof_without(slice(20, 36))),
     "what is remembered of the log is believed": _python(states, "digest_of", lambda pieces, cipher=None: b"8 bytes."),
     "a reader does not read again": _python(states.States, "read", _read_without_repeat),
     "bytes go while others need them": _python(logs, "release", _release_early),

@@ -65,7 +65,9 @@ def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") 
     if store.kind in {"sqlite", "memory"}:
         with transaction(saver) as connection:
             connection.execute(
-                "UPDATE zerograph_redis_threads SET updated = updated - ? WHERE thread = ?", (move, name)
+                "UPDATE zerograph_redis_threads SET updated = updated - ?1, second = (updated - ?1) / 1000000 "
+                "WHERE thread = ?2",
+                (move, name),
             )
         return
     client, key = store.client(), f"{store.prefix}:{{{name}}}:thread"

@@ -310,7 +310,7 @@ class SqliteTarget(Target):
     """A file of its own."""
 
     name = "sqlite"
-    _TABLES = ("threads", "checkpoints", "logs", "leases", "origins", "writes")
+    _TABLES = ("threads", "checkpoints", "logs", "older_logs", "leases", "writes")
 
     def __init__(self, way: dict[str, Any], directory: Path) -> None:
         super().__init__(way)

@@ -167,12 +167,9 @@ class SqliteTarget:
             for table in ("checkpoints", "writes", "logs"):
                 connection.execute(f"DELETE FROM zerograph_redis_{table} WHERE thread = ?", (THREAD,))
             connection.executemany(
-                "INSERT OR IGNORE INTO zerograph_redis_checkpoints (thread, namespace, id, position, generation, record) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (THREAD, *where, int(order, 16), _generation(record), record)
-                    for where, (order, record) in kept.checkpoints.items()
-                ],
+                "INSERT OR IGNORE INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) "
+                "VALUES (?, ?, ?, ?, ?)",
+                [(THREAD, *where, int(order, 16), record) for where, (order, record) in kept.checkpoints.items()],
             )
             connection.executemany(
                 "INSERT OR IGNORE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
@@ -184,14 +181,7 @@ class SqliteTarget:
                 ],
             )
             connection.executemany(
-                "INSERT INTO zerograph_redis_logs VALUES (?, ?, 0, ?, ?)",
+                "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, 0, ?, ?)",
                 [(THREAD, int(log, 16), len(data), data) for log, data in kept.logs.items()],
             )
             connection.execute("COMMIT")
-
-
-def _generation(record: bytes) -> int:
-    try:
-        return int(record[17:33], 16) & (2**63 - 1)
-    except ValueError:
-        return 0

@@ -54,7 +54,10 @@ __all__ = (
     "pack_write",
     "proof_of",
     "read_header",
+    "read_proof",
+    "read_ranges",
     "read_segments",
+    "read_stretch",
     "repacked",
     "reseal_checkpoint",
     "reseal_write",
@@ -65,6 +68,8 @@ __all__ = (
 
 _PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 70
+_GENERATION, _PROOF = slice(17, 33), slice(34, 70)
+_BASE, _APPENDED = slice(34, 44), slice(44, 54)
 _DIGEST_SIZE = 8
 _MARK_SIZE = 8
 _US = SEPARATOR.encode()
@@ -287,6 +292,31 @@ def read_segments(name: str, stored: bytes) -> tuple[Header, list[Segment], byte
     except ValueError as error:
         raise _changed(name) from error
     return header, [segment.placed(header.base) for segment in segments], behind
+
+
+def read_proof(stored: bytes) -> tuple[str, str]:
+    """Read from a header the generation, and the `proof_of` the put that stored it."""
+    return stored[_GENERATION].decode("ascii"), stored[_PROOF].decode("ascii")
+
+
+def read_stretch(stored: bytes) -> tuple[str, int, int]:
+    """Read from a header the generation, where its put appended to that log, and how much; ValueError for damage."""
+    return stored[_GENERATION].decode("ascii"), int(stored[_BASE], 16), int(stored[_APPENDED], 16)
+
+
+def read_ranges(stored: bytes) -> list[tuple[int, int]]:
+    """Read the ranges of the log that the state of a record is made of.
+
+    Only to have them at hand when the record is read, which checks all of it. ValueError for what cannot be one.
+    """
+    header = stored.partition(_US)[0].decode("ascii")
+    base = int(header[_BASE], 16)
+    ranges = []
+    for segment in header[HEADER_SIZE:].split(",") if len(header) > HEADER_SIZE else ():
+        offset, length, *_ = segment.split(":")  # of a compressed piece, how many bytes are stored
+        start = base + int(offset) if offset.startswith("+") else int(offset)
+        ranges.append((start, start + int(length)))
+    return ranges
 
 
 def is_sealed(stored: bytes) -> bool:

@@ -6,30 +6,19 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from zerograph_redis.core.bounds import UNREADABLE, unreadable
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.refusals import asked_for
-from zerograph_redis.core.requests import (
-    DeleteThread,
-    LeaseThread,
-    PruneThread,
-    PublishThread,
-    PutCheckpoint,
-    PutWrites,
-    Request,
-    ScanThread,
-    StageThread,
-)
+from zerograph_redis.core.requests import LeaseThread, PublishThread, Request, ScanThread, StageThread
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
 
 from . import checkpoints, examining, finding, threads
 from .connections import Connections
 from .copying import publish_thread, scan_thread, stage_thread
-from .leases import check_fence, lease_thread
+from .leases import lease_thread
 
 __all__ = ("SqliteBackend",)
 
@@ -39,7 +28,6 @@ T = TypeVar("T")
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
 
 READS: Mapping[type[Request[Any]], Answer] = {
-    **checkpoints.READS,
     **threads.READS,
     **examining.READS,
     **finding.READS,
@@ -54,8 +42,7 @@ WRITES: Mapping[type[Request[Any]], Answer] = {
     PublishThread: publish_thread,
 }
 
-
-FENCED = (PutCheckpoint, PutWrites, PruneThread, DeleteThread, PublishThread)
+PAUSE = 1_000_000  # µs in which nobody looks for expired threads again, once none was left
 
 
 class SqliteBackend:
@@ -64,6 +51,7 @@ class SqliteBackend:
     def __init__(self, path: str | Path) -> None:
         """Open the database, and make our tables beside whatever is in it."""
         self._path = str(path)
+        self._next_sweep = 0
         try:
             self._connections = Connections(self._path)
         except sqlite3.Error as error:
@@ -77,7 +65,7 @@ class SqliteBackend:
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what *work* finds in the database itself, in one transaction."""
         try:
-            return self._connections.run(work, write=False)
+            return self._connections.run(lambda connection, _: work(connection), None, write=False)
         except sqlite3.Error as error:
             raise self._translate(error, "looking at it") from error
 
@@ -87,13 +75,16 @@ class SqliteBackend:
         if isinstance(request, Bundle):
             reply = [self._settled(each) for each in request.requests]  # type: ignore[assignment]
             return reply
-        answer = READS.get(type(request))
+        kind = type(request)
         try:
-            if answer is None:
-                return self._connections.run(partial(_write, request), write=True)
-            reply, late = self._connections.run(partial(_read, request, answer), write=False)
-            if late:
-                self._connections.run(lambda connection: threads.refresh(connection, request, _now()), write=True)
+            if kind in checkpoints.READS:
+                reply, late = self._connections.run(_read_checkpoints, request, write=False)
+                if late:
+                    self._connections.run(_refresh, request, write=True)
+            elif kind in READS:
+                reply = self._connections.run(_read, request, write=False)
+            else:
+                reply = self._connections.run(self._write, request, write=True)
         except sqlite3.Error as error:
             raise self._translate(error, asked_for(request)) from error
         except UNREADABLE as error:
@@ -103,6 +94,13 @@ class SqliteBackend:
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* in a thread of the event loop's pool."""
         return await asyncio.to_thread(self.execute, request)
+
+    def _write(self, connection: sqlite3.Connection, request: Request[R]) -> R:
+        now = _now()  # only here: a writer may have waited for others
+        if now >= self._next_sweep and not threads.sweep(connection, now):
+            self._next_sweep = now + PAUSE
+        reply: R = WRITES[type(request)](connection, request, now)
+        return reply
 
     def _settled(self, request: Request[Any]) -> Any:
         try:
@@ -122,18 +120,18 @@ class SqliteBackend:
         return BackendUnavailableError(text)
 
 
-def _write(request: Request[R], connection: sqlite3.Connection) -> R:
-    now = _now()  # only here: a writer may have waited for others
-    if isinstance(request, FENCED):
-        check_fence(connection, request, now)
-    reply: R = WRITES[type(request)](connection, request, now)
+def _read_checkpoints(connection: sqlite3.Connection, request: Request[R]) -> tuple[R, bool]:
+    reply: tuple[R, bool] = checkpoints.READS[type(request)](connection, request, _now())
     return reply
 
 
-def _read(request: Request[R], answer: Answer, connection: sqlite3.Connection) -> tuple[R, bool]:
-    now = _now()
-    reply: R = answer(connection, request, now)
-    return reply, getattr(request, "refresh", False) and threads.wants_refresh(connection, request, now)
+def _read(connection: sqlite3.Connection, request: Request[R]) -> R:
+    reply: R = READS[type(request)](connection, request, _now())
+    return reply
+
+
+def _refresh(connection: sqlite3.Connection, request: Any) -> None:
+    threads.refresh(connection, request, _now())
 
 
 def _now() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.records import digest_of, log_name, pack_header, proof_of, read_header
+from zerograph_redis.core.records import digest_of, log_name, pack_header, read_header, read_proof
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
     NO_WRITES,
@@ -26,141 +26,125 @@ from zerograph_redis.core.requests import (
     WritesReply,
 )
 from zerograph_redis.ids import escape, read_name
+from zerograph_redis.pieces.base import BaseCheckpoint
 
 from . import logs
-from .threads import delete_rows, is_alive, touch
+from .threads import FACTS, Facts, delete_rows, is_late, load_facts, read_facts, save_log, save_write
 
 __all__ = ("READS", "WRITES", "read_writes")
 
 AT_ONCE = 16  # checkpoints that one put lets go of, at the most
 
 
+_PUT = (
+    f"SELECT {FACTS}, earlier.record, base.record FROM zerograph_redis_threads AS threads "  # noqa: S608 - our own words
+    "LEFT JOIN zerograph_redis_leases AS leases USING (thread) "
+    "LEFT JOIN zerograph_redis_checkpoints AS earlier "
+    "ON earlier.thread = ?1 AND earlier.namespace = ?2 AND earlier.id = ?3 "
+    "LEFT JOIN zerograph_redis_checkpoints AS base ON base.thread = ?1 AND base.namespace = ?2 AND base.id = ?4 "
+    "WHERE threads.thread = ?1"
+)
+
+
 def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: int) -> Placed | None:
     """Store a record under the next order, or in the place of the earlier one; then let go of what is too old."""
-    thread, namespace = escape(request.thread), escape(request.namespace)
-    _check_expected(connection, request, thread, namespace, now)
-    place = (thread, namespace, escape(request.checkpoint_id))
-    earlier = _earlier(connection, place, now)
-    header = None if earlier is None else read_header(f"checkpoint {request.checkpoint_id!r}", earlier)
+    place = (escape(request.thread), escape(request.namespace), escape(request.checkpoint_id))
+    thread, base = place[0], request.base
+    row = connection.execute(_PUT, (*place, None if base is None else escape(base.checkpoint_id))).fetchone()
+    facts = read_facts(connection, request, thread, row, now)
+    earlier, built_on = row[-2:] if facts.number else (None, None)
+    if request.expected is not None:
+        _check_expected(connection, request, place, is_stored=facts.number > 0)
+    header = None if earlier is None else read_header(f"checkpoint {request.checkpoint_id!r}", bounds.blob(earlier))
     # The same put may come again, since its reply was lost.
     done = header is not None and header.attempt == request.attempt
     if not done and not (
-        _is_proven(connection, request, thread, namespace, now)
-        and _is_behind(connection, request, thread, namespace, now)
+        (base is None or _is_proven(facts, built_on, base, request.needed))
+        and (request.follows is None or (facts.number and _is_behind(connection, request.follows, place)))
     ):
         return None
-    last_order, generation, dropped = touch(connection, thread, request.ttl, now)
     if header is not None and done:
         placed = Placed(header.order, header.generation, header.base)
     else:
-        order = max(now, last_order + 1)
-        placed = _store(connection, request, place, earlier, (order, generation, dropped))
+        placed = _store(connection, request, place, facts, earlier, now)
     if request.keep_last is not None:
-        _drop(connection, thread, namespace, request.keep_last, None, AT_ONCE)
+        _drop(connection, thread, place[1], facts, request.keep_last, None, AT_ONCE)
     if request.max_age is not None:
-        _drop(connection, thread, namespace, 1, now - request.max_age, AT_ONCE)
+        _drop(connection, thread, place[1], facts, 1, now - request.max_age, AT_ONCE)
+    save_write(connection, thread, facts, request.ttl, now)
     return placed
 
 
-def _earlier(connection: sqlite3.Connection, place: tuple[str, str, str], now: int) -> bytes | None:
-    if not is_alive(connection, place[0], now):
-        return None
-    row = connection.execute(
-        "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", place
-    ).fetchone()
-    return None if row is None else row[0]
+Place = tuple[str, str, str]
+"""Thread, namespace and id of a checkpoint, escaped."""
 
 
 def _store(
-    connection: sqlite3.Connection,
-    request: PutCheckpoint,
-    place: tuple[str, str, str],
-    earlier: bytes | None,
-    log: tuple[int, int, int],
+    connection: sqlite3.Connection, request: PutCheckpoint, place: Place, facts: Facts, earlier: bytes | None, now: int
 ) -> Placed:
     """Append to the log, and write the record: under a new order, or over *earlier* in its place."""
-    thread, (order, generation, dropped) = place[0], log
-    base = 0
-    if request.needed == 0:
-        generation = 0
+    order = max(now, facts.last_order + 1)
+    generation = base = 0
+    if request.needed:
+        if not facts.generation or logs.is_due(facts.dropped, request.needed):
+            logs.begin(connection, place[0], facts, log_name(request.attempt, order))
+        generation, base = facts.generation, logs.append(connection, place[0], facts, request.appended)
+        facts.live += 1
+    if earlier is None:
+        facts.last_order = order
     else:
-        if generation == 0 or logs.is_due(dropped, request.needed):
-            generation = log_name(request.attempt, order)
-            connection.execute(
-                "UPDATE zerograph_redis_threads SET generation = ?, dropped = 0 WHERE thread = ?", (generation, thread)
-            )
-        base = logs.append(connection, thread, generation, request.appended)
-    if earlier is not None:
-        order = int(earlier[1:17], 16)
+        order = int(read_header("", earlier).order, 16)
     behind = (base, len(request.appended), request.attempt)
     record = pack_header(request.version, order, generation, *behind) + request.record
-    if earlier is not None:
+    if earlier is None:
         connection.execute(
-            "UPDATE zerograph_redis_checkpoints SET record = ?, generation = ? "
-            "WHERE thread = ? AND namespace = ? AND id = ?",
-            (record, generation, *place),
+            "INSERT INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) VALUES (?, ?, ?, ?, ?)",
+            (*place, order, record),
         )
-        logs.release(connection, thread, [earlier])
     else:
         connection.execute(
-            "INSERT INTO zerograph_redis_checkpoints (thread, namespace, id, position, generation, record) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (*place, order, generation, record),
+            "UPDATE zerograph_redis_checkpoints SET record = ? WHERE thread = ? AND namespace = ? AND id = ?",
+            (record, *place),
         )
-        connection.execute("UPDATE zerograph_redis_threads SET last_order = ? WHERE thread = ?", (order, thread))
+        logs.release(connection, place[0], facts, [earlier])
     return Placed(f"{order:016x}", f"{generation:016x}", base)
 
 
-def _check_expected(
-    connection: sqlite3.Connection, request: PutCheckpoint, thread: str, namespace: str, now: int
-) -> None:
-    if request.expected is None:
-        return
+def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, place: Place, *, is_stored: bool) -> None:
     names: list[str] = []
-    if is_alive(connection, thread, now):
+    if is_stored:
         rows = connection.execute(
             "SELECT id FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 "
             "AND (id = ?3 OR position = (SELECT MAX(position) FROM zerograph_redis_checkpoints "
             "WHERE thread = ?1 AND namespace = ?2)) ORDER BY position DESC",
-            (thread, namespace, escape(request.checkpoint_id)),
+            place,
         ).fetchall()
         names = [read_name(name) for (name,) in rows]
     newest = names[0] if names else None
     # The checkpoint being there itself means that this put was done already, and is tried again.
-    if newest != request.expected.checkpoint_id and request.checkpoint_id not in names:
+    if request.expected != (newest,) and request.checkpoint_id not in names:
         raise conflict(request, newest or "")
 
 
-def _is_proven(connection: sqlite3.Connection, request: PutCheckpoint, thread: str, namespace: str, now: int) -> bool:
+def _is_proven(facts: Facts, record: bytes | None, base: BaseCheckpoint, needed: int) -> bool:
     """Tell whether the log can be built on: it is the current one, and the base checkpoint's record has its proof."""
-    base = request.base
-    if base is None:
-        return True
-    row = connection.execute(
-        "SELECT record, dropped FROM zerograph_redis_checkpoints JOIN zerograph_redis_threads AS threads USING (thread) "
-        "WHERE thread = ? AND namespace = ? AND id = ? AND threads.generation = ? AND (deadline IS NULL OR deadline > ?)",
-        (thread, namespace, escape(base.checkpoint_id), int(base.generation, 16), now),
-    ).fetchone()
-    if row is None or logs.is_due(bounds.whole(row[1]), request.needed):
+    if record is None or int(base.generation, 16) != facts.generation or logs.is_due(facts.dropped, needed):
         return False
-    header = read_header(f"checkpoint {base.checkpoint_id!r}", bounds.blob(row[0]))
-    return header.generation == base.generation and proof_of(*header[3:]) == base.proof
+    generation, proof = read_proof(bounds.blob(record))
+    return generation == base.generation and proof == base.proof
 
 
-def _is_behind(connection: sqlite3.Connection, request: PutCheckpoint, thread: str, namespace: str, now: int) -> bool:
+def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], place: Place) -> bool:
     """Tell whether the parent is where the record says, and the checkpoint has a later order, or will have one."""
-    if request.follows is None:
-        return True
-    if not is_alive(connection, thread, now):
-        return False
+    thread, namespace, checkpoint_id = place
+    parent, order = escape(follows[0]), int(follows[1], 16)
     orders: dict[str, int] = dict(
         connection.execute(
             "SELECT id, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id IN (?, ?)",
-            (thread, namespace, escape(request.follows[0]), escape(request.checkpoint_id)),
+            (thread, namespace, parent, checkpoint_id),
         )
     )
-    order = int(request.follows[1], 16)
-    return orders.get(escape(request.follows[0])) == order < orders.get(escape(request.checkpoint_id), _END)
+    return orders.get(parent) == order < orders.get(checkpoint_id, _END)
 
 
 _KEEP_WRITE = (
@@ -173,19 +157,20 @@ _REPLACE_WRITE = _KEEP_WRITE.replace("NOTHING", "UPDATE SET record = excluded.re
 def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> WritesReply | None:
     """Store writes; one whose identity is known keeps its number, and so its place."""
     place = (escape(request.thread), escape(request.namespace), escape(request.checkpoint_id))
+    facts = load_facts(connection, request, place[0], now)
     if request.extends is not None:
-        there = read_writes(connection, *place) if is_alive(connection, place[0], now) else []
+        there = read_writes(connection, place) if facts.number else []
         version = _version_of(there)
         if version != request.extends:
             return WritesReply(stored=False, version=version, writes=there)
-    touch(connection, place[0], request.ttl, now)
     connection.executemany(
         _REPLACE_WRITE if request.replace else _KEEP_WRITE,
         [(*place, write.identity, write.record) for write in request.writes],
     )
+    save_write(connection, place[0], facts, request.ttl, now)
     if request.extends is None:
         return None
-    return WritesReply(stored=True, version=_version_of(read_writes(connection, *place)))
+    return WritesReply(stored=True, version=_version_of(read_writes(connection, place)))
 
 
 def _version_of(writes: Sequence[StoredWrite]) -> str:
@@ -195,120 +180,166 @@ def _version_of(writes: Sequence[StoredWrite]) -> str:
     return digest_of(b"".join(each.identity.encode() + (each.record or b"")[:9] for each in writes)).hex()
 
 
-def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> Fetched:
+_READ = "SELECT ttl, deadline, id, record, position FROM zerograph_redis_threads AS threads "
+_BEHIND = (
+    f"{_READ} LEFT JOIN zerograph_redis_checkpoints AS checkpoints "
+    "ON checkpoints.thread = ?1 AND namespace = ?2 AND position < {} "
+    "WHERE threads.thread = ?1 ORDER BY position DESC LIMIT ?4"
+)
+_BEHIND_ORDER = _BEHIND.format("?3")
+# Nothing is less than NULL.
+_BEHIND_ID = _BEHIND.format(
+    "(SELECT position FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 AND id = ?3)"
+)
+_NAMED = (
+    f"{_READ} LEFT JOIN zerograph_redis_checkpoints AS checkpoints "
+    "ON checkpoints.thread = ?1 AND namespace = ?2 AND id = ?3 WHERE threads.thread = ?1"
+)
+
+
+def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> tuple[Fetched, bool]:
     """Read one checkpoint: the named one, or the newest."""
     thread, namespace = escape(request.thread), escape(request.namespace)
-    if not is_alive(connection, thread, now):
-        return Fetched([], [])
     if request.checkpoint_id is None:
-        rows = connection.execute(
-            "SELECT id, record, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
-            "ORDER BY position DESC LIMIT 1",
-            (thread, namespace),
-        ).fetchall()
+        rows = connection.execute(_BEHIND_ORDER, (thread, namespace, _END, 1)).fetchall()
     else:
-        rows = connection.execute(
-            "SELECT id, record, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?",
-            (thread, namespace, escape(request.checkpoint_id)),
-        ).fetchall()
-    return _fetched(connection, request, rows)
+        rows = connection.execute(_NAMED, (thread, namespace, escape(request.checkpoint_id))).fetchall()
+    return _fetched(connection, request, (thread, namespace), rows, now)
 
 
-def get_writes(connection: sqlite3.Connection, request: GetWrites, now: int) -> list[StoredWrite]:
+def get_writes(connection: sqlite3.Connection, request: GetWrites, now: int) -> tuple[list[StoredWrite], bool]:
     """Read the pending writes of a checkpoint."""
     thread = escape(request.thread)
-    if not is_alive(connection, thread, now):
-        return []
-    return read_writes(connection, thread, escape(request.namespace), escape(request.checkpoint_id))
+    row = connection.execute(
+        "SELECT ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
+        (thread, now),
+    ).fetchone()
+    if row is None:
+        return [], False
+    found = read_writes(connection, (thread, escape(request.namespace), escape(request.checkpoint_id)))
+    return found, request.refresh and is_late(row[0], row[1], now)
 
 
-def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, now: int) -> Fetched:
+def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, now: int) -> tuple[Fetched, bool]:
     """Read checkpoints of a namespace, newest first."""
     thread, namespace = escape(request.thread), escape(request.namespace)
-    if not is_alive(connection, thread, now):
-        return Fetched([], [])
     if request.before is not None:
-        row = connection.execute(
-            "SELECT position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?",
-            (thread, namespace, escape(request.before)),
-        ).fetchone()
-        if row is None:
-            return Fetched([], [])
-        bound = row[0]
+        bound = (thread, namespace, escape(request.before), request.limit)
+        rows = connection.execute(_BEHIND_ID, bound).fetchall()
     else:
-        bound = _END if request.before_order is None else int(request.before_order, 16)
+        order = _END if request.before_order is None else int(request.before_order, 16)
+        rows = connection.execute(_BEHIND_ORDER, (thread, namespace, order, request.limit)).fetchall()
+    return _fetched(connection, request, (thread, namespace), rows, now, request.longest)
+
+
+def _fetched(
+    connection: sqlite3.Connection,
+    request: GetCheckpoint | ListCheckpoints,
+    place: tuple[str, str],
+    rows: Sequence[Any],
+    now: int,
+    longest: int | None = None,
+) -> tuple[Fetched, bool]:
+    """Make a reply of rows that belong to one thread; if it has none that was asked for, there is one without an id."""
+    if not rows:
+        return Fetched([], []), False
+    ttl, deadline, name, record, position = rows[0]
+    late = False
+    if deadline is not None:
+        if bounds.whole(deadline) <= now:
+            return Fetched([], []), False
+        late = request.refresh and is_late(ttl, deadline, now)
+    if name is None:
+        return Fetched([], []), late
+    if len(rows) == 1:
+        found = [_stored(name, record, position, read_writes(connection, (*place, name)))]
+    else:
+        writes = _writes_of(connection, place, rows)
+        found = [_stored(name, record, position, writes.get(name, [])) for _, _, name, record, position in rows]
+    return Fetched(found, logs.fetch(connection, place[0], [row[3] for row in rows], request.known, longest)), late
+
+
+def _stored(name: str, record: bytes, position: int, writes: list[StoredWrite]) -> StoredCheckpoint:
+    order = f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
+    return StoredCheckpoint(read_name(name), bounds.blob(record), writes, order)
+
+
+def _writes_of(
+    connection: sqlite3.Connection, place: tuple[str, str], rows: Sequence[Any]
+) -> dict[str, list[StoredWrite]]:
+    """Read the writes of checkpoints that follow one another, by id."""
+    found: dict[str, list[StoredWrite]] = {}
+    for name, identity, record in connection.execute(
+        "SELECT id, identity, writes.record FROM zerograph_redis_checkpoints AS checkpoints "
+        "JOIN zerograph_redis_writes AS writes USING (thread, namespace, id) "
+        "WHERE thread = ? AND namespace = ? AND position BETWEEN ? AND ? ORDER BY writes.number",
+        (*place, rows[-1][4], rows[0][4]),
+    ):
+        found.setdefault(name, []).append(StoredWrite(bounds.text(identity), bounds.blob(record)))
+    return found
+
+
+def read_writes(connection: sqlite3.Connection, place: Place) -> list[StoredWrite]:
+    """Read the writes of a checkpoint, in the order stored."""
     rows = connection.execute(
-        "SELECT id, record, position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND position < ? "
-        "ORDER BY position DESC LIMIT ?",
-        (thread, namespace, bound, request.limit),
+        "SELECT number, identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
+        place,
     ).fetchall()
-    return _fetched(connection, request, rows, request.longest)
+    rows.sort()  # which for a few is quicker than to have SQLite do it
+    return [StoredWrite(bounds.text(identity), bounds.blob(record)) for _, identity, record in rows]
 
 
 def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
     """Drop all but the newest of every namespace. No server waits here, so one slice does it all."""
     thread = escape(request.thread)
     before = None if request.max_age is None else max(now - request.max_age, 0)
-    if not is_alive(connection, thread, now):
+    facts = load_facts(connection, request, thread, now)
+    if not facts.number:
         return Pruned(0, None)
     namespaces = connection.execute(
         "SELECT DISTINCT namespace FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
     ).fetchall()
-    removed = sum(_drop(connection, thread, namespace, request.keep, before, -1) for (namespace,) in namespaces)
+    removed = sum(_drop(connection, thread, each, facts, request.keep, before, -1) for (each,) in namespaces)
     left = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM zerograph_redis_checkpoints WHERE thread = ?1) "
         "OR EXISTS (SELECT 1 FROM zerograph_redis_writes WHERE thread = ?1)",
         (thread,),
     ).fetchone()[0]
-    if not left:
+    if left:
+        save_log(connection, facts)
+    else:
         delete_rows(connection, thread)
     return Pruned(removed, None)
 
 
-def read_writes(connection: sqlite3.Connection, thread: str, namespace: str, checkpoint_id: str) -> list[StoredWrite]:
-    """Read the writes at an escaped address, in the order stored."""
-    rows = connection.execute(
-        "SELECT identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ? ORDER BY number",
-        (thread, namespace, checkpoint_id),
-    )
-    return [StoredWrite(bounds.text(identity), bounds.blob(record)) for identity, record in rows]
-
-
-def _fetched(
+def _drop(
     connection: sqlite3.Connection,
-    request: GetCheckpoint | ListCheckpoints,
-    rows: Sequence[tuple[str, bytes, int]],
-    longest: int | None = None,
-) -> Fetched:
-    thread, namespace = escape(request.thread), escape(request.namespace)
-    return Fetched(
-        [
-            StoredCheckpoint(
-                read_name(name),
-                bounds.blob(record),
-                read_writes(connection, thread, namespace, name),
-                f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}",
-            )
-            for name, record, position in rows
-        ],
-        logs.fetch(connection, thread, [record for _, record, _ in rows], request.known, longest),
-    )
-
-
-def _drop(connection: sqlite3.Connection, thread: str, namespace: str, keep: int, before: int | None, most: int) -> int:
+    thread: str,
+    namespace: str,
+    facts: Facts,
+    keep: int,
+    before: int | None,
+    most: int,
+) -> int:
     """Drop the checkpoints behind the newest *keep*, those before the order *before* only; at most *most*, -1 for all."""
+    newest = connection.execute(
+        "SELECT position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
+        "ORDER BY position DESC LIMIT 1 OFFSET ?",
+        (thread, namespace, keep),
+    ).fetchone()
+    if newest is None:
+        return 0
     rows = connection.execute(
-        "SELECT number, id, record FROM zerograph_redis_checkpoints WHERE number IN (SELECT number FROM "
-        "zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? ORDER BY position DESC LIMIT -1 OFFSET ?) "
-        "AND position < ? ORDER BY position LIMIT ?",
-        (thread, namespace, keep, _END if before is None else before, most),
+        "SELECT number, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
+        "AND position <= ? AND position < ? ORDER BY position LIMIT ?",
+        (thread, namespace, *newest, _END if before is None else before, most),
     ).fetchall()
     connection.executemany("DELETE FROM zerograph_redis_checkpoints WHERE number = ?", [row[:1] for row in rows])
     connection.executemany(
         "DELETE FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
         [(thread, namespace, row[1]) for row in rows],
     )
-    logs.release(connection, thread, [row[2] for row in rows])
+    logs.release(connection, thread, facts, [row[2] for row in rows])
     return len(rows)
 
 
@@ -321,6 +352,8 @@ READS: Mapping[type[Request[Any]], Answer] = {
     GetWrites: get_writes,
     ListCheckpoints: list_checkpoints,
 }
+"""These also tell whether the deadline of the thread is to be moved: see `threads.is_late`."""
+
 WRITES: Mapping[type[Request[Any]], Answer] = {
     PutCheckpoint: put_checkpoint,
     PutWrites: put_writes,

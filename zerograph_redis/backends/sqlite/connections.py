@@ -22,6 +22,7 @@ from .schema import FORMAT, TABLES
 
 __all__ = ("Connections",)
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 BUSY_TIMEOUT = 60.0  # seconds that a writer waits for the others
@@ -60,19 +61,22 @@ class Connections:
                     if connection is not None:
                         connection.close()
 
-    def run(self, work: Callable[[sqlite3.Connection], R], *, write: bool) -> R:
+    def run(self, work: Callable[[sqlite3.Connection, A], R], given: A, *, write: bool) -> R:
         """Return what *work* returns, run as one transaction: all of it happens, or, when it raises, nothing."""
-        seat = self._seat()
+        seat = self._seats.get(0 if self._shared else threading.get_ident()) or self._seat()
+        begin = "BEGIN IMMEDIATE" if write else "BEGIN"
         with seat.lock:
             if self._closed:
                 raise BackendUnavailableError(f"the SQLite database {self._path} was closed")
             if self._shared:
-                return self._transact(self._only(seat), work, write=write)
+                return self._run_alone(seat.connection, work, given, write=write)
             # It goes back to its seat only when it is known to be clean: a cursor of what was interrupted may live on.
             connection, seat.connection = seat.connection or self._open(), None
             clean = False
             try:
-                result = self._transact(connection, work, write=write)
+                with connection:
+                    connection.execute(begin)
+                    result = work(connection, given)
                 clean = True
             except CheckpointError:
                 clean = True
@@ -84,17 +88,27 @@ class Connections:
                     connection.close()
             return result
 
-    def _transact(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], R], *, write: bool) -> R:
-        with connection:
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            return work(connection)
-
-    def _only(self, seat: _Seat) -> sqlite3.Connection:
-        # The data of a database in memory live in its connection.
-        connection = seat.connection
+    def _run_alone(
+        self,
+        connection: sqlite3.Connection | None,
+        work: Callable[[sqlite3.Connection, A], R],
+        given: A,
+        *,
+        write: bool,
+    ) -> R:
+        """Run a transaction on the only connection, in which the data of a database in memory live."""
         if connection is None or connection.in_transaction:
-            raise BackendUnavailableError("a signal handler used a store in memory in the middle of an operation on it")
-        return connection
+            raise _disturbed()
+        if write:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                return work(connection, given)
+        # Whoever has the lock reads alone, but for a signal handler.
+        changes = connection.total_changes
+        result = work(connection, given)
+        if connection.total_changes != changes:
+            raise _disturbed()
+        return result
 
     def _seat(self) -> _Seat:
         place = 0 if self._shared else threading.get_ident()
@@ -141,11 +155,12 @@ class Connections:
                 sleep(0.01)
             else:
                 break
+        # What is acknowledged is on the disk, however SQLite was built.
+        connection.execute("PRAGMA synchronous = FULL")
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
         # Only once: tables that somebody drops later are an error, not an empty store.
-        # Files of earlier versions have all tables but the last.
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_origins'").fetchone():
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_format'").fetchone():
             known = "SELECT 1 FROM zerograph_redis_format"
             insert = f"INSERT INTO zerograph_redis_format SELECT {FORMAT} WHERE NOT EXISTS ({known});"
             connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {insert} COMMIT")
@@ -170,6 +185,10 @@ class Connections:
         for lock in (*(seat.lock for seat in seats), self._seating):
             with suppress(RuntimeError):  # not acquired: an exception of a signal handler ended `before_fork`
                 lock.release()
+
+
+def _disturbed() -> BackendUnavailableError:
+    return BackendUnavailableError("a signal handler used a store in memory in the middle of an operation on it")
 
 
 def _text(stored: bytes) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 
 from zerograph_redis.core import bounds
+from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import (
     ZERO,
     Cursor,
@@ -18,9 +20,10 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
+from . import leases
 from .checkpoints import read_writes
-from .logs import header_of, length_of
-from .threads import CONTENT, delete_rows, is_alive, touch
+from .logs import LONGEST, generation_of
+from .threads import CONTENT, SECOND, Facts, delete_rows, is_alive, save_write
 
 __all__ = ("publish_thread", "scan_thread", "stage_thread", "staged_name")
 
@@ -41,16 +44,9 @@ def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -
     return Page(rows, ranges, f"{generation} {gone} {others}", f"{generation:016x}", following)
 
 
-# From each generation to the next: a log has as many rows as puts had something to append.
 _LOGS = """
-WITH RECURSIVE logs (generation) AS (
-    SELECT MIN(generation) FROM zerograph_redis_logs WHERE thread = ?1
-    UNION ALL
-    SELECT (SELECT MIN(rest.generation) FROM zerograph_redis_logs AS rest
-        WHERE rest.thread = ?1 AND rest.generation > logs.generation)
-    FROM logs WHERE logs.generation IS NOT NULL
-)
-SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM logs) FROM zerograph_redis_threads WHERE thread = ?1
+SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM zerograph_redis_older_logs WHERE thread = ?1)
+FROM zerograph_redis_threads WHERE thread = ?1
 """
 
 Found = tuple[list[tuple[str, StoredCheckpoint]], list[LogRange], Cursor | None]
@@ -65,7 +61,7 @@ def _writes(connection: sqlite3.Connection, thread: str, position: str) -> Found
     found = [
         (
             read_name(namespace),
-            StoredCheckpoint(read_name(name), None, read_writes(connection, thread, namespace, name)),
+            StoredCheckpoint(read_name(name), None, read_writes(connection, (thread, namespace, name))),
         )
         for namespace, name in rows
     ]
@@ -117,8 +113,8 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
     if request.number != pages:
         return request.number < pages
     connection.execute(
-        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) "
-        "VALUES (?1, 1, ?2, ?2, ?3, ?2 + ?3) ON CONFLICT (thread) "
+        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, second, ttl, deadline) "
+        "VALUES (?1, 1, ?2, ?2, 0, ?3, ?2 + ?3) ON CONFLICT (thread) "
         "DO UPDATE SET last_order = last_order + 1, deadline = excluded.deadline",
         (thread, now, STAGED_FOR),
     )
@@ -126,9 +122,13 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
         place = (thread, escape(namespace), escape(stored.checkpoint_id))
         if stored.record is not None:
             connection.execute(
-                "INSERT OR REPLACE INTO zerograph_redis_checkpoints (thread, namespace, id, position, generation, record) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (*place, int(stored.record[1:17], 16), header_of(stored.record)[0], stored.record),
+                "INSERT OR REPLACE INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    *place,
+                    int(read_header(f"checkpoint {stored.checkpoint_id!r}", stored.record).order, 16),
+                    stored.record,
+                ),
             )
         connection.executemany(
             "INSERT OR REPLACE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
@@ -136,7 +136,7 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
             [(*place, write.identity, write.record) for write in stored.writes],
         )
     connection.executemany(
-        "INSERT OR REPLACE INTO zerograph_redis_logs VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
         [
             (thread, int(each.generation, 16), each.start, each.start + len(each.data), each.data)
             for each in request.page.ranges
@@ -147,16 +147,15 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
 
 def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: int) -> bool | None:
     """Give staged rows the name of their thread, if it has none of its own."""
+    held_until = leases.check_fence(connection, request, now)
     thread, staged = escape(request.thread), staged_name(request.thread, request.token)
     past = request.past
     origin = request.token if past is None else past.origin
     if is_alive(connection, thread, now):
         there = connection.execute(
-            "SELECT origin, updated, gone FROM zerograph_redis_threads JOIN zerograph_redis_origins USING (thread) "
-            "WHERE thread = ?",
-            (thread,),
+            "SELECT origin, updated, gone FROM zerograph_redis_threads WHERE thread = ?", (thread,)
         ).fetchone()
-        if there is not None and there[0] == origin:
+        if there[0] == origin:
             return True
         if request.instead is None or there != (*request.instead, 0):
             return None
@@ -170,36 +169,51 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     if staged_now != (request.checkpoints, request.written, request.log_bytes, request.pages):
         return False
     delete_rows(connection, thread)
-    touch(connection, thread, request.ttl, now)
+    facts = _facts_of(connection, staged, int(request.current, 16))
     for table in CONTENT:
         connection.execute(
             f"UPDATE {table} SET thread = ? WHERE thread = ?",  # noqa: S608 - our own table names
             (thread, staged),
         )
     delete_rows(connection, staged)
-    (last_order,) = connection.execute(
-        "SELECT COALESCE(MAX(position), 0) FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
-    ).fetchone()
-    generation = int(request.current, 16)
-    records = connection.execute(
-        "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND generation = ?", (thread, generation)
-    )
-    live = sum(header_of(record)[2] for (record,) in records)
-    connection.execute(
-        "UPDATE zerograph_redis_threads SET last_order = ?, generation = ?, dropped = ? WHERE thread = ?",
-        (last_order, generation, max(length_of(connection, thread, generation) - live, 0), thread),
-    )
-    connection.execute("INSERT INTO zerograph_redis_origins VALUES (?, ?)", (thread, origin))
+    facts.lease_deadline = held_until
+    save_write(connection, thread, facts, request.ttl, now)
+    connection.execute("UPDATE zerograph_redis_threads SET origin = ? WHERE thread = ?", (origin, thread))
     if past is not None:
         _restore(connection, thread, past, now)
     return True
 
 
+def _facts_of(connection: sqlite3.Connection, thread: str, current: int) -> Facts:
+    """Find the facts of rows that were staged, and note how many checkpoints need each of their older logs."""
+    facts = Facts()
+    live: Counter[int] = Counter()
+    appended: Counter[int] = Counter()
+    for position, record in connection.execute(
+        "SELECT position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
+    ):
+        facts.last_order = max(facts.last_order, position)
+        generation, size = generation_of(record)
+        if generation:
+            live[generation] += 1
+            appended[generation] += size
+    if live[current]:
+        (length,) = connection.execute(
+            "SELECT MAX(stop) FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (thread, current)
+        ).fetchone()
+        facts.generation, facts.length, facts.live = current, bounds.whole(length, LONGEST), live.pop(current)
+        facts.dropped = max(facts.length - appended[current], 0)
+    connection.executemany(
+        "INSERT INTO zerograph_redis_older_logs VALUES (?, ?, ?)", [(thread, *each) for each in live.items() if each[1]]
+    )
+    return facts
+
+
 def _restore(connection: sqlite3.Connection, thread: str, past: Past, now: int) -> None:
     updated = min(past.updated, now)
     connection.execute(
-        "UPDATE zerograph_redis_threads SET created = ?, updated = ? WHERE thread = ?",
-        (min(past.created, updated), updated, thread),
+        "UPDATE zerograph_redis_threads SET created = ?, updated = ?, second = ? WHERE thread = ?",
+        (min(past.created, updated), updated, updated // SECOND, thread),
     )
     if past.left is not None:
         connection.execute(

@@ -19,7 +19,9 @@ from zerograph_redis.core.examination import (
     ReadClock,
     outline_of,
 )
+from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import DescribeThread, Request
+from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, escape
 
 from . import leases
@@ -63,7 +65,7 @@ def outline_thread(connection: sqlite3.Connection, request: OutlineThread, now: 
         return OutlinePage([], {}, now, None)
     namespace, _, position = (request.cursor or SEPARATOR).partition(SEPARATOR)
     rows = connection.execute(
-        f"SELECT namespace, id, position, generation, record, (SELECT COUNT(*) {_WRITES}), "  # noqa: S608 - our own words
+        f"SELECT namespace, id, position, record, (SELECT COUNT(*) {_WRITES}), "  # noqa: S608 - our own words
         f"(SELECT COALESCE(SUM(LENGTH(record)), 0) {_WRITES}) FROM zerograph_redis_checkpoints AS checkpoints "
         "WHERE thread = ?1 AND (namespace, position) > (?2, ?3) ORDER BY namespace, position LIMIT ?4",
         (thread, namespace, int(position or -1), ROWS),
@@ -95,10 +97,14 @@ def discard_staged(connection: sqlite3.Connection, request: DiscardStaged, now: 
     return True
 
 
-def _outlined(namespace: str, name: str, position: int, generation: int, record: bytes, *writes: int) -> Outline:
+def _outlined(namespace: str, name: str, position: int, record: bytes, *writes: int) -> Outline:
     header = bounds.blob(record).partition(SEPARATOR.encode())[0]
+    try:
+        log = read_header("a checkpoint", record).generation
+    except CorruptCheckpointError:
+        log = ""  # the outline says that the header is damaged
     return outline_of(
-        (namespace, name, bounds.whole(position, bounds.END_OF_ORDERS)), len(record), header, _log(generation), *writes
+        (namespace, name, bounds.whole(position, bounds.END_OF_ORDERS)), len(record), header, log, *writes
     )
 
 

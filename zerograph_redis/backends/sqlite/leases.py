@@ -11,28 +11,43 @@ from zerograph_redis.core.refusals import lost
 from zerograph_redis.core.requests import DeleteThread, Leased, LeaseThread
 from zerograph_redis.ids import escape, read_name
 
-__all__ = ("check_fence", "held", "lease_thread")
+__all__ = ("check", "check_fence", "held", "lease_thread")
 
 KEPT = 86_400_000_000  # µs that an ended lease is remembered, though tokens grow with the clock too
 
 
-def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> None:
-    """Refuse a write that may not be: without a token while anyone holds the thread, or with one that is not current."""
-    thread, fence = request.thread, request.fence
+def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> int:
+    """Refuse a write that may not be: without a token while anyone holds the thread, or with one that is not current.
+
+    Returns the deadline of the last lease, 0 if there was none.
+    """
+    thread = escape(request.thread)
+    lease = connection.execute(
+        "SELECT token, deadline, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
+    ).fetchone()
     try:
-        token, deadline, _, owner = _read(connection, escape(thread))
+        return check(request, lease or _NOBODY, now)
     except bounds.UNREADABLE:
         # A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
         if not isinstance(request, DeleteThread):
             raise
-        connection.execute("DELETE FROM zerograph_redis_leases WHERE thread = ?", (escape(thread),))
-        token, deadline, owner = 0, 0, ""
-    left = deadline - now
-    if fence is None:
+        connection.execute("DELETE FROM zerograph_redis_leases WHERE thread = ?", (thread,))
+        return check(request, _NOBODY, now)
+
+
+_NOBODY = (0, 0, "")
+
+
+def check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
+    """Do what `check_fence` does, for a lease that was read: token, deadline and owner, as stored."""
+    token, deadline, owner = lease
+    left = bounds.whole(deadline) - now
+    if request.fence is None:
         if left > 0:
-            raise refused(thread, owner, left / 1_000_000)
-    elif left <= 0 or token != fence:
-        raise lost(thread, owner if left > 0 else "")
+            raise refused(request.thread, read_name(owner), left / 1_000_000)
+    elif left <= 0 or bounds.whole(token) != request.fence:
+        raise lost(request.thread, read_name(owner) if left > 0 else "")
+    return now + left
 
 
 def held(connection: sqlite3.Connection, thread: str, now: int) -> tuple[int, str]:

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.records import read_segments
-from zerograph_redis.core.requests import LogRange
-from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.pieces import Segment
+from zerograph_redis.core.records import read_ranges, read_stretch
+from zerograph_redis.core.requests import ZERO, LogRange
 from zerograph_redis.pieces.log import Span
 
-__all__ = ("append", "fetch", "header_of", "is_due", "length_of", "release")
+from .threads import Facts
 
-
-_LARGEST = 2**63 - 1  # an integer of SQLite
-
-
-def header_of(record: bytes) -> tuple[int, int, int, list[Segment]]:
-    """Generation, base, how much was appended, and the segments of a record."""
-    header, segments, _ = read_segments("a checkpoint", bounds.blob(record))
-    return bounds.whole(int(header.generation, 16), bounds.END_OF_LOGS), header.base, header.appended, segments
-
-
-def length_of(connection: sqlite3.Connection, thread: str, generation: int) -> int:
-    """How long a log is."""
-    row = connection.execute(
-        "SELECT MAX(stop) FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (thread, generation)
-    ).fetchone()
-    return 0 if row[0] is None else bounds.whole(row[0], LONGEST)
-
+__all__ = ("LONGEST", "append", "begin", "fetch", "generation_of", "is_due", "release")
 
 LONGEST = 1 << 40  # bytes of a log: what a record's header can spell
+
+
+def generation_of(record: bytes) -> tuple[int, int]:
+    """The generation of a record's log, and how much its put appended to that; ValueError for damage."""
+    generation, _, appended = read_stretch(bounds.blob(record))
+    return bounds.whole(int(generation, 16), bounds.END_OF_LOGS), appended
 
 
 def is_due(dropped: int, needed: int) -> bool:
@@ -41,46 +30,66 @@ def is_due(dropped: int, needed: int) -> bool:
     return dropped > 4096 and dropped > 2 * needed
 
 
-def append(connection: sqlite3.Connection, thread: str, generation: int, data: bytes) -> int:
-    """Append to a log; returns where the bytes begin."""
-    base = length_of(connection, thread, generation)
-    if data:
+def begin(connection: sqlite3.Connection, thread: str, facts: Facts, generation: int) -> None:
+    """Begin a log. The one before stays for as long as a checkpoint needs it."""
+    if facts.live:
         connection.execute(
-            "INSERT INTO zerograph_redis_logs VALUES (?, ?, ?, ?, ?)",
-            (thread, generation, base, base + len(data), data),
+            "INSERT INTO zerograph_redis_older_logs VALUES (?, ?, ?)", (thread, facts.generation, facts.live)
         )
-    return base
+    facts.generation, facts.length, facts.dropped, facts.live = generation, 0, 0, 0
 
 
-def release(connection: sqlite3.Connection, thread: str, records: Iterable[bytes]) -> None:
+def append(connection: sqlite3.Connection, thread: str, facts: Facts, data: bytes) -> int:
+    """Append to the log; returns where the bytes begin."""
+    start = bounds.whole(facts.length, LONGEST)
+    if data:
+        facts.length += len(data)
+        connection.execute(
+            "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
+            (thread, facts.generation, start, facts.length, data),
+        )
+    return start
+
+
+def release(connection: sqlite3.Connection, thread: str, facts: Facts, records: Iterable[bytes]) -> None:
     """Count what gone checkpoints appended as rubbish, and remove the logs that no checkpoint is left of."""
-    generations = set()
+    released: Counter[int] = Counter()
     for record in records:
-        # Tells a copy under way that it may have missed one.
-        connection.execute("UPDATE zerograph_redis_threads SET gone = gone + 1 WHERE thread = ?", (thread,))
+        facts.gone += 1  # tells a copy under way that it may have missed one
         try:
-            generation, _, appended, _ = header_of(record)
-        except (CorruptCheckpointError, ValueError):
+            generation, appended = generation_of(record)
+        except ValueError:
             continue  # it holds nothing that could be found; it must not keep a thread from being pruned
-        if generation:
-            generations.add(generation)
-            connection.execute(
-                "UPDATE zerograph_redis_threads SET dropped = dropped + ? WHERE thread = ? AND generation = ?",
-                (appended, thread, generation),
-            )
-    for generation in generations:
-        live = connection.execute(
-            "SELECT 1 FROM zerograph_redis_checkpoints WHERE thread = ? AND generation = ? LIMIT 1",
-            (thread, generation),
-        ).fetchone()
-        if live is None:
-            connection.execute(
-                "DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (thread, generation)
-            )
-            connection.execute(
-                "UPDATE zerograph_redis_threads SET generation = 0, dropped = 0 WHERE thread = ? AND generation = ?",
-                (thread, generation),
-            )
+        released[generation] += 1
+        if generation == facts.generation:
+            facts.dropped += appended
+    for generation, count in released.items():
+        if not generation:
+            continue
+        if generation == facts.generation:
+            facts.live = left = max(facts.live - count, 0)
+        else:
+            left = _release_older(connection, thread, generation, count)
+        if left:
+            continue
+        connection.execute("DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (thread, generation))
+        if generation == facts.generation:
+            facts.generation = facts.length = facts.dropped = 0
+
+
+def _release_older(connection: sqlite3.Connection, thread: str, generation: int, count: int) -> int:
+    place = (thread, generation)
+    row = connection.execute(
+        "SELECT live FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", place
+    ).fetchone()
+    left = 0 if row is None else max(bounds.whole(row[0]) - count, 0)
+    if left:
+        connection.execute(
+            "UPDATE zerograph_redis_older_logs SET live = ? WHERE thread = ? AND generation = ?", (left, *place)
+        )
+    else:
+        connection.execute("DELETE FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", place)
+    return left
 
 
 def fetch(
@@ -90,29 +99,34 @@ def fetch(
     known: Sequence[Span],
     longest: int | None = None,
 ) -> list[LogRange]:
-    """Read what the records need of the logs and the reader lacks, each stretch once, but for segments over *longest*."""
-    wanted: dict[int, list[tuple[int, int]]] = {}
+    """Read what the records need of the logs and the reader lacks, each stretch once, but for ranges over *longest*."""
+    wanted: dict[str, list[tuple[int, int]]] = {}
+    reached = {name: last for name, first, last in known if first == 0}
     for record in records:
         try:
-            generation, _, _, segments = header_of(record)
-        except CorruptCheckpointError:
+            generation, base, appended = read_stretch(record)
+            # A state is made of what the log had when it was put.
+            if generation == ZERO or base + appended <= reached.get(generation, 0):
+                continue
+            bounds.whole(int(generation, 16), bounds.END_OF_LOGS)
+            ranges = read_ranges(record)
+        except ValueError:
             continue  # who reads the record finds out, and can say which it is
-        for segment in segments:
-            start = segment.offset
-            stop = start + (segment.stored or segment.length)
-            for name, first, last in known:
-                if int(name, 16) == generation:
-                    if first <= start < last:
-                        start = min(last, stop)
-                    if first < stop <= last:
-                        stop = max(first, start)
-            if start < stop and (longest is None or (segment.stored or segment.length) <= longest):
+        spans = [span[1:] for span in known if span[0] == generation]
+        for each in ranges:
+            start, stop = each if longest is None or each[1] - each[0] <= longest else (0, 0)
+            for first, last in spans:
+                if first <= start < last:
+                    start = min(last, stop)
+                if first < stop <= last:
+                    stop = max(first, start)
+            if start < stop:
                 wanted.setdefault(generation, []).append((start, stop))
     return [
-        LogRange(f"{generation:016x}", bounds.whole(start), bounds.blob(data))
+        LogRange(generation, bounds.whole(start), bounds.blob(data))
         for generation, ranges in wanted.items()
         for first, last in _merged(ranges)
-        for start, data in _stretches(connection, thread, generation, first, last)
+        for start, data in _stretches(connection, thread, int(generation, 16), first, last)
     ]
 
 

@@ -1,8 +1,14 @@
 """Our tables. Their names keep clear of those of ZeroGraph's own saver, which may live in the same file.
 
-A log is kept in the stretches that puts appended; ``generation`` names it, 0 for none. Ids are escaped. Orders and points
-in time are µs, ``ttl`` is ms. A thread whose name begins with US is a copy that is not published yet. An origin is what a
-thread was published from, if it was.
+A put writes as few pages as it can, since each is written to the disk before it returns. So the row of a thread has all
+that a put needs to know: its last order, and of the log that is written to now how long it is (``length``), how much of
+it gone checkpoints appended (``dropped``), and how many checkpoints need it (``live``). Older logs that are still needed
+have their count in a table of their own. A log is kept in the stretches that puts appended. And while every write changes
+``updated``, those of one step leave its ``second`` as it is: so that is what the index is on that threads are listed by.
+
+``generation`` names a log, 0 for none. Ids are escaped. Orders and points in time are µs, ``ttl`` is ms. ``gone`` counts
+the records that were ever removed or replaced. A thread whose name begins with US is a copy that is not published yet.
+``origin`` is what a thread was published from, if it was.
 
 Whatever types columns declare, a row may hold any: who reads it looks (see `core.bounds`). STRICT tables would not spare
 that, since a file comes from anywhere; and a SQLite before 3.37 could not read ZeroGraph's own tables beside them.
@@ -14,17 +20,22 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS zerograph_redis_format (version INTEGER NOT NULL);
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
-    thread TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    thread TEXT NOT NULL UNIQUE,
     last_order INTEGER NOT NULL,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
+    second INTEGER NOT NULL,
     ttl INTEGER,
     deadline INTEGER,
     generation INTEGER NOT NULL DEFAULT 0,
+    length INTEGER NOT NULL DEFAULT 0,
     dropped INTEGER NOT NULL DEFAULT 0,
-    gone INTEGER NOT NULL DEFAULT 0
+    live INTEGER NOT NULL DEFAULT 0,
+    gone INTEGER NOT NULL DEFAULT 0,
+    origin TEXT
 );
-CREATE INDEX IF NOT EXISTS zerograph_redis_threads_updated ON zerograph_redis_threads (updated, thread);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_second ON zerograph_redis_threads (second);
 CREATE INDEX IF NOT EXISTS zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
     WHERE deadline IS NOT NULL;
 
@@ -34,23 +45,27 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_checkpoints (
     namespace TEXT NOT NULL,
     id TEXT NOT NULL,
     position INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
     record BLOB NOT NULL,
     UNIQUE (thread, namespace, id)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS zerograph_redis_checkpoints_position
     ON zerograph_redis_checkpoints (thread, namespace, position);
 
-CREATE INDEX IF NOT EXISTS zerograph_redis_checkpoints_generation
-    ON zerograph_redis_checkpoints (thread, generation);
-
 CREATE TABLE IF NOT EXISTS zerograph_redis_logs (
+    number INTEGER PRIMARY KEY,
     thread TEXT NOT NULL,
     generation INTEGER NOT NULL,
     start INTEGER NOT NULL,
     stop INTEGER NOT NULL,
     data BLOB NOT NULL,
-    PRIMARY KEY (thread, generation, stop)
+    UNIQUE (thread, generation, stop)
+);
+
+CREATE TABLE IF NOT EXISTS zerograph_redis_older_logs (
+    thread TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    live INTEGER NOT NULL,
+    PRIMARY KEY (thread, generation)
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_leases (
@@ -59,11 +74,6 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_leases (
     deadline INTEGER NOT NULL,
     attempt TEXT NOT NULL,
     owner TEXT NOT NULL
-);
-
-CREATE TABLE IF NOT EXISTS zerograph_redis_origins (
-    thread TEXT PRIMARY KEY,
-    origin TEXT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_writes (

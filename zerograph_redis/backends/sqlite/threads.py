@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -25,11 +26,34 @@ from zerograph_redis.ids import escape, read_name
 
 from . import leases
 
-__all__ = ("CONTENT", "READS", "WRITES", "delete_rows", "is_alive", "refresh", "shown_name", "touch", "wants_refresh")
+__all__ = (
+    "CONTENT",
+    "FACTS",
+    "READS",
+    "SECOND",
+    "WRITES",
+    "Facts",
+    "delete_rows",
+    "is_alive",
+    "is_late",
+    "load_facts",
+    "read_facts",
+    "refresh",
+    "save_log",
+    "save_write",
+    "shown_name",
+    "sweep",
+)
 
-SWEPT = 2  # expired threads that a write removes, at the most
-CONTENT = ("zerograph_redis_checkpoints", "zerograph_redis_writes", "zerograph_redis_logs")
-_TABLES = (*CONTENT, "zerograph_redis_origins", "zerograph_redis_threads")
+SECOND = 1_000_000  # µs
+SWEPT = 2  # expired threads that are removed at a time
+CONTENT = (
+    "zerograph_redis_checkpoints",
+    "zerograph_redis_writes",
+    "zerograph_redis_logs",
+    "zerograph_redis_older_logs",
+)
+_TABLES = (*CONTENT, "zerograph_redis_threads")
 
 
 def is_alive(connection: sqlite3.Connection, thread: str, now: int) -> bool:
@@ -43,41 +67,104 @@ def is_alive(connection: sqlite3.Connection, thread: str, now: int) -> bool:
     )
 
 
-def touch(connection: sqlite3.Connection, thread: str, ttl: int | None, now: int) -> tuple[int, int, int]:
-    """Note a write to a thread, give it its deadline, and remove a few that expired.
+@dataclass(slots=True)
+class Facts:
+    """What a write has to know of a thread, and changes: see `schema`."""
 
-    Returns:
-        Its last order, the generation of its log (0 for none), and how much of that gone checkpoints had appended.
-    """
-    if not is_alive(connection, thread, now):
+    number: int = 0
+    """Names its row; 0 if there is none."""
+    last_order: int = 0
+    generation: int = 0
+    length: int = 0
+    dropped: int = 0
+    live: int = 0
+    gone: int = 0
+    second: int = 0
+    lease_deadline: int = field(default=0, kw_only=True)
+    """A thread lives at least for as long as somebody holds it."""
+
+
+FACTS = (
+    "threads.number, last_order, generation, length, dropped, live, gone, second, threads.deadline, "
+    "leases.token, leases.deadline, leases.owner"
+)
+"""The columns that `read_facts` reads, of `threads` and the `leases` joined to it."""
+
+_LOAD = (
+    f"SELECT {FACTS} FROM zerograph_redis_threads AS threads "  # noqa: S608 - our own words
+    "LEFT JOIN zerograph_redis_leases AS leases USING (thread) WHERE thread = ?"
+)
+
+
+def load_facts(connection: sqlite3.Connection, request: Any, thread: str, now: int) -> Facts:
+    """Read what a write has to know of a thread; refuse one that its lease does not permit; remove one that expired."""
+    return read_facts(connection, request, thread, connection.execute(_LOAD, (thread,)).fetchone(), now)
+
+
+def read_facts(connection: sqlite3.Connection, request: Any, thread: str, row: Sequence[Any] | None, now: int) -> Facts:
+    """Do what `load_facts` does, for the row of the thread if there is one; it begins with `FACTS`."""
+    if row is None:
+        return Facts(lease_deadline=leases.check_fence(connection, request, now))
+    deadline, token, *lease = row[8:12]
+    held_until = 0
+    if token is not None or request.fence is not None:
+        held_until = leases.check(request, (0, 0, "") if token is None else (token, *lease), now)
+    if deadline is not None and bounds.whole(deadline) <= now:
         delete_rows(connection, thread)
+        return Facts(lease_deadline=held_until)
+    numbers = row[:8]
+    if set(map(type, numbers)) != {int} or min(numbers) < 0 or numbers[1] >= bounds.END_OF_ORDERS:
+        raise ValueError("a stored number is out of its bounds")
+    return Facts(*numbers, lease_deadline=held_until)
+
+
+_SAVE_ALL = (
+    "UPDATE zerograph_redis_threads SET last_order = ?, updated = ?, ttl = ?, deadline = ?, generation = ?, length = ?, "
+    "dropped = ?, live = ?, gone = ?{} WHERE number = ?"
+)
+_SAVE, _SAVE_SECOND = _SAVE_ALL.format(""), _SAVE_ALL.format(", second = ?")
+
+
+def save_write(connection: sqlite3.Connection, thread: str, facts: Facts, ttl: int | None, now: int) -> None:
+    """Note a write to a thread, which may be new, and give it its deadline."""
+    deadline = None if ttl is None else max(now + ttl * 1000, facts.lease_deadline)
+    changed = (
+        facts.last_order, now, ttl, deadline, facts.generation, facts.length, facts.dropped, facts.live, facts.gone
+    )  # fmt: skip
+    second = now // SECOND
+    if not facts.number:
+        connection.execute(
+            "INSERT INTO zerograph_redis_threads (last_order, updated, ttl, deadline, generation, length, dropped, live, "
+            "gone, second, created, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*changed, second, now, thread),
+        )
+    elif second == facts.second:
+        connection.execute(_SAVE, (*changed, facts.number))
+    else:
+        connection.execute(_SAVE_SECOND, (*changed, second, facts.number))
+
+
+def save_log(connection: sqlite3.Connection, facts: Facts) -> None:
+    """Note what became of the log of a thread, which is no use of the thread."""
+    connection.execute(
+        "UPDATE zerograph_redis_threads SET generation = ?, length = ?, dropped = ?, live = ?, gone = ? WHERE number = ?",
+        (facts.generation, facts.length, facts.dropped, facts.live, facts.gone, facts.number),
+    )
+
+
+def sweep(connection: sqlite3.Connection, now: int) -> bool:
+    """Remove a few threads that expired. Returns whether there may be more."""
     expired = connection.execute(
         "SELECT thread FROM zerograph_redis_threads WHERE deadline <= ? LIMIT ?", (now, SWEPT)
     ).fetchall()
     for (each,) in expired:
         delete_rows(connection, each)
-    row = connection.execute(
-        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, ttl, deadline) VALUES (?1, 0, ?2, ?2, "
-        "?3, MAX(?2 + ?3 * 1000, COALESCE((SELECT deadline FROM zerograph_redis_leases WHERE thread = ?1), 0))) "
-        "ON CONFLICT (thread) DO UPDATE SET updated = excluded.updated, "
-        "ttl = excluded.ttl, deadline = excluded.deadline RETURNING last_order, generation, dropped",
-        (thread, now, ttl),
-    ).fetchone()
-    last_order, generation, dropped = row
-    return (
-        bounds.whole(last_order, bounds.END_OF_ORDERS),
-        bounds.whole(generation, bounds.END_OF_LOGS),
-        bounds.whole(dropped),
-    )
+    return len(expired) == SWEPT
 
 
-def wants_refresh(connection: sqlite3.Connection, request: Any, now: int) -> bool:
+def is_late(ttl: Any, deadline: Any, now: int) -> bool:
     """Tell whether a read moves a thread's deadline, by more than a hundredth of its ttl: a read should seldom write."""
-    row = connection.execute(
-        "SELECT ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND deadline > ?",
-        (escape(request.thread), now),
-    ).fetchone()
-    return row is not None and bounds.whole(row[1]) < now + bounds.whole(row[0], bounds.END_OF_ORDERS) * 990
+    return deadline is not None and bounds.whole(deadline) < now + bounds.whole(ttl, bounds.END_OF_ORDERS) * 990
 
 
 def refresh(connection: sqlite3.Connection, request: Any, now: int) -> None:
@@ -97,6 +184,7 @@ def delete_rows(connection: sqlite3.Connection, thread: str) -> None:
 
 def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: int) -> bool:
     """Remove a thread, unless it was written since *updated*."""
+    leases.check_fence(connection, request, now)
     thread = escape(request.thread)
     row = connection.execute("SELECT updated FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
     if row is not None and request.updated not in {None, row[0]}:
@@ -114,20 +202,25 @@ def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: in
 def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int) -> ThreadRanks:
     """List threads by last write."""
     cursor = request.cursor
-    # Whatever is in a column has a place in SQLite's order.
-    before, bound = ("", ()) if cursor is None else ("(updated, thread) < (?, ?) AND", (cursor.updated, cursor.name))
+    behind, bound = "", ()
+    if cursor is not None:
+        # Whatever is in a column has a place in SQLite's order.
+        updated = cursor.updated
+        bound = (*(updated if isinstance(updated, tuple) else (updated // SECOND, updated)), cursor.name)
+        behind = "second <= ?1 AND (second, updated, thread) < (?1, ?2, ?3) AND"
     rows = connection.execute(
-        f"SELECT updated, thread FROM zerograph_redis_threads WHERE {before} thread >= ? "  # noqa: S608 - our own words
-        "AND (deadline IS NULL OR deadline > ?) ORDER BY updated DESC, thread DESC LIMIT ?",
+        f"SELECT second, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
+        "AND (deadline IS NULL OR deadline > ?) ORDER BY second DESC, updated DESC, thread DESC LIMIT ?",
         (*bound, " ", now, request.limit),
     ).fetchall()
     found, odd = [], []
-    for updated, thread in rows:
+    for _, updated, thread in rows:
         try:
             found.append(ThreadRank(updated if type(updated) is int else 0, read_name(thread)))
         except bounds.UNREADABLE:
             odd.append(shown_name(thread))
-    return ThreadRanks(found, RankCursor(*rows[-1]) if len(rows) == request.limit else None, odd)
+    last = RankCursor(rows[-1][:2], rows[-1][2]) if len(rows) == request.limit else None
+    return ThreadRanks(found, last, odd)
 
 
 def shown_name(stored: Any) -> str:
@@ -142,7 +235,6 @@ def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now
     thread = escape(request.thread)
     row = connection.execute(
         "SELECT created, updated, deadline, ttl, last_order, origin FROM zerograph_redis_threads "
-        "LEFT JOIN zerograph_redis_origins USING (thread) "
         "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
         (thread, now),
     ).fetchone()
