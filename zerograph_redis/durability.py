@@ -149,8 +149,6 @@ class Queueing(TypedDict, total=False):
     """Where a thread is: an outage is one of a place."""
     one_by_one: bool
     """Whether no two writes may go together."""
-    in_batches: bool
-    """Whether the store takes several writes to a thread at once."""
 
 
 class WriteQueue:
@@ -168,7 +166,6 @@ class WriteQueue:
         *,
         place_of: Callable[[str], Hashable] = lambda thread: None,  # noqa: ARG005 - a store of one place
         one_by_one: bool = False,
-        in_batches: bool = False,
     ) -> None:
         """Store on *backend* what *operations* make of the writes; see `Queueing` for the rest."""
         self._backend = backend
@@ -176,7 +173,7 @@ class WriteQueue:
         self._observer = observer
         self._place_of = place_of
         self._one_by_one = one_by_one
-        self._in_batches = in_batches and not one_by_one and operations.settings.encryption is None
+        self._in_batches = not one_by_one and operations.settings.encryption is None
         self._closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._begin()

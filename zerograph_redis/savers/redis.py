@@ -114,7 +114,6 @@ class RedisSaver(Saver):
             place_of=lambda thread: wire.node_of(keyspace.of(thread)[0]),
             # WAIT is for what its own connection wrote last.
             one_by_one=confirmation is not None,
-            in_batches=True,
         )
 
     @classmethod
