@@ -1,7 +1,7 @@
 """Several writes to one thread that are stored at once: each state is compared with the one before it in the batch.
 
 Where the bytes of the batch will be in the log is for the store to say. Until then what one put appends, and the next one
-uses, has offsets ahead of any log; in the records they count from where the batch begins.
+uses, has offsets ahead of any log; in the records they count back from what the put itself appends.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class _Latest(NamedTuple):
 
     number: int
     """Of the puts of the batch."""
+    behind: int
+    """How many bytes the puts before it append."""
     checkpoint_id: str
     attempt: str
     digest: bytes
@@ -59,35 +61,29 @@ class Batch:
         digest, attempt = digest_of(state.packed), random_name()
         earlier = self._bases.get(namespace)
         drafted = draft(state, earlier or self._logs.base(namespace), coding)
+        if earlier is not None:
+            drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
         ahead = Placed("", "", _AHEAD + self.size)
         self._bases[namespace] = base_of(checkpoint_id, attempt, digest, state, drafted, ahead)
-        drafted = drafted._replace(
-            segments=[self._counted(segments) for segments in drafted.segments],
-            base=drafted.base if earlier is None else None,
-        )
-        self._latest[namespace] = _Latest(self._puts, checkpoint_id, attempt, digest, state, drafted)
+        self._latest[namespace] = _Latest(self._puts, self.size, checkpoint_id, attempt, digest, state, drafted)
         self._puts += 1
         self._appended.append(drafted.appended)
         self.size += len(drafted.appended)
         return request_of(prepared, self._settings, attempt, digest, drafted)
 
-    def _counted(self, segments: Sequence[Segment]) -> Sequence[Segment]:
-        """Count what is not in the log yet from where the batch begins."""
-        found = []
-        for segment in segments:
-            if segment.fresh:
-                found.append(segment._replace(offset=segment.offset + self.size))
-            elif segment.offset >= _AHEAD:
-                found.append(segment._replace(offset=segment.offset - _AHEAD, fresh=True))
-            else:
-                found.append(segment)
-        return joined(found)
+    def _counted_back(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """Count what is not in the log yet from where the next put appends."""
+        end = _AHEAD + self.size
+        return joined(
+            segment._replace(offset=segment.offset - end, fresh=True) if segment.offset >= _AHEAD else segment
+            for segment in segments
+        )
 
     def note(self, placed: PlacedBatch) -> None:
         """Note where it came to stand."""
         if self.size:
             self._logs.add(placed.generation, placed.base, b"".join(self._appended))
-        for namespace, (number, checkpoint_id, attempt, digest, state, drafted) in self._latest.items():
-            place = Placed(placed.orders[number], placed.generation, placed.base)
+        for namespace, (number, behind, checkpoint_id, attempt, digest, state, drafted) in self._latest.items():
+            place = Placed(placed.orders[number], placed.generation, placed.base + behind)
             self._logs.note(namespace, base_of(checkpoint_id, attempt, digest, state, drafted, place))
         self._known.weigh(self._thread)

@@ -207,15 +207,15 @@ class PlacedBatch(NamedTuple):
 
     generation: str
     base: int
-    orders: Sequence[str]
+    orders: list[str]
 
 
 @dataclass(slots=True)
 class WriteBatch(Request["PlacedBatch | None"]):
     """Writes to one thread, in this order: all of them, or none.
 
-    What the puts append lands at once, one behind the other, and the fresh segments of all of them count from where that
-    begins: so a put may use what one before it appends. It names a base checkpoint only if that is not one of the batch.
+    What the puts append lands at once, one behind the other: so the segments of a put may go back to what those before it
+    append. It names a base checkpoint only if that is not one of the batch.
     None of the writes has a condition. The reply is None, and nothing was stored, where that of a put would be.
     """
 

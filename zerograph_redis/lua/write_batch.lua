@@ -3,8 +3,8 @@
 --       for a checkpoint, and what put_checkpoint or put_writes is told of it, without any condition:
 --       namespace checkpoint_id keep_last max_age version record appended needed generation base_id base_proof expected
 --       attempt parent_order parent_id, or namespace checkpoint_id again extends version
--- What the checkpoints append lands at once, and the segments of all of them count from where that begins: so a state may
--- use what one before it appends. A base checkpoint of the batch itself is not named.
+-- What the checkpoints append lands at once, one behind the other: so the segments of one may go back to what those before it
+-- append. A base checkpoint of the batch itself is not named.
 -- Reply {generation, where the appended bytes begin, order of each checkpoint}, or nothing, as put_checkpoint does
 
 local now = microseconds()
@@ -14,20 +14,21 @@ if failure then return failure end
 
 -- All that a step may stop at is looked at before anything is changed.
 local steps, puts, appended, needed, users = {}, {}, {}, 0, 0
+local last
 local argument = FIRST
 while argument <= #ARGV do
   local count, step = ARGV[argument]
   if count == '' then
     step, argument = put_at(argument + 1)
     puts[#puts + 1], appended[#appended + 1] = step, step.appended
-    needed = math.max(needed, step.needed + 0)
-    if step.needed + 0 > 0 then users = users + 1 end
     space_of(facts, step.namespace)
-    local earlier = redis.call('HGET', checkpoints, step.namespace .. US .. step.checkpoint_id)
-    if earlier then
-      local order, generation, _, proof = read_header(earlier)
-      if not order:match(ORDER) then return damaged('a record has no order') end
-      step.earlier = { order, generation, parse_proof(proof) }
+    step.earlier = redis.call('HGET', checkpoints, step.namespace .. US .. step.checkpoint_id)
+    if step.earlier and not read_header(step.earlier):match(ORDER) then return damaged('a record has no order') end
+    if step.needed + 0 > 0 then
+      needed, users = math.max(needed, step.needed + 0), users + 1
+      last = step
+    elseif users == 0 then
+      last = step
     end
   else
     step, argument = batch_at(argument + 1)
@@ -42,16 +43,23 @@ while argument <= #ARGV do
   steps[#steps + 1] = step
 end
 
-local last = puts[#puts]
-local done = last and last.earlier
-if done and done[5] == last.attempt then
-  -- This very batch was done already: it is tried again, since its reply was lost.
-  local reply = { done[2], done[3] }
-  for _, put in ipairs(puts) do reply[#reply + 1] = put.earlier and put.earlier[1] or '0000000000000000' end
-  return reply
+local blob, reply = table.concat(appended), {}
+if last and last.earlier then
+  local _, generation, _, proof = read_header(last.earlier)
+  local start, _, name = parse_proof(proof)
+  if name == last.attempt then
+    -- This very batch was done already: it is tried again, since its reply was lost. The last put that has a part in the log
+    -- appended the end of what the batch did.
+    reply = { generation, start + #last.appended - #blob }
+    for _, put in ipairs(puts) do
+      local order = put.earlier and read_header(put.earlier)
+      reply[#reply + 1] = order or '0000000000000000'
+    end
+    return reply
+  end
 end
 
-local batch, blob = { '-', '0000000000000000', 0 }, table.concat(appended)
+local slot, generation, start = '-', '0000000000000000', 0
 if last then
   local anew, free, full = next_log(facts, needed, #blob)
   for _, put in ipairs(puts) do
@@ -60,12 +68,16 @@ if last then
   end
   if full then return full end
   -- The log has all of its checkpoints from now on, so none that is dropped below takes it along.
-  if users > 0 then batch = { append_to_log(facts, blob, users, anew and free, last.attempt, now) } end
+  if users > 0 then
+    local name = anew and log_name(last.attempt, string.format('%016x', now))
+    slot, generation, start = append_to_log(facts, blob, users, name, free)
+  end
 end
-local reply = { batch[2], batch[3] }
+reply = { generation, start }
 for _, step in ipairs(steps) do
   if step.attempt then
-    reply[#reply + 1] = store_checkpoint(facts, step, now, batch)[1]
+    reply[#reply + 1] = store_checkpoint(facts, step, now, { slot, generation, start })[1]
+    start = start + #step.appended
   else
     store_writes(facts, step, step.first, step.last)
   end

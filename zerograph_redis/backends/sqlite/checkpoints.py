@@ -79,7 +79,7 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
 
 
 def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -> PlacedBatch | None:
-    """Store writes in their order. What the puts append lands at once, and their records count from where that begins."""
+    """Store writes in their order. What the puts append lands at once, one behind the other."""
     thread = escape(request.thread)
     facts = load_facts(connection, request, thread, now)
     puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
@@ -93,23 +93,26 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
             record = _record(connection, (thread, escape(put.namespace), escape(base.checkpoint_id)))
             if not _is_proven(facts, record, base, needed):
                 return None
-    log = (0, 0)
+    generation = start = 0
     if users:
         if not facts.generation or logs.is_due(facts.dropped, needed):
             logs.begin(connection, thread, facts, log_name(puts[0].attempt, max(now, facts.last_order + 1)))
-        log = facts.generation, logs.append(connection, thread, facts, b"".join(put.appended for put in puts))
+        appended = b"".join([put.appended for put in puts])
+        generation, start = facts.generation, logs.append(connection, thread, facts, appended)
         # The log has all of its checkpoints from now on, so none that is dropped below takes it along.
         facts.live += users
-    orders = []
+    placed = PlacedBatch(f"{generation:016x}", start, [])
     for each in request.writes:
         place = (thread, escape(each.namespace), escape(each.checkpoint_id))
         if isinstance(each, PutCheckpoint):
-            orders.append(_store(connection, each, place, facts, _record(connection, place), now, log).order)
+            log = generation, start
+            placed.orders.append(_store(connection, each, place, facts, _record(connection, place), now, log).order)
+            start += len(each.appended)
             _retain(connection, each, place, facts, now)
         else:
             _store_writes(connection, each, place)
     save_write(connection, thread, facts, request.ttl, now)
-    return PlacedBatch(f"{log[0]:016x}", log[1], orders)
+    return placed
 
 
 def _done(connection: sqlite3.Connection, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
@@ -118,10 +121,13 @@ def _done(connection: sqlite3.Connection, puts: Sequence[PutCheckpoint]) -> Plac
         _record(connection, (escape(put.thread), escape(put.namespace), escape(put.checkpoint_id))) for put in puts
     ]
     headers = [None if record is None else read_header("a checkpoint", record) for record in found]
-    last = headers[-1] if headers else None
-    if last is None or last.attempt != puts[-1].attempt:
+    # The last that has a part in the log appended the end of what the batch did.
+    last = max((number for number, put in enumerate(puts) if put.needed), default=len(puts) - 1)
+    header = headers[last] if headers else None
+    if header is None or header.attempt != puts[last].attempt:
         return None
-    return PlacedBatch(last.generation, last.base, [ZERO if header is None else header.order for header in headers])
+    behind = sum(len(put.appended) for put in puts[:last])
+    return PlacedBatch(header.generation, header.base - behind, [each.order if each else ZERO for each in headers])
 
 
 def _record(connection: sqlite3.Connection, place: Place) -> bytes | None:
