@@ -9,11 +9,15 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 
 import fakeredis
 import pytest
 from support.data import at, fill, ids, state
+from support.interrupts import interrupt_at
 from support.polling import until
+from support.stores import make_store
 from zerograph import Interrupt
 
 from zerograph_redis import (
@@ -22,6 +26,7 @@ from zerograph_redis import (
     ConfigError,
     ConflictError,
     InMemorySaver,
+    LeaseHeldError,
     LeaseLostError,
     RedisSaver,
     SqliteSaver,
@@ -427,3 +432,92 @@ def test_an_interrupted_wait_leaves_the_queue_as_it_is(server, saver):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert ids(saver.list(at())) == ["c2", "c1", "c0"]
+
+
+def test_on_a_cluster_threads_of_all_nodes_are_stored_side_by_side_and_listed(request):
+    store = make_store("cluster-sync", request)
+    saver = store.open_bare(durability="async")
+    names = [f"t{number}" for number in range(30)]
+    for _ in range(2):
+        for name in names:
+            put_chain(saver, 3, name)
+            saver.put_writes(at(name, id="c2"), [("t", "a", name)], "")
+        saver.flush()
+    other = store.open_bare()
+    assert sorted(each.thread_id for each in other.list_threads(limit=None)) == sorted(names)
+    for name in names:
+        assert stored(other, name) == ["c0", "c1", "c2"]
+        assert other.get_pending_writes(at(name, id="c2")) == [("t", "a", name)]
+    with other.lease(names[0]):
+        for name in names:
+            put_chain(saver, 1, name, start=3)
+        with pytest.raises(LeaseHeldError, match=f"'{names[0]}'"):
+            saver.flush()
+    assert [stored(other, name)[-1] for name in names] == ["c2", *["c3"] * 29]
+    store.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"keep_last": 2}, {"max_age": 0.001}, {"compression": "zstd"}, {"ttl": 60}])
+def test_batches_keep_what_single_puts_keep(tmp_path, server, options):
+    savers = [
+        RedisSaver.from_url(server.url, durability="async", **options),
+        SqliteSaver(tmp_path / "c.db", durability="async", **options),
+    ]
+    for saver in savers:
+        rows = [f"message {number} " + "x" * 700 for number in range(40)]
+        for number in range(70):  # a window that slides, now and then a state without parts, and ids that come again
+            values = {} if number % 9 == 5 else {"rows": rows[number % 7 : number % 7 + number % 13]}
+            saver.put(at(id="x"), going_on(f"c{number % 50}", **values), {"n": number})
+            saver.put_writes(at(id=f"c{number % 50}"), [("t", "a", number)], "")
+        found = saver.list(at(), limit=None)
+        retains = "keep_last" in options or "max_age" in options
+        assert found[0].checkpoint["id"] == ("c19" if retains else "c49")  # an id that is known keeps its place
+        assert len(found) == options.get("keep_last", 50) or "max_age" in options
+        for each in found:
+            number = each.metadata["n"]
+            expected = {} if number % 9 == 5 else {"rows": rows[number % 7 : number % 7 + number % 13]}
+            assert each.checkpoint["channel_values"] == expected
+            assert each.pending_writes == [("t", "a", number)]
+        saver.close()
+
+
+def test_a_refused_batch_is_stored_one_by_one(server, saver, other):
+    text = "x" * 3000
+    put_chain(saver, 1)
+    for number in range(1, 4):
+        saver.put(at(id="c0"), going_on(f"c{number}", text=text), {})
+    saver.flush()
+    other.delete_thread("thread")  # what the next batch would build on
+    for number in range(4, 8):
+        saver.put(at(id=f"c{number - 1}"), going_on(f"c{number}", text=text + str(number)), {})
+    saver.flush()
+    assert stored(other) == [f"c{number}" for number in range(4, 8)]
+    assert other.get(at())["channel_values"]["text"] == text + "7"
+
+
+@pytest.mark.parametrize("call", ["put", "put that is stored", "flush"])
+def test_a_signal_at_any_point_leaves_the_queue_whole(call):
+    """The writer's own steps are not interrupted: signals are for the main thread."""
+    with InMemorySaver(max_per_thread=None, durability="async") as saver:
+        whole = []
+
+        def act(number):
+            if call == "flush":
+                saver.flush()
+            else:
+                saver.put(at(durability="sync" if "stored" in call else "async"), going_on(f"c{number}"), {})
+                whole.append(number)
+
+        for number in count():
+            if call == "flush":
+                saver.put(at(), going_on(f"c{number}"), {})
+                whole.append(number)
+            if not interrupt_at(number, partial(act, number)):
+                break
+        saver.flush()
+        assert not saver._queue.has_news
+        assert saver._queue._bytes == 0
+        found = [int(each[1:]) for each in ids(saver.list(at(), limit=None))][::-1]
+        assert found == sorted(set(found))
+        assert set(whole) <= set(found)
+        assert number > 20
