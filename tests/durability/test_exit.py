@@ -22,11 +22,8 @@ CODES = {"end": 0, "exit": 3, "error": 1, "forgotten": 0, "thread": 0, "atexit":
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 @pytest.mark.parametrize("way", CODES)
-def test_a_process_that_ends_stores_what_is_queued(way, kind, redis_server, tmp_path):
-    url = f"sqlite:///{tmp_path}/c.db"
-    if kind == "redis":
-        redis_server.client().flushall()
-        url = redis_server.url
+def test_a_process_that_ends_stores_what_is_queued(way, kind, new_server, tmp_path):
+    url = new_server().url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
     done = subprocess.run(
         [sys.executable, "-m", "support.ending", way, url],
         env={**os.environ, "PYTHONPATH": PATHS},

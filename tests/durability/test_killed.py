@@ -9,9 +9,9 @@ from support.sites import run_kills
 
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
-def test_a_killed_worker_loses_a_suffix(kind, redis_server, tmp_path):
+def test_a_killed_worker_loses_a_suffix(kind, new_server, tmp_path):
     seed = random.randrange(2**31)
-    url = redis_server.url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
+    url = new_server().url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
     found = run_kills(url, 15, seed)
     assert found["broken"] == [], seed
     assert found["seen"]["killed"] == 15
