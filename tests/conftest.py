@@ -68,6 +68,7 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
 
 def _opened(request: pytest.FixtureRequest) -> Iterator[Store]:
     store = make_store(request.param, request)
+    store.flushes = request.node.get_closest_marker("stored") is not None
     yield store
     store.close()
 

@@ -187,10 +187,22 @@ class Lease:
     """
 
     def __init__(
-        self, run: Runner, settings: Settings, thread_id: str, ttl: int, *, wait: float | None, owner: str | None
+        self,
+        run: Runner,
+        settings: Settings,
+        thread_id: str,
+        ttl: int,
+        *,
+        wait: float | None,
+        owner: str | None,
+        flush: Callable[[str], Any],
     ) -> None:
-        """Name what is to be held; use `RedisSaver.lease`, which explains the arguments. *ttl* is in ms here."""
+        """Name what is to be held; use `RedisSaver.lease`, which explains the arguments.
+
+        *ttl* is in ms here. *flush* has the writes of a thread stored; that of an `AsyncLease` is awaited.
+        """
         self._run = run
+        self._flush = flush
         self._settings = settings
         self._ttl = ttl
         self._wait = wait or 0.0
@@ -231,9 +243,17 @@ class Lease:
             raise
         return self
 
-    def _exit(self, *_: object) -> None:
-        """Stop renewing, and give the lease back."""
-        self._leave().wait_for_end()
+    def _exit(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Have what was written in the block stored, stop renewing, and give the lease back.
+
+        Raises:
+            CheckpointError: A write with ``durability="async"`` failed. Left by an exception, the block raises that.
+        """
+        try:
+            if kind is None:
+                self._flush(self.thread_id)
+        finally:
+            self._leave().wait_for_end()
 
     __exit__ = _Leaving(_exit)
 
@@ -288,8 +308,12 @@ class AsyncLease(Lease):
             raise
         return self
 
-    async def _aexit(self, *_: object) -> None:
-        """Stop renewing, and give the lease back."""
-        await asyncio.to_thread(self._leave().wait_for_end)
+    async def _aexit(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Have what was written in the block stored, stop renewing, and give the lease back."""
+        try:
+            if kind is None:
+                await self._flush(self.thread_id)
+        finally:
+            await asyncio.to_thread(self._leave().wait_for_end)
 
     __aexit__ = _Leaving(_aexit)

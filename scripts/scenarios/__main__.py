@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .durability import STORES, kill_writers
 from .failover import KILLS, RESTARTS, STALLS, fail_over
 from .faults import drop_connections
 from .interrupted_calls import interrupt_calls, shares
@@ -20,7 +21,7 @@ from .leases import take_turns
 from .outcome import Outcome
 
 SETTINGS = {"sentinel": KILLS, "stalls": STALLS, "restarts": RESTARTS}
-NAMES = ("leases", *SETTINGS, "faults", "interrupts", "sqlite-interrupts", "lease-interrupts")
+NAMES = ("leases", *SETTINGS, "faults", "interrupts", "sqlite-interrupts", "lease-interrupts", "durability")
 
 
 def plan(names: list[str], seconds: float, kills: int | None, count: int) -> list[Callable[[Path], Outcome]]:
@@ -46,6 +47,8 @@ def plan(names: list[str], seconds: float, kills: int | None, count: int) -> lis
             lambda directory, kind=kind: interrupt_leases(directory, kind, count)
             for kind in ("sqlite", "memory", "fakeredis", "redis")
         ]
+    if "durability" in names:
+        found += [lambda directory, kind=kind: kill_writers(directory, kind, count) for kind in STORES]
     return found
 
 
@@ -70,7 +73,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="how long each scenario is under load (default 60)")
     parser.add_argument("--only", default=",".join(NAMES), help=f"some of {', '.join(NAMES)}, with commas")
     parser.add_argument("--kills", type=int, help="harm the primary so often, however long it takes")
-    parser.add_argument("--count", type=int, default=2000, help="interrupt or cancel so many calls (default 2000)")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=2000,
+        help="interrupt or cancel so many calls (default 2000), and kill so many writers, 200 at the most",
+    )
     given = parser.parse_args()
     names = given.only.split(",")
     if unknown := set(names) - set(NAMES):

@@ -12,6 +12,8 @@ from support.polling import until
 from zerograph_redis import ConfigError, ConflictError, InMemorySaver, LeaseError, LeaseHeldError, LeaseLostError
 from zerograph_redis.core.requests import LeaseThread
 
+pytestmark = pytest.mark.stored
+
 SHORT = 0.15
 
 HOSTILE = ("DAMAGED goods", "WRONGTYPE", "x script: y", " \n%1f\ud800𝄞=")
@@ -659,7 +661,7 @@ def test_of_many_conditional_puts_at_once_one_is_stored(saver):
     def put(number):
         start.wait()
         try:
-            saver.saver.put(at(id="c0", expect_checkpoint_id="c0"), state(f"n{number}"), {})
+            saver.saver.put(at(id="c0", expect_checkpoint_id="c0", durability="sync"), state(f"n{number}"), {})
         except ConflictError:
             return None
         return f"n{number}"

@@ -135,6 +135,7 @@ def test_a_thread_that_is_none_is_refused(saver, wrong):
 
 
 @where_orders_can_be_changed
+@pytest.mark.stored
 def test_max_age_prunes_only_what_is_older(store, saver):
     fill(saver, 4)
     fill(saver, 3, ns="a", start=10)
@@ -150,6 +151,7 @@ def test_max_age_prunes_only_what_is_older(store, saver):
 
 
 @where_orders_can_be_changed
+@pytest.mark.stored
 def test_max_age_never_takes_of_what_is_kept(store, saver):
     fill(saver, 5)
     make_older(store, saver, 1000)
@@ -159,6 +161,7 @@ def test_max_age_never_takes_of_what_is_kept(store, saver):
     assert thread_ids(saver) == []
 
 
+@pytest.mark.stored
 def test_max_age_of_many_namespaces_and_checkpoints_is_exact(store, saver):
     for number in range(10):
         fill(saver, 60, ns=f"ns{number}")

@@ -32,6 +32,7 @@ def test_reading_is_no_activity(saver):
     assert thread_ids(saver) == ["b", "a"]
 
 
+@pytest.mark.stored
 def test_a_thread_is_described(saver):
     start = datetime.now(UTC)
     fill(saver, 3)

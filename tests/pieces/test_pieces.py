@@ -299,7 +299,7 @@ def test_a_bounded_state_keeps_its_thread_bounded(kind):
         messages = [*messages, message(rng)][-20:]
         saver.put(at(), {"id": f"c{number}", "channel_values": {"messages": messages}}, {})
         sizes.append(saver.list_threads()[0].bytes)
-        generations.add(saver._operations._states._known.of("t").base("").generation)
+        generations.add(saver._operations._states.known.of("t").base("").generation)
     live = len(MsgpackSerializer().pack(messages)) + 5 * 900
     assert len(generations) > 5, "the log never began anew"
     assert max(sizes[50:]) < 4 * live, "rubbish outgrows what lives"

@@ -43,7 +43,7 @@ def _proof_without(part: slice) -> Any:
 
 
 def _read_without_repeat(self: Any, address: Any, request: Any) -> Any:
-    logs = self._known.of(address.thread)
+    logs = self.known.of(address.thread)
     request.known = logs.spans()
     return self._read(address, (yield from request), logs)
 
@@ -92,9 +92,9 @@ MEMORY: dict[str, Fault] = {
 }
 
 LUA: dict[str, Fault] = {
-    "a base is taken without proof": _lua(PutCheckpoint, " or proof ~= put.base_proof", ""),
+    "a base is taken without proof": _lua(PutCheckpoint, " and proof == put.base_proof", ""),
     "a proof without the name of the put": _lua(
-        PutCheckpoint, "proof ~= put.base_proof", "proof:sub(1, 20) ~= put.base_proof:sub(1, 20)"
+        PutCheckpoint, "proof == put.base_proof", "proof:sub(1, 20) == put.base_proof:sub(1, 20)"
     ),
     "any log is the current one": _lua(PutCheckpoint, "anew or put.generation ~= facts.generation", "anew"),
     "pages of a copy in any order": lambda: _both(

@@ -16,8 +16,10 @@ from zerograph_redis.core.requests import (
     PutCheckpoint,
     Request,
     ScanThread,
+    WriteBatch,
 )
 from zerograph_redis.core.settings import Settings
+from zerograph_redis.core.states import PreparedPut
 from zerograph_redis.core.threads import ThreadOperations
 from zerograph_redis.errors import BusyThreadError, CheckpointError, ConfigError
 
@@ -36,8 +38,9 @@ MOODS = {
     "puts": (40, 8, 12, 8, 6, 8, 6, 3, 3, 4),
     "retries": (15, 40, 10, 2, 2, 2, 0, 0, 0, 0),
     "copies": (20, 4, 4, 2, 4, 6, 12, 12, 4, 10),
+    "batches": (40, 8, 12, 8, 6, 8, 6, 3, 3, 4),
 }
-"""How often each operation begins, in the order of `Simulation._begin`."""
+"""How often each operation begins, in the order of `Simulation._begin`. In "batches", puts come several at once."""
 
 
 class FindingError(AssertionError):
@@ -76,6 +79,7 @@ class Simulation:
     def __init__(self, world: World, settings: Callable[[], Settings], mood: str) -> None:
         self._world = world
         self._mood = MOODS[mood]
+        self._batches = mood == "batches" and settings().encryption is None
         self._settings = settings
         self._workers = [Worker(settings()) for _ in range(WORKERS)]
         self._late: list[tuple[Request[Any], Task]] = []
@@ -120,6 +124,8 @@ class Simulation:
             self._mood,
         )[0]
         match name:
+            case "put" | "put again" if self._batches:
+                task = self._batch(rng, worker, thread)
             case "put" | "put again":
                 known = worker.views.get(place)
                 base, parent = known or (fresh(rng), None)
@@ -153,11 +159,45 @@ class Simulation:
                 task = Task(f"delete {thread}", operations.delete_thread(thread, None), worker)
             case _:
                 task = Task(f"prune {thread}", operations.prune(thread, rng.randrange(1, 4), None, None), worker)
-        if name in ("put", "put again", "get", "get one", "list", "writes"):
+        if not task.name.startswith("batch") and name in ("put", "put again", "get", "get one", "list", "writes"):
             task.name = f"{name} {thread}/{namespace}" + (f"/{task.state['id']}" if task.state else "")
         worker.tasks.append(task)
         self.log.append(f"worker {self._workers.index(worker)} begins: {task.name}")
         self._send(task, None)
+
+    def _batch(self, rng: Random, worker: Worker, thread: str) -> Task:
+        """Several puts and writes to a thread, as a queue has them."""
+        prepared: list[Any] = []
+        seen: dict[str, tuple[State, str]] = {}
+        for _ in range(rng.randrange(2, 6)):
+            namespace = rng.choices(NAMESPACES, (2, 1))[0]
+            state, parent = seen.get(namespace) or worker.views.get((thread, namespace)) or (fresh(rng), None)
+            config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": parent}}
+            if parent is not None and rng.random() < 0.2:
+                writes = [(f"t{rng.randrange(2)}", "c", f"{thread}{rng.randrange(1000)}")]
+                self._model.put_writes(thread, (namespace, parent), writes)
+                prepared.append(worker.operations.prepare_writes(config, writes, "t"))
+                continue
+            state = {**following(rng, state), "id": rng.choice(IDS)}
+            self._model.put(thread, (namespace, state["id"]), state)
+            prepared.append(worker.operations.prepare_put(config, state, {"n": seed_of(state)}))
+            seen[namespace] = state, state["id"]
+        last = next((each for each in reversed(prepared) if isinstance(each, PreparedPut)), None)
+        state = None if last is None else seen[last.address.namespace][0]
+        task = Task(f"batch of {len(prepared)} {thread}", self._stored(worker, prepared), worker, state)
+        task.done = lambda _: worker.views.update({(thread, each): view for each, view in seen.items()})
+        return task
+
+    @staticmethod
+    def _stored(worker: Worker, prepared: list[Any]) -> Any:
+        operations = worker.operations
+        while prepared:
+            count = (yield from operations.store_batch(prepared)) if len(prepared) > 1 else 0
+            if not count:
+                is_put = isinstance(prepared[0], PreparedPut)
+                yield from (operations.store_put if is_put else operations.store_writes)(prepared[0])
+                count = 1
+            del prepared[:count]
 
     @staticmethod
     def _copy_again(operations: ThreadOperations, source: str, target: str) -> Any:
@@ -236,7 +276,11 @@ class Simulation:
         self.log.append(f"{task.name}: {type(request).__name__} is done")
         if isinstance(request, PutCheckpoint) and reply is not None:
             self.puts += 1
-            self._check_put(request, task)
+            if not task.name.startswith("batch"):  # of which the state is not that of each put
+                self._check_put(request, task)
+        elif isinstance(request, WriteBatch) and reply is not None:
+            self.puts += 1
+            self._check_batch(request, task)
         elif isinstance(request, PublishThread) and reply:
             self._audit_thread(request.thread)
         if not isinstance(request, GetCheckpoint | ListCheckpoints):
@@ -286,6 +330,13 @@ class Simulation:
             raise FindingError(f"{task.name}: acknowledged, and not there")
         if found is not None and found.checkpoint != task.state:
             raise FindingError(f"{task.name}: acknowledged, and another state is there")
+
+    def _check_batch(self, request: WriteBatch, task: Task) -> None:
+        """All that a batch put can be read. Its last put is there; others may have been replaced since it was done."""
+        puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
+        if puts:
+            self._check_put(puts[-1], task)
+        self._audit_thread(request.thread)
 
     def _check_read(self, worker: Worker, place: tuple[str, str], task: Task, found: list[Any]) -> None:
         thread, namespace = place

@@ -14,11 +14,33 @@ from zerograph_redis.core.requests import Operation
 METHODS = (
     "get_tuple", "get", "get_by_id", "put", "put_writes", "get_pending_writes", "prune", "delete_thread",
     "break_lease",
-    "copy_thread", "list_threads", "list", "close",
+    "copy_thread", "list_threads", "list", "flush", "close",
 )  # fmt: skip
 
 
-class SyncFace:
+class Face:
+    """What both have."""
+
+    flushes = False
+    """Whether what is put is stored when the call returns, also with ``durability="async"``."""
+
+    def _like(self, face: Any) -> Any:
+        face.flushes = self.flushes
+        return face
+
+    def _flushed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        if not self.flushes or name not in {"put", "put_writes"}:
+            return method
+
+        def put(*given: Any, **named: Any) -> Any:
+            result = method(*given, **named)
+            self.flush()
+            return result
+
+        return put
+
+
+class SyncFace(Face):
     """The blocking methods."""
 
     def __init__(self, saver: Any, run: Callable[..., Any] | None = None) -> None:
@@ -33,7 +55,9 @@ class SyncFace:
     def __getattr__(self, name: str) -> Any:
         assert name in METHODS, name
         method = getattr(self.saver, name)
-        return method if self._run is None else lambda *given, **named: self._run(method, *given, **named)
+        if self._run is not None:
+            return self._flushed(name, lambda *given, **named: self._run(method, *given, **named))
+        return self._flushed(name, method)
 
     def run(self, operation: Operation[Any]) -> Any:
         """Drive an operation of the core."""
@@ -41,11 +65,11 @@ class SyncFace:
 
     def copied(self) -> SyncFace:
         """The same saver from a copy of this context, as a thread that is started in a block would have it."""
-        return SyncFace(self.saver, contextvars.copy_context().run)
+        return self._like(SyncFace(self.saver, contextvars.copy_context().run))
 
     def stranger(self) -> SyncFace:
         """The same saver from a context that is in no lease's block, as another worker would see the store."""
-        return SyncFace(self.saver, contextvars.Context().run)
+        return self._like(SyncFace(self.saver, contextvars.Context().run))
 
     @contextmanager
     def lease(self, *given: Any, **named: Any) -> Iterator[Any]:
@@ -59,7 +83,7 @@ class SyncFace:
             run(lease.__exit__, None, None, None)
 
 
-class AsyncFace:
+class AsyncFace(Face):
     """The awaited methods, run in one event loop."""
 
     def __init__(self, saver: Any, runner: asyncio.Runner, context: contextvars.Context | None = None) -> None:
@@ -78,7 +102,7 @@ class AsyncFace:
         def call(*positional: Any, **named: Any) -> Any:
             return self._runner.run(twin(*positional, **named), context=self._context)
 
-        return call
+        return self._flushed(name, call)
 
     def run(self, operation: Operation[Any]) -> Any:
         """Drive an operation of the core."""
@@ -90,11 +114,11 @@ class AsyncFace:
         async def copy() -> contextvars.Context:
             return contextvars.copy_context()
 
-        return AsyncFace(self.saver, self._runner, self._runner.run(copy(), context=self._context))
+        return self._like(AsyncFace(self.saver, self._runner, self._runner.run(copy(), context=self._context)))
 
     def stranger(self) -> AsyncFace:
         """The same saver from a context that is in no lease's block, as another worker would see the store."""
-        return AsyncFace(self.saver, self._runner, contextvars.Context())
+        return self._like(AsyncFace(self.saver, self._runner, contextvars.Context()))
 
     @contextmanager
     def lease(self, *given: Any, **named: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -39,24 +40,10 @@ def run_interrupts(
 ) -> dict[str, Any]:
     """Run the process; what it saw, and how it ended."""
     url, addresses = site
-    here = Path(__file__).parent.parent
-    paths = (str(here), str(Path(zerograph_redis.__file__).parent.parent))
-    command = [sys.executable, "-X", "faulthandler", "-m", "support.interrupted_calls"]
-    command += [face, setting, url, json.dumps(addresses), str(count), str(seed)]
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
-    except subprocess.TimeoutExpired:
-        return {"broken": ["it did not come to its end"], "interrupts": 0}
-    if done.returncode:
-        return {"broken": [f"it ended with {done.returncode}: {done.stderr[-1500:]}"], "interrupts": 0}
-    found = json.loads(done.stdout)
+    arguments = (face, setting, url, json.dumps(addresses), str(count), str(seed))
+    found = _run("support.interrupted_calls", arguments, seconds)
+    if "seen" not in found:
+        return {**found, "interrupts": 0}
     seen = found["seen"]
     broken = [f"{seen[each]} {each}" for each in HARM if seen.get(each)]
     broken += [f"{count} times {each}" for each, count in seen.items() if each.startswith("error")]
@@ -66,3 +53,29 @@ def run_interrupts(
     if found["connections"]["after close"]:
         broken.append(f"connections: {found['connections']}")
     return {**found, "broken": broken}
+
+
+def run_kills(url: str, count: int, seed: int, seconds: float = 900) -> dict[str, Any]:
+    """Run the process that kills writers; what it saw."""
+    return {"seen": {}, **_run("support.killed", (url, str(count), str(seed)), seconds)}
+
+
+def _run(module: str, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Run a module of the tests as a process; returns what it printed, or what is broken if it did not come to its end."""
+    here = Path(__file__).parent.parent
+    paths = (str(here), str(Path(zerograph_redis.__file__).parent.parent))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-m", module, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+    except subprocess.TimeoutExpired:
+        return {"broken": ["it did not come to its end"]}
+    if done.returncode:
+        return {"broken": [f"it ended with {done.returncode}: {done.stderr[-1500:]}"]}
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

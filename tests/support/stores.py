@@ -45,6 +45,10 @@ class Store:
         """Whether each key of a thread must have a TTL at the end: if every saver had one, and no config asked for none."""
         self.encrypts = False
         """Whether every saver encrypts."""
+        self.queues = False
+        """Whether every saver has ``durability="async"``, unless a test says otherwise."""
+        self.flushes = False
+        """Whether what is put through a face is stored when the call returns all the same."""
         self._runner: asyncio.Runner | None = None
         self._opened: list[Any] = []
 
@@ -57,13 +61,17 @@ class Store:
     def open(self, **options: Any) -> Any:
         """Open a saver, and show the face that the test is about."""
         saver = self.open_bare(**options)
-        return AsyncFace(saver, self.runner) if self.asynchronous else SyncFace(saver)
+        face = AsyncFace(saver, self.runner) if self.asynchronous else SyncFace(saver)
+        face.flushes = self.queues and self.flushes
+        return face
 
     def open_bare(self, **options: Any) -> Any:
         """Open a saver."""
         self.keeps_ttl = self.keeps_ttl is not False and options.get("ttl") is not None
         if self.encrypts:
             options["serializer"] = EncryptedSerializer({"test": KEY}, options.get("serializer"))
+        if self.queues:
+            options.setdefault("durability", "async")
         saver = self._make(options)
         self._opened.append(saver)
         return saver
@@ -268,14 +276,19 @@ _SHARD = re.compile(rb"[^{}]*:threads:\{\d+\}")
 
 BACKENDS = ("memory", "sqlite", "fakeredis", "fakeredis-decoded", "redis", "redis-decoded-restricted", "cluster")
 FACES = ("sync", "async")
+QUEUED_STORES = ("memory-queued-async", "sqlite-queued-sync", "fakeredis-queued-sync", "redis-encrypted-queued-async")
 STORES = (
     *(f"{backend}-{face}" for backend, face in itertools.product(BACKENDS, FACES)),
     "redis-encrypted-sync",
     "sqlite-encrypted-sync",
+    *QUEUED_STORES,
 )
-SHARED_STORES = tuple(name for name in STORES if not name.startswith("memory"))
+SHARED_STORES = tuple(name for name in STORES if not name.startswith("memory") and name not in QUEUED_STORES)
 REDIS_STORES = tuple(name for name in SHARED_STORES if not name.startswith("sqlite"))
-ENGINE_STORES = tuple(f"{backend}-{face}" for backend in ("memory", "sqlite", "fakeredis", "redis") for face in FACES)
+ENGINE_STORES = (
+    *(f"{backend}-{face}" for backend in ("memory", "sqlite", "fakeredis", "redis") for face in FACES),
+    *QUEUED_STORES,
+)
 
 
 def make_store(name: str, request: Any) -> Store:
@@ -283,6 +296,7 @@ def make_store(name: str, request: Any) -> Store:
     backend, *ways, face = name.split("-")
     store = _make(backend, ways, request, asynchronous=face == "async")
     store.encrypts = "encrypted" in ways
+    store.queues = "queued" in ways
     return store
 
 

@@ -27,7 +27,7 @@ def test_every_method_makes_one_span_with_its_name_and_store(store, saver, expor
     assert [span.name.removeprefix("zerograph_redis.") for span in spans] == [
         *(name.split()[0] for name in CALLS), "break_lease", "take_lease", "end_lease"
     ]  # fmt: skip
-    assert {*(name.split()[0] for name in CALLS), "break_lease", "close"} == set(METHODS)
+    assert {*(name.split()[0] for name in CALLS), "break_lease", "flush", "close"} == set(METHODS)
     redis = store.kind in {"redis", "cluster"}
     for span in spans:
         assert span.attributes["db.operation.name"] == span.name.removeprefix("zerograph_redis.")

@@ -92,6 +92,7 @@ def blocking(saver: RedisSaver) -> None:
             assert_type(info.lease.owner, str)
             assert_type(info.lease.seconds_left, float)
     assert_type(saver.break_lease("thread"), str | None)
+    assert_type(saver.flush("thread"), None)
     saver.list_threads(before="thread")
 
 
@@ -108,6 +109,7 @@ async def awaited(saver: AsyncRedisSaver) -> None:
     await saver.adelete_thread("thread")
     assert_type(await saver.acopy_thread("a", "b"), int)
     assert_type(await saver.abreak_lease("thread"), str | None)
+    assert_type(await saver.aflush(), None)
     threads: Sequence[ThreadInfo] = await saver.alist_threads(before="thread")
     saver.get_tuple(config)
     async with await aopen_saver("redis://localhost", fallback=None) as opened:

@@ -142,6 +142,7 @@ CALLS = {
 
 OPTIONS = (
     "ttl", "refresh_on_read", "keep_last", "max_age", "serializer", "compression", "compression_level", "require_lease",
+    "durability",
     "telemetry", "prefix", "wait_replicas", "wait_timeout",
 )  # fmt: skip
 

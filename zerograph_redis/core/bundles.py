@@ -10,7 +10,7 @@ from zerograph_redis.errors import CheckpointError
 
 from .requests import Operation, Request
 
-__all__ = ("Bundle", "together")
+__all__ = ("Bundle", "side_by_side", "together")
 
 R = TypeVar("R")
 
@@ -22,7 +22,7 @@ class Bundle(Request["list[Any]"]):
     """Some requests, none of which needs the reply of another, in one round trip where the store can.
 
     Each is atomic by itself, not all of them together. In the place of a reply there may be the `CheckpointError` of its
-    request. Only for requests that leave the list of a cluster's threads alone.
+    request.
     """
 
     requests: Sequence[Request[Any]]
@@ -54,3 +54,17 @@ def together(operations: Iterable[Operation[R]], done: Callable[[R], None], widt
         replies = yield from Bundle([request for _, request in answered])
         for (operation, _), reply in zip(answered, replies, strict=True):
             go_on(operation, reply)
+
+
+def side_by_side(operations: Sequence[Operation[Any]]) -> Operation[list[Any]]:
+    """Run operations at a time; returns the result of each, or its `CheckpointError`."""
+    found: list[Any] = [None] * len(operations)
+
+    def settled(place: int, operation: Operation[Any]) -> Operation[None]:
+        try:
+            found[place] = yield from operation
+        except CheckpointError as error:
+            found[place] = error
+
+    yield from together((settled(*each) for each in enumerate(operations)), lambda _: None, len(operations))
+    return found

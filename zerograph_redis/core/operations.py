@@ -13,6 +13,7 @@ from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpoi
 from zerograph_redis.ids import WITHIN, escape, unescape
 from zerograph_redis.serde import Serializer
 
+from .batches import Batch
 from .leasing import fence
 from .links import Lineage
 from .records import name_of, pack_write
@@ -25,8 +26,10 @@ from .requests import (
     ListCheckpoints,
     Operation,
     PruneThread,
+    PutCheckpoint,
     PutWrites,
     StoredWrite,
+    WriteBatch,
 )
 from .settings import MOST, Address, Settings, is_empty, read_age, read_config, read_id, read_token
 from .states import PreparedPut, ReadCheckpoint, States
@@ -44,6 +47,7 @@ __all__ = (
 
 PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
 FILTERED_PAGE = 100
+BATCH_BYTES = 256 * 1024  # that a batch appends, at about the most, for the same reason
 
 
 class PreparedWrites(NamedTuple):
@@ -54,6 +58,11 @@ class PreparedWrites(NamedTuple):
     packed: Mapping[str, bytes]
     """The values by the identity of the write."""
     fence: Fence
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return sum(len(identity) + len(value) for identity, value in self.packed.items())
 
 
 class CheckpointOperations:
@@ -144,13 +153,25 @@ class CheckpointOperations:
         if cipher is not None:
             yield from self._sealed.put(address, checkpoint_id, packed, cipher, held, replace=True)
             return
-        stored = [
-            StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, value, None))
-            for identity, value in packed.items()
-        ]
-        yield PutWrites(
-            address.thread, address.namespace, checkpoint_id, stored, replace=True, ttl=address.ttl, fence=held
-        )
+        yield _request_of(prepared)
+
+    def store_batch(self, batch: Sequence[PreparedPut | PreparedWrites]) -> Operation[int]:
+        """Store the first of several writes to one thread at once. Returns how many, 0 if that cannot be.
+
+        They have the same lease and ttl, no conditions, and are not encrypted.
+        """
+        address, held = batch[0].address, batch[0].fence
+        puts = Batch(address.thread, self.settings, self._states.known)
+        requests: list[PutCheckpoint | PutWrites] = []
+        for prepared in batch:
+            requests.append(puts.put(prepared) if isinstance(prepared, PreparedPut) else _request_of(prepared))
+            if puts.size > BATCH_BYTES:
+                break
+        placed = yield from WriteBatch(address.thread, requests, address.ttl, held)
+        if placed is None:
+            return 0
+        puts.note(placed)
+        return len(requests)
 
     def get_pending_writes(self, config: Any) -> Operation[list[PendingWrite]]:
         """Read the pending writes of a checkpoint, in the order stored."""
@@ -242,6 +263,18 @@ class CheckpointOperations:
                 break
             before_id, before_order = None, page[-1][1].order
         return found[:limit]
+
+
+def _request_of(prepared: PreparedWrites) -> PutWrites:
+    """Ask the store for pending writes that are not encrypted."""
+    address, checkpoint_id, packed, held = prepared
+    stored = [
+        StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, value, None))
+        for identity, value in packed.items()
+    ]
+    return PutWrites(
+        address.thread, address.namespace, checkpoint_id, stored, replace=True, ttl=address.ttl, fence=held
+    )
 
 
 def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:

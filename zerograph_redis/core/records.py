@@ -314,7 +314,9 @@ def read_ranges(stored: bytes) -> list[tuple[int, int]]:
     ranges = []
     for segment in header[HEADER_SIZE:].split(",") if len(header) > HEADER_SIZE else ():
         offset, length, *_ = segment.split(":")  # of a compressed piece, how many bytes are stored
-        start = base + int(offset) if offset.startswith("+") else int(offset)
+        start = base + int(offset) if offset[0] in "+-" else int(offset)
+        if start < 0:
+            raise ValueError("a range begins before the log")
         ranges.append((start, start + int(length)))
     return ranges
 

@@ -47,6 +47,7 @@ __all__ = (
     "Past",
     "Pause",
     "Placed",
+    "PlacedBatch",
     "PruneThread",
     "Pruned",
     "PublishThread",
@@ -62,6 +63,7 @@ __all__ = (
     "ThreadRank",
     "ThreadRanks",
     "Untouched",
+    "WriteBatch",
     "WritesReply",
 )
 
@@ -198,6 +200,29 @@ class PutWrites(Request["WritesReply | None"]):
     ttl: int | None
     fence: Fence
     extends: str | None = None
+
+
+class PlacedBatch(NamedTuple):
+    """Where a batch came to stand: generation of the log, where the appended bytes begin, order of each checkpoint."""
+
+    generation: str
+    base: int
+    orders: list[str]
+
+
+@dataclass(slots=True)
+class WriteBatch(Request["PlacedBatch | None"]):
+    """Writes to one thread, in this order: all of them, or none.
+
+    What the puts append lands at once, one behind the other: so the segments of a put may go back to what those before it
+    append. It names a base checkpoint only if that is not one of the batch.
+    None of the writes has a condition. The reply is None, and nothing was stored, where that of a put would be.
+    """
+
+    thread: str
+    writes: Sequence[PutCheckpoint | PutWrites]
+    ttl: int | None
+    fence: Fence
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict, TypeGuard
 from uuid import UUID
 
 from zerograph_redis.core.requests import Expected
@@ -21,12 +21,14 @@ from zerograph_redis.telemetry import Telemetry
 __all__ = (
     "Address",
     "CommonOptions",
+    "Durability",
     "Options",
     "Settings",
     "is_empty",
     "lease_of",
     "read_age",
     "read_config",
+    "read_durability",
     "read_id",
     "read_owner",
     "read_token",
@@ -39,6 +41,9 @@ DEFAULT_THREAD = "__default__"  # ZeroGraph's name for the thread of a config th
 
 DEFAULT_STORE = "zerograph"
 """The name that encryption binds the threads of SQLite, memory, files of threads, and the default prefix to."""
+
+Durability = Literal["sync", "async"]
+"""When a put returns: once it is stored, or once it is packed, and stored in the background."""
 
 
 class CommonOptions(TypedDict, total=False):
@@ -60,6 +65,8 @@ class CommonOptions(TypedDict, total=False):
     """How many bytes a state may have; one that claims more is refused before it is unpacked. Default: 1 GiB."""
     require_lease: bool
     """Whether a write without a lease is refused. Default: False."""
+    durability: Durability
+    """Whether a put is stored when it returns ("sync"), or soon after ("async"). Default: "sync"."""
     telemetry: Telemetry | None
     """Who gets a span of each operation, and metrics; needs the extra ``otel``. Default: None, nobody."""
 
@@ -83,6 +90,7 @@ class Settings:
     encryption: EncryptedSerializer | None
     compression: Compression | None
     require_lease: bool
+    durability: Durability
     telemetry: Telemetry | None
     store: str
     """The name that encryption binds threads to, unless it was given another."""
@@ -117,6 +125,7 @@ class Settings:
         compression: Literal["zstd"] | None = None,
         compression_level: int = 3,
         require_lease: bool = False,
+        durability: Durability = "sync",
         telemetry: Telemetry | None = None,
         store: str = DEFAULT_STORE,
         max_state_bytes: int = MOST_BYTES,
@@ -140,6 +149,8 @@ class Settings:
             raise ValueError(
                 f"serializer must have pack and unpack, as MsgpackSerializer has, not a {type(serializer).__name__}"
             )
+        if not _is_durability(durability):
+            raise ValueError(f"durability must be 'sync' or 'async', not {quoted(durability)}")
         if not isinstance(telemetry, Telemetry | None):
             raise ValueError(f"telemetry must be a Telemetry or None, not a {type(telemetry).__name__}")
         codec = None if compression is None else Compression(compression, compression_level)
@@ -152,6 +163,7 @@ class Settings:
             encryption,
             codec,
             require_lease,
+            durability,
             telemetry,
             store,
             max_state_bytes,
@@ -206,6 +218,21 @@ def read_config(config: Any, settings: Settings) -> Address:
         read_token(configurable["lease_token"]) if "lease_token" in configurable else None,
         _expected(configurable) if "expect_checkpoint_id" in configurable else None,
     )
+
+
+def read_durability(config: Any, settings: Settings) -> Durability:
+    """Return the durability that *config* asks for, or the saver's; what else it says is checked by `read_config`."""
+    configurable = config.get("configurable") if isinstance(config, Mapping) else None
+    if not isinstance(configurable, Mapping) or "durability" not in configurable:
+        return settings.durability
+    value = configurable["durability"]
+    if not _is_durability(value):
+        raise ConfigError(f"config['configurable']['durability'] must be 'sync' or 'async', not {quoted(value)}")
+    return value
+
+
+def _is_durability(value: Any) -> TypeGuard[Durability]:
+    return isinstance(value, str) and value in {"sync", "async"}
 
 
 def read_id(what: str, value: Any) -> str:

@@ -25,6 +25,7 @@ from zerograph_redis.pieces import (
     read_parts,
 )
 from zerograph_redis.pieces.base import SEGMENT_SIZE
+from zerograph_redis.pieces.coding import Cipher
 from zerograph_redis.pieces.segments import placed_at
 from zerograph_redis.serde import MsgpackSerializer, Serializer
 from zerograph_redis.serde.packing import NotPlainError
@@ -42,10 +43,19 @@ from .records import (
     unpack_checkpoint,
     version_of,
 )
-from .requests import Fence, Fetched, GetCheckpoint, ListCheckpoints, Operation, Placed, PutCheckpoint, StoredCheckpoint
+from .requests import (
+    Fence,
+    Fetched,
+    GetCheckpoint,
+    ListCheckpoints,
+    Operation,
+    Placed,
+    PutCheckpoint,
+    StoredCheckpoint,
+)
 from .settings import Address, Settings
 
-__all__ = ("PreparedPut", "ReadCheckpoint", "States", "base_of", "cut_state", "read_state")
+__all__ = ("PreparedPut", "ReadCheckpoint", "States", "base_of", "cut_state", "read_state", "request_of")
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +76,11 @@ class PreparedPut(NamedTuple):
     metadata: bytes
     fence: Fence
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return len(self.state.packed) + len(self.metadata)
+
 
 class States:
     """Knows the logs of the threads that were in hand lately."""
@@ -73,11 +88,12 @@ class States:
     def __init__(self, settings: Settings) -> None:
         """Know nothing yet."""
         self._settings = settings
-        self._known = KnownLogs(KNOWN_BYTES)
+        self.known = KnownLogs(KNOWN_BYTES)
+        """What puts are compared with, and reads need not fetch."""
 
     def prepare(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> PreparedPut:
         """Pack a state; what is left is to store it."""
-        base = self._known.of(address.thread).base(address.namespace)
+        base = self.known.of(address.thread).base(address.namespace)
         packed = cut_state(state, self._settings.serializer, base)
         if len(packed.packed) > self._settings.max_state_bytes:
             raise SerializationError(
@@ -89,40 +105,25 @@ class States:
 
     def put(self, prepared: PreparedPut) -> Operation[None]:
         """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
-        address, checkpoint_id, state, metadata, held = prepared
+        address, checkpoint_id, state, _, _ = prepared
         thread, namespace = address.thread, address.namespace
         coding = self._settings.coding(thread)
         cipher = coding.cipher
         digest = digest_of(state.packed, cipher)
-        logs = self._known.of(thread)
+        logs = self.known.of(thread)
         base = logs.base(namespace)
         parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
         while True:
             drafted, attempt = draft(state, base, coding), random_name()
             link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
-            record = pack_checkpoint(
-                (namespace, checkpoint_id),
-                (address.checkpoint_id, metadata, digest),
-                state.literals(),
-                [(part.place, found) for part, found in zip(state.parts, drafted.segments, strict=True)],
+            placed: Placed | None = yield request_of(
+                prepared,
+                self._settings,
+                attempt,
+                digest,
+                drafted,
                 cipher,
                 link,
-            )
-            placed: Placed | None = yield PutCheckpoint(
-                thread,
-                namespace,
-                checkpoint_id,
-                attempt,
-                version_of(cipher),
-                record,
-                drafted.appended,
-                drafted.needed,
-                drafted.base,
-                address.ttl,
-                self._settings.keep_last,
-                self._settings.max_age,
-                held,
-                address.expected,
                 (parent.checkpoint_id, parent.order) if parent else None,
             )
             if placed is not None:
@@ -137,11 +138,11 @@ class States:
         if drafted.appended:
             logs.add(placed.generation, placed.base, drafted.appended)
         logs.note(namespace, base_of(checkpoint_id, attempt, digest, state, drafted, placed, _mark_of(link)))
-        self._known.weigh(thread)
+        self.known.weigh(thread)
 
     def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
         """Read checkpoints, and of the log what is not known yet."""
-        logs = self._known.of(address.thread)
+        logs = self.known.of(address.thread)
         request.known = logs.spans()
         fetched: Fetched = yield request
         try:
@@ -153,7 +154,7 @@ class States:
         _log.info("what was known of the log does not fit, all of it is read", extra=about(address.thread))
         logs, request.known = ThreadLogs(), ()
         found = self._read(address, (yield from request), logs)
-        self._known.replace(address.thread, logs)
+        self.known.replace(address.thread, logs)
         return found
 
     def _read(self, address: Address, fetched: Fetched, logs: ThreadLogs) -> list[ReadCheckpoint]:
@@ -190,8 +191,47 @@ class States:
                     _mark_of(record.link),
                 )
                 logs.note(address.namespace, read)
-        self._known.weigh(address.thread)
+        self.known.weigh(address.thread)
         return found
+
+
+def request_of(
+    prepared: PreparedPut,
+    settings: Settings,
+    attempt: str,
+    digest: bytes,
+    drafted: Draft,
+    cipher: Cipher | None = None,
+    link: Link | None = None,
+    follows: tuple[str, str] | None = None,
+) -> PutCheckpoint:
+    """Ask the store for what was drafted of a checkpoint."""
+    address, checkpoint_id, state, metadata, held = prepared
+    record = pack_checkpoint(
+        (address.namespace, checkpoint_id),
+        (address.checkpoint_id, metadata, digest),
+        state.literals(),
+        [(part.place, found) for part, found in zip(state.parts, drafted.segments, strict=True)],
+        cipher,
+        link,
+    )
+    return PutCheckpoint(
+        address.thread,
+        address.namespace,
+        checkpoint_id,
+        attempt,
+        version_of(cipher),
+        record,
+        drafted.appended,
+        drafted.needed,
+        drafted.base,
+        address.ttl,
+        settings.keep_last,
+        settings.max_age,
+        held,
+        address.expected,
+        follows,
+    )
 
 
 def _mark_of(link: Link | None) -> bytes:

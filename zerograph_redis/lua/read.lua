@@ -129,12 +129,12 @@ local function want(wanted, spans, record, longest)
   local place = HEADER + 1
   while place < last do
     -- The next 30 characters have all that matters of any that is one; longer runs of digits take long to look through.
-    local fresh, offset, length = record:sub(place, math.min(place + 29, last - 1)):match('^(%+?)(%d+):(%d+)')
+    local sign, offset, length = record:sub(place, math.min(place + 29, last - 1)):match('^([+-]?)(%d+):(%d+)')
     place = (record:find(',', place, true) or last) + 1
-    local start = offset and tonumber(offset) + (fresh == '+' and base or 0)
+    local start = offset and (sign == '' and offset + 0 or base + (sign .. offset))
     local stop = offset and start + length
-    -- Behind the end of the log there is nothing, and the reader finds that out.
-    if offset and stop <= end_of_log and (not longest or length + 0 <= longest) then
+    -- Beyond the ends of the log there is nothing, and the reader finds that out.
+    if offset and start >= 0 and stop <= end_of_log and (not longest or length + 0 <= longest) then
       for _, span in ipairs(known) do
         if span[1] <= start and start < span[2] then start = math.min(span[2], stop) end
         if span[1] < stop and stop <= span[2] then stop = math.max(span[1], start) end

@@ -7,6 +7,41 @@ local function log_name(attempt, order)
   return string.format('%08x%08x', high % 2 ^ 31, low % 2 ^ 32)
 end
 
+-- Whether a new log must begin for so many more bytes, the slot that is free for one, and the error if there is no room.
+-- Rubbish in the log is what gone checkpoints appended. Most of it may still be in use, but not all if it is more than
+-- twice what the newest state needs. And a short log is quickly appended to and freed.
+local function next_log(facts, needed, size)
+  local live, length = facts.live, facts.length + size
+  local free = live['0'] == 0 and '0' or live['1'] == 0 and '1'
+  local anew = facts.slot == '-' or (free and ((facts.dropped > 4096 and facts.dropped > 2 * needed)
+    or length > 32 * 1024 * 1024))
+  return anew, free, not anew and length > 500 * 1024 * 1024
+    and redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
+end
+
+-- Whether the segments of a put refer to what is there: `base` is the record of the checkpoint that they were taken from.
+-- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
+local function is_proven(facts, put, base, anew)
+  if put.generation == '' then return true end
+  if anew or put.generation ~= facts.generation or not base then return false end
+  local _, generation, _, proof = read_header(base)
+  return generation == put.generation and proof == put.base_proof
+end
+
+-- Append to the log for so many checkpoints; or to a new one of this name in the slot `free`, if there is a name.
+-- Returns slot, generation, and where the bytes begin.
+local function append_to_log(facts, appended, users, name, free)
+  if name then facts.slot, facts.generation, facts.length, facts.dropped = free, name, 0, 0 end
+  local slot, start = facts.slot, facts.length
+  if #appended > 0 then
+    facts.length = redis.call('APPEND', logs[slot], appended)
+    start = facts.length - #appended
+  end
+  if facts.live[slot] == 0 then facts.made_key = true end
+  facts.live[slot] = facts.live[slot] + users
+  return slot, facts.generation, start
+end
+
 -- Let go of what the saver no longer keeps in the namespace of a put, a bounded number at a time.
 local function retain(facts, put, now)
   local drop = dropping(facts)
@@ -27,8 +62,9 @@ end
 
 -- Store a checkpoint: under the next order of its thread, or, if the id is known, in the place of the earlier one; then
 -- let go of what is no longer kept. `put` is what put_checkpoint is told. The facts are changed, and not yet written.
+-- In a batch, all was looked at and appended before, and `log` says where: slot, generation, start.
 -- Returns {order, generation, where the appended bytes begin}; or, if nothing was stored, false or an error reply.
-local function store_checkpoint(facts, put, now)
+local function store_checkpoint(facts, put, now, log)
   local namespace, id, attempt, appended, needed = put.namespace, put.checkpoint_id, put.attempt, put.appended, put.needed + 0
   local space = space_of(facts, namespace)
   local field = namespace .. US .. id
@@ -41,29 +77,20 @@ local function store_checkpoint(facts, put, now)
     if not earlier_order:match(ORDER) then return damaged('a record has no order') end
     local start, _, name = parse_proof(proof)
     -- This very put was done already: it is tried again, since its reply was lost.
-    if name == attempt then return { earlier_order, earlier_generation, start } end
+    if name == attempt and not log then return { earlier_order, earlier_generation, start } end
   elseif put.expected ~= '' and put.expected ~= '=' .. space.id then
     return redis.error_reply('CONFLICT ' .. space.id)
   end
 
-  -- Rubbish in the log is what gone checkpoints appended. Most of it may still be in use, but not all if it is more than
-  -- twice what the newest state needs. And a short log is quickly appended to and freed.
-  local live, length = facts.live, facts.length + #appended
-  local free = live['0'] == 0 and '0' or live['1'] == 0 and '1'
-  local anew = facts.slot == '-' or (free and ((facts.dropped > 4096 and facts.dropped > 2 * needed)
-    or length > 32 * 1024 * 1024))
-  if put.generation ~= '' then
-    if anew or put.generation ~= facts.generation or not base then return false end
-    -- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
-    local _, generation, _, proof = read_header(base)
-    if generation ~= put.generation or proof ~= put.base_proof then return false end
-  end
-  if put.parent_order ~= '' then
-    local parent_order = parent and read_header(parent)
-    if parent_order ~= put.parent_order or (earlier and earlier_order <= parent_order) then return false end
-  end
-  if not anew and length > 500 * 1024 * 1024 then
-    return redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
+  local anew, free, full
+  if not log then
+    anew, free, full = next_log(facts, needed, #appended)
+    if not is_proven(facts, put, base, anew) then return false end
+    if put.parent_order ~= '' then
+      local parent_order = parent and read_header(parent)
+      if parent_order ~= put.parent_order or (earlier and earlier_order <= parent_order) then return false end
+    end
+    if full then return full end
   end
 
   local order = string.format('%016x', now)
@@ -71,16 +98,11 @@ local function store_checkpoint(facts, put, now)
   facts.order = order
   local slot, generation, start = '-', '0000000000000000', 0
   if needed > 0 then
-    if anew then
-      facts.slot, facts.generation, facts.length, facts.dropped = free, log_name(attempt, order), 0, 0
+    if log then
+      slot, generation, start = unpack(log)
+    else
+      slot, generation, start = append_to_log(facts, appended, 1, anew and log_name(attempt, order), free)
     end
-    slot, generation, start = facts.slot, facts.generation, facts.length
-    if #appended > 0 then
-      facts.length = redis.call('APPEND', logs[slot], appended)
-      start = facts.length - #appended
-    end
-    if live[slot] == 0 then facts.made_key = true end
-    live[slot] = live[slot] + 1
   end
 
   if not earlier then

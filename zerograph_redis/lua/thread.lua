@@ -1,7 +1,7 @@
 -- What the scripts of a thread share: the clock, the facts, the deadline.
 --
 -- A checkpoint's record begins with 70 bytes in plain, see read_header. Then its segments up to the first US,
--- [+]<offset>:<length stored>… with commas between; + counts from where the appended bytes begin.
+-- [+-]<offset>:<length stored>… with commas between; with a sign it counts from where the appended bytes begin.
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
 -- stands in the field <ns> US <id> US <n>. If they are encrypted, :<version> follows <bytes>, another for every batch.
 -- Nothing that is stored decides how much a script does: counts and lengths are held against what is there before any loop.

@@ -20,7 +20,7 @@ class Segment(NamedTuple):
     offset: int
     length: int
     fresh: bool = False
-    """Whether *offset* counts from where the appended bytes begin."""
+    """Whether *offset* counts from where the appended bytes begin: below 0 are those of puts before it in its batch."""
     stored: int = 0
     skip: int = 0
     whole: int = 0
@@ -81,12 +81,15 @@ def sliced(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
 
 
 def spell(segments: Iterable[Segment]) -> str:
-    """Spell segments: ``[+]<offset>:<length>``, or of compressed pieces ``[+]<offset>:<stored>:<skip>:<length>:<whole>``."""
+    """Spell segments: ``<offset>:<length>``, or of compressed pieces ``<offset>:<stored>:<skip>:<length>:<whole>``.
+
+    An offset with a sign counts from where the appended bytes begin.
+    """
     return ",".join(
         [
-            f"{'+' if fresh else ''}{offset}:{stored}:{skip}:{length}:{whole}"
+            f"{'+' if fresh and offset >= 0 else ''}{offset}:{stored}:{skip}:{length}:{whole}"
             if stored
-            else f"{'+' if fresh else ''}{offset}:{length}"
+            else f"{'+' if fresh and offset >= 0 else ''}{offset}:{length}"
             for offset, length, fresh, stored, skip, whole in segments
         ]
     )
@@ -99,7 +102,7 @@ def parse(text: str) -> list[Segment]:
     found = []
     for word in text.split(",") if text else ():
         offset, first, *more = word.split(":")
-        fresh = offset[0] == "+"
+        fresh = offset[0] in "+-"
         if not more:
             found.append(_made((int(offset), int(first), fresh, 0, 0, 0)))
         else:
@@ -111,5 +114,5 @@ def parse(text: str) -> list[Segment]:
 
 
 _OFFSET, _LENGTH = "(?:0|[1-9][0-9]{0,11})", "[1-9][0-9]{0,11}"
-_WORD = rf"\+?{_OFFSET}:{_LENGTH}(?::{_OFFSET}:{_LENGTH}:{_LENGTH})?"
+_WORD = rf"(?:\+?{_OFFSET}|-{_LENGTH}):{_LENGTH}(?::{_OFFSET}:{_LENGTH}:{_LENGTH})?"
 _SEGMENTS = re.compile(f"{_WORD}(?:,{_WORD})*", re.ASCII)

@@ -8,13 +8,23 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from typing_extensions import Unpack
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.requests import Operation
-from zerograph_redis.core.settings import Settings, lease_of, read_owner, read_wait
+from zerograph_redis.core.settings import Settings, lease_of, read_durability, read_id, read_owner, read_wait
 from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.durability import (
+    AsyncQueuedBackend,
+    QueuedBackend,
+    Queueing,
+    Runs,
+    WriteQueue,
+    waits_for_a_person,
+)
+from zerograph_redis.errors import CheckpointError
 from zerograph_redis.leases import AsyncLease, Lease
 from zerograph_redis.threads import ThreadInfo
 
@@ -29,19 +39,23 @@ class Saver(BaseCheckpointSaver):
 
     A config is ZeroGraph's: ``{"configurable": {"thread_id": ..., "checkpoint_ns": ..., "checkpoint_id": ...}}``, all of
     them optional. It may also have ``ttl`` (seconds, a timedelta, or None for never), which overrides the saver's own,
-    ``lease_token`` (see `lease`), and ``expect_checkpoint_id``: a put is then refused with `ConflictError` unless the
-    newest checkpoint of the namespace has that id (None: unless there is none).
+    ``lease_token`` (see `lease`), ``durability`` ("sync" or "async"), and ``expect_checkpoint_id``: a put is then refused
+    with `ConflictError` unless the newest checkpoint of the namespace has that id (None: unless there is none).
 
     Every method may raise `ConfigError` (the arguments name no usable thread or checkpoint), `CorruptCheckpointError`
     (stored bytes are missing, damaged, or of an unknown format) and `BackendUnavailableError` (the store did not do it).
     None or an empty list always means that there is nothing.
     """
 
-    def __init__(self, backend: Backend, settings: Settings, store: Mapping[str, str | int]) -> None:
+    def __init__(
+        self, backend: Backend, settings: Settings, store: Mapping[str, str | int], **queueing: Unpack[Queueing]
+    ) -> None:
         """Answer from *backend*, which leads to *store*; the constructors that users call are those of the subclasses."""
         self._backend = backend
         self._operations = ThreadOperations(settings)
         self._observer = None if settings.telemetry is None else settings.telemetry.observer(store)
+        self._queue = WriteQueue(backend, self._operations, self._observer, **queueing)
+        self._runs = Runs()
 
     def __copy__(self) -> Self:
         """A saver is a handle on a store: its copy is itself."""
@@ -58,21 +72,52 @@ class Saver(BaseCheckpointSaver):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the saver."""
-        self.close()
+        """Close the saver. A block that ends with an exception raises that, and no other."""
+        try:
+            self.close()
+        except CheckpointError:
+            if error is None:
+                raise
 
     def _run(self, operation: Operation[R]) -> R:
+        backend = QueuedBackend(self._backend, self._queue) if self._queue.has_news else self._backend
         if self._observer is None:
-            return run(operation, self._backend)
+            return run(operation, backend)
         with self._observer.observe(operation) as observed:
-            return run(observed, self._backend)
+            return run(observed, backend)
+
+    def _is_stored_now(self, config: Config) -> bool:
+        """Tell whether a write is stored before the call returns, whatever it is."""
+        return read_durability(config, self._operations.settings) == "sync"
 
     @abstractmethod
+    def _close(self) -> None:
+        """Close what the saver opened, and only that."""
+
     def close(self) -> None:
-        """Close what the saver opened, and only that. Every later call raises `BackendUnavailableError`.
+        """Store what is queued, and close what the saver opened. Every later call raises `BackendUnavailableError`.
 
         Closing twice is harmless. An operation that another OS thread is in ends as it would have.
+
+        Raises:
+            CheckpointError: A write with ``durability="async"`` failed. The saver is closed.
         """
+        try:
+            self._queue.close()
+        finally:
+            self._close()
+
+    def flush(self, thread_id: str | None = None) -> None:
+        """Wait until all that was put with ``durability="async"`` is stored.
+
+        Args:
+            thread_id: The thread; None for all.
+
+        Raises:
+            CheckpointError: A write failed: the error says of which thread. What was put to the thread before it is stored,
+                and nothing of what was put after it.
+        """
+        self._queue.flush(None if thread_id is None else read_id("thread_id", thread_id))
 
     def get_tuple(self, config: Config) -> CheckpointTuple | None:
         """Read the checkpoint that *config* names, or the newest of its namespace, with its pending writes.
@@ -107,7 +152,13 @@ class Saver(BaseCheckpointSaver):
         Raises:
             SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
         """
-        return self._run(self._operations.put(config, checkpoint, metadata))
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
+            return self._run(self._operations.put(config, checkpoint, metadata))
+        prepared = self._operations.prepare_put(config, checkpoint, metadata)
+        stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
+        self._queue.put(prepared, stored=stored)
+        return prepared.address.config(prepared.checkpoint_id)
 
     def put_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Store the pending writes of a task beside the checkpoint that *config* names, atomically.
@@ -123,7 +174,12 @@ class Saver(BaseCheckpointSaver):
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
-        self._run(self._operations.put_writes(config, writes, task_id))
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
+            self._run(self._operations.put_writes(config, writes, task_id))
+            return
+        prepared = self._operations.prepare_writes(config, writes, task_id)
+        self._queue.put(prepared, stored=now or waits_for_a_person(prepared))
 
     def get_pending_writes(self, config: Config) -> list[PendingWrite]:
         """Read the pending writes of a checkpoint, ``(task id, channel, value)`` each, in the order stored.
@@ -164,6 +220,7 @@ class Saver(BaseCheckpointSaver):
             *lease_of(thread_id, ttl),
             wait=read_wait(wait),
             owner=read_owner(owner),
+            flush=self._queue.flush,
         )
 
     def break_lease(self, thread_id: str) -> str | None:
@@ -274,18 +331,34 @@ class AsyncSaver(Saver):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the saver."""
-        await self.aclose()
+        """Close the saver. A block that ends with an exception raises that, and no other."""
+        try:
+            await self.aclose()
+        except CheckpointError:
+            if error is None:
+                raise
 
     async def _arun(self, operation: Operation[R]) -> R:
+        backend = AsyncQueuedBackend(self._backend, self._queue) if self._queue.has_news else self._backend
         if self._observer is None:
-            return await arun(operation, self._backend)
+            return await arun(operation, backend)
         with self._observer.observe(operation) as observed:
-            return await arun(observed, self._backend)
+            return await arun(observed, backend)
 
     @abstractmethod
+    async def _aclose(self) -> None:
+        """Await `_close`."""
+
     async def aclose(self) -> None:
         """Await `close`."""
+        try:
+            await self._queue.aclose()
+        finally:
+            await self._aclose()
+
+    async def aflush(self, thread_id: str | None = None) -> None:
+        """Await `flush`."""
+        await self._queue.aflush(None if thread_id is None else read_id("thread_id", thread_id))
 
     async def aget_tuple(self, config: Config) -> CheckpointTuple | None:
         """Await `get_tuple`."""
@@ -301,11 +374,22 @@ class AsyncSaver(Saver):
 
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
-        return await self._arun(self._operations.put(config, checkpoint, metadata))
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
+            return await self._arun(self._operations.put(config, checkpoint, metadata))
+        prepared = self._operations.prepare_put(config, checkpoint, metadata)
+        stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
+        await self._queue.aput(prepared, stored=stored)
+        return prepared.address.config(prepared.checkpoint_id)
 
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
-        await self._arun(self._operations.put_writes(config, writes, task_id))
+        now = self._is_stored_now(config)
+        if now and not self._queue.has_news:
+            await self._arun(self._operations.put_writes(config, writes, task_id))
+            return
+        prepared = self._operations.prepare_writes(config, writes, task_id)
+        await self._queue.aput(prepared, stored=now or waits_for_a_person(prepared))
 
     async def aget_pending_writes(self, config: Config) -> Sequence[PendingWrite]:
         """Await `get_pending_writes`."""
@@ -315,7 +399,14 @@ class AsyncSaver(Saver):
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
     ) -> AsyncLease:
         """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
-        return AsyncLease(self._run, self._operations.settings, *lease_of(thread_id, ttl), wait=wait, owner=owner)
+        return AsyncLease(
+            self._run,
+            self._operations.settings,
+            *lease_of(thread_id, ttl),
+            wait=wait,
+            owner=owner,
+            flush=self._queue.aflush,
+        )
 
     async def abreak_lease(self, thread_id: str) -> str | None:
         """Await `break_lease`."""

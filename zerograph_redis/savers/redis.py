@@ -92,7 +92,7 @@ class RedisSaver(Saver):
             timeout: Seconds, or a timedelta, that a request may take with all its tries; then it raises
                 `BackendUnavailableError`. Most methods are one request. The default lets a failover pass.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``telemetry``: see `Options`.
+                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``durability``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
@@ -107,7 +107,14 @@ class RedisSaver(Saver):
         self._prefix = prefix
         self._owned = wire is client
         settings = Settings.check(store=prefix, **options)
-        super().__init__(RankingBackend(backend) if wire.is_cluster else backend, settings, store_of(wire.client))
+        super().__init__(
+            RankingBackend(backend) if wire.is_cluster else backend,
+            settings,
+            store_of(wire.client),
+            place_of=lambda thread: wire.node_of(keyspace.of(thread)[0]),
+            # WAIT is for what its own connection wrote last.
+            one_by_one=confirmation is not None,
+        )
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -134,8 +141,7 @@ class RedisSaver(Saver):
             if self._use.is_over():
                 self._end()
 
-    def close(self) -> None:
-        """Close the saver, and its client if it made that. Every later call raises `BackendUnavailableError`."""
+    def _close(self) -> None:
         self._use.closed = True
         if self._use.is_over():
             self._end()
@@ -219,12 +225,18 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
 
     def close(self) -> None:
         """Close the saver for both faces, and the blocking client if the saver made that; `aclose` closes the others."""
-        self._async_use.closed = True
         super().close()
+
+    def _close(self) -> None:
+        self._async_use.closed = True
+        super()._close()
 
     async def aclose(self) -> None:
         """Close the saver, and the clients that it made: the blocking one, and the one of the running event loop."""
-        self.close()
+        await super().aclose()
+
+    async def _aclose(self) -> None:
+        self._close()
         if self._async_use.is_over():
             await self._aend()
 

@@ -32,7 +32,7 @@ class SqliteSaver(Saver):
         Args:
             conn_string: A path, or ``:memory:``.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``telemetry``: see `Options`.
+                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``durability``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
@@ -41,8 +41,7 @@ class SqliteSaver(Saver):
         settings = Settings.check(**options)
         super().__init__(SqliteBackend(conn_string), settings, _STORE)
 
-    def close(self) -> None:
-        """Close the database. The saver cannot be used afterwards."""
+    def _close(self) -> None:
         self._backend.close()
 
 
@@ -51,9 +50,8 @@ class AsyncSqliteSaver(AsyncSaver, SqliteSaver):
 
     _backend: SqliteBackend
 
-    async def aclose(self) -> None:
-        """Await `close`."""
-        await asyncio.to_thread(self.close)
+    async def _aclose(self) -> None:
+        await asyncio.to_thread(self._close)
 
 
 class InMemorySaver(AsyncSaver):
@@ -74,10 +72,8 @@ class InMemorySaver(AsyncSaver):
         settings = Settings.check(keep_last=max_per_thread, **options)
         super().__init__(SqliteBackend(":memory:"), settings, _STORE)
 
-    def close(self) -> None:
-        """Forget everything."""
+    def _close(self) -> None:
         self._backend.close()
 
-    async def aclose(self) -> None:
-        """Await `close`."""
-        self.close()
+    async def _aclose(self) -> None:
+        self._close()

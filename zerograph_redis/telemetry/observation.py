@@ -19,6 +19,7 @@ from zerograph_redis.core.requests import (
     PutCheckpoint,
     PutWrites,
     Request,
+    WriteBatch,
 )
 from zerograph_redis.core.settings import read_id
 from zerograph_redis.display import visible
@@ -97,6 +98,8 @@ class Observation:
             checkpoint_id = getattr(request, "checkpoint_id", None)
             if checkpoint_id is not None:
                 self._place[names.CHECKPOINT] = visible(checkpoint_id)
+        elif isinstance(request, WriteBatch):
+            self._place[names.THREAD] = visible(request.thread)
         if isinstance(request, PutCheckpoint):
             self.kind = "whole" if request.base is None else "patch"
 

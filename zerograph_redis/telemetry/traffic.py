@@ -16,6 +16,7 @@ from zerograph_redis.core.requests import (
     StageThread,
     StoredCheckpoint,
     StoredWrite,
+    WriteBatch,
 )
 
 __all__ = ("received", "sent")
@@ -30,6 +31,8 @@ def sent(request: Request[Any]) -> int:
             return _writes(request.writes)
         case StageThread():
             return received(request.page)
+        case WriteBatch():
+            return sum(map(sent, request.writes))
         case Bundle():
             return sum(map(sent, request.requests))
     return 0

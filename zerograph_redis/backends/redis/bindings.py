@@ -34,6 +34,7 @@ from zerograph_redis.core.requests import (
     Namespaces,
     Page,
     Placed,
+    PlacedBatch,
     Pruned,
     PruneThread,
     PublishThread,
@@ -44,6 +45,7 @@ from zerograph_redis.core.requests import (
     StageThread,
     StoredCheckpoint,
     StoredWrite,
+    WriteBatch,
     WritesReply,
 )
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
@@ -76,6 +78,7 @@ _PUT_CHECKPOINT = Script(
     fields=(PUT,),
 )
 _PUT_WRITES = Script("put_writes", arguments=("id", "ttl", "token"), fields=(BATCH,))
+_WRITE_BATCH = Script("write_batch", arguments=("id", "ttl", "token"), fields=(PUT, BATCH))
 _GET_CHECKPOINT = Script("get_checkpoint", arguments=("id", "namespace", "checkpoint_id", "renew", "known"))
 _GET_WRITES = Script("get_writes", arguments=("id", "namespace", "checkpoint_id", "renew"))
 _LIST_CHECKPOINTS = Script(
@@ -154,6 +157,24 @@ def _parse_writes_reply(reply: Any, request: PutWrites) -> WritesReply | None:
     stored, version, *there = reply
     writes = [] if stored else _parse_writes(request.thread, request.checkpoint_id, *there)
     return WritesReply(stored == 1, version.decode(), writes)
+
+
+def _write_batch(request: WriteBatch) -> tuple[bytes, ...]:
+    arguments = [encode(request.thread), number(request.ttl), number(request.fence)]
+    for each in request.writes:
+        # What begins a request of its own stands at the head of all.
+        if isinstance(each, PutCheckpoint):
+            arguments += (b"", *_put_checkpoint(each)[3:])
+        else:
+            arguments += (b"%d" % len(each.writes), *_put_writes(each)[3:])
+    return tuple(arguments)
+
+
+def _parse_placed_batch(reply: Any, request: WriteBatch) -> PlacedBatch | None:
+    if reply is None:
+        return None
+    generation, base, *orders = reply
+    return PlacedBatch(generation.decode(), int(base), [order.decode() for order in orders])
 
 
 def _get_checkpoint(request: GetCheckpoint) -> tuple[bytes, ...]:
@@ -358,6 +379,7 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
     **LISTING,
     PutCheckpoint: on_thread(_PUT_CHECKPOINT, _put_checkpoint, _parse_placed),
     PutWrites: on_thread(_PUT_WRITES, _put_writes, _parse_writes_reply),
+    WriteBatch: on_thread(_WRITE_BATCH, _write_batch, _parse_placed_batch),
     GetCheckpoint: on_thread(_GET_CHECKPOINT, _get_checkpoint, _parse_checkpoint),
     GetWrites: on_thread(
         _GET_WRITES,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
+from zerograph_redis.core.bundles import Bundle, side_by_side
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.examination import MendThread
 from zerograph_redis.core.requests import (
@@ -25,6 +26,7 @@ from zerograph_redis.core.requests import (
     PutCheckpoint,
     PutWrites,
     Request,
+    WriteBatch,
 )
 from zerograph_redis.forks import settle
 
@@ -104,7 +106,10 @@ class _Notes:
 
 
 def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
-    if isinstance(request, PutCheckpoint | PutWrites | PublishThread):
+    if isinstance(request, Bundle):
+        replies: Any = yield from side_by_side([_ranked(each, notes) for each in request.requests])
+        return replies  # type: ignore[no-any-return]
+    if isinstance(request, PutCheckpoint | PutWrites | WriteBatch | PublishThread):
         yield from _note(request.thread, notes)
         reply: R = yield request
         # No-op, unless the write took so long that its note may have been taken for a left-over.

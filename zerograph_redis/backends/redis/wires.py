@@ -117,6 +117,15 @@ class Wire:
             # What fails is tried again by the saver, which notes it. The nodes of a cluster's client do so anyway.
             client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
 
+    def node_of(self, key: bytes) -> str | None:
+        """Name the node of a cluster that has a key; None if none is known to, or for a client of one server."""
+        if not self.is_cluster:
+            return None
+        with suppress(*DRIVER_ERRORS):
+            name: str = self.client.get_node_from_key(key).name
+            return name
+        return None
+
     def send(self, batch: Batch, deadline: float, *, everywhere: bool = False) -> Sequence[Any]:
         """Send a batch once; returns its replies, the server's errors among them. On a cluster, maybe *everywhere*."""
         if not self.is_cluster:

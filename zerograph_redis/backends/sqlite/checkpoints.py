@@ -11,11 +11,13 @@ from zerograph_redis.core.records import digest_of, log_name, pack_header, read_
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
     NO_WRITES,
+    ZERO,
     Fetched,
     GetCheckpoint,
     GetWrites,
     ListCheckpoints,
     Placed,
+    PlacedBatch,
     Pruned,
     PruneThread,
     PutCheckpoint,
@@ -23,6 +25,7 @@ from zerograph_redis.core.requests import (
     Request,
     StoredCheckpoint,
     StoredWrite,
+    WriteBatch,
     WritesReply,
 )
 from zerograph_redis.ids import escape, read_name
@@ -34,6 +37,9 @@ from .threads import FACTS, Facts, delete_rows, is_late, load_facts, read_facts,
 __all__ = ("READS", "WRITES", "read_writes")
 
 AT_ONCE = 16  # checkpoints that one put lets go of, at the most
+
+Place = tuple[str, str, str]
+"""Thread, namespace and id of a checkpoint, escaped."""
 
 
 _PUT = (
@@ -67,25 +73,95 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
         placed = Placed(header.order, header.generation, header.base)
     else:
         placed = _store(connection, request, place, facts, earlier, now)
-    if request.keep_last is not None:
-        _drop(connection, thread, place[1], facts, request.keep_last, None, AT_ONCE)
-    if request.max_age is not None:
-        _drop(connection, thread, place[1], facts, 1, now - request.max_age, AT_ONCE)
+    _retain(connection, request, place, facts, now)
     save_write(connection, thread, facts, request.ttl, now)
     return placed
 
 
-Place = tuple[str, str, str]
-"""Thread, namespace and id of a checkpoint, escaped."""
+def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -> PlacedBatch | None:
+    """Store writes in their order. What the puts append lands at once, one behind the other."""
+    thread = escape(request.thread)
+    facts = load_facts(connection, request, thread, now)
+    puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
+    done = _done(connection, puts)
+    if done is not None:
+        return done
+    needed, users = max((put.needed for put in puts), default=0), sum(put.needed > 0 for put in puts)
+    for put in puts:
+        base = put.base
+        if base is not None:
+            record = _record(connection, (thread, escape(put.namespace), escape(base.checkpoint_id)))
+            if not _is_proven(facts, record, base, needed):
+                return None
+    generation = start = 0
+    if users:
+        if not facts.generation or logs.is_due(facts.dropped, needed):
+            logs.begin(connection, thread, facts, log_name(puts[0].attempt, max(now, facts.last_order + 1)))
+        appended = b"".join([put.appended for put in puts])
+        generation, start = facts.generation, logs.append(connection, thread, facts, appended)
+        # The log has all of its checkpoints from now on, so none that is dropped below takes it along.
+        facts.live += users
+    placed = PlacedBatch(f"{generation:016x}", start, [])
+    for each in request.writes:
+        place = (thread, escape(each.namespace), escape(each.checkpoint_id))
+        if isinstance(each, PutCheckpoint):
+            log = generation, start
+            placed.orders.append(_store(connection, each, place, facts, _record(connection, place), now, log).order)
+            start += len(each.appended)
+            _retain(connection, each, place, facts, now)
+        else:
+            _store_writes(connection, each, place)
+    save_write(connection, thread, facts, request.ttl, now)
+    return placed
+
+
+def _done(connection: sqlite3.Connection, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
+    """Tell where a batch is that was done before, since its reply was lost."""
+    found = [
+        _record(connection, (escape(put.thread), escape(put.namespace), escape(put.checkpoint_id))) for put in puts
+    ]
+    headers = [None if record is None else read_header("a checkpoint", record) for record in found]
+    # The last that has a part in the log appended the end of what the batch did.
+    last = max((number for number, put in enumerate(puts) if put.needed), default=len(puts) - 1)
+    header = headers[last] if headers else None
+    if header is None or header.attempt != puts[last].attempt:
+        return None
+    behind = sum(len(put.appended) for put in puts[:last])
+    return PlacedBatch(header.generation, header.base - behind, [each.order if each else ZERO for each in headers])
+
+
+def _record(connection: sqlite3.Connection, place: Place) -> bytes | None:
+    row = connection.execute(
+        "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", place
+    ).fetchone()
+    return None if row is None else bounds.blob(row[0])
+
+
+def _retain(connection: sqlite3.Connection, request: PutCheckpoint, place: Place, facts: Facts, now: int) -> None:
+    if request.keep_last is not None:
+        _drop(connection, place[0], place[1], facts, request.keep_last, None, AT_ONCE)
+    if request.max_age is not None:
+        _drop(connection, place[0], place[1], facts, 1, now - request.max_age, AT_ONCE)
 
 
 def _store(
-    connection: sqlite3.Connection, request: PutCheckpoint, place: Place, facts: Facts, earlier: bytes | None, now: int
+    connection: sqlite3.Connection,
+    request: PutCheckpoint,
+    place: Place,
+    facts: Facts,
+    earlier: bytes | None,
+    now: int,
+    log: tuple[int, int] | None = None,
 ) -> Placed:
-    """Append to the log, and write the record: under a new order, or over *earlier* in its place."""
+    """Append to the log, and write the record: under a new order, or over *earlier* in its place.
+
+    In a batch, *log* is the generation and the place of what was appended.
+    """
     order = max(now, facts.last_order + 1)
     generation = base = 0
-    if request.needed:
+    if request.needed and log is not None:
+        generation, base = log
+    elif request.needed:
         if not facts.generation or logs.is_due(facts.dropped, request.needed):
             logs.begin(connection, place[0], facts, log_name(request.attempt, order))
         generation, base = facts.generation, logs.append(connection, place[0], facts, request.appended)
@@ -163,14 +239,18 @@ def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> 
         version = _version_of(there)
         if version != request.extends:
             return WritesReply(stored=False, version=version, writes=there)
-    connection.executemany(
-        _REPLACE_WRITE if request.replace else _KEEP_WRITE,
-        [(*place, write.identity, write.record) for write in request.writes],
-    )
+    _store_writes(connection, request, place)
     save_write(connection, place[0], facts, request.ttl, now)
     if request.extends is None:
         return None
     return WritesReply(stored=True, version=_version_of(read_writes(connection, place)))
+
+
+def _store_writes(connection: sqlite3.Connection, request: PutWrites, place: Place) -> None:
+    connection.executemany(
+        _REPLACE_WRITE if request.replace else _KEEP_WRITE,
+        [(*place, write.identity, write.record) for write in request.writes],
+    )
 
 
 def _version_of(writes: Sequence[StoredWrite]) -> str:
@@ -357,5 +437,6 @@ READS: Mapping[type[Request[Any]], Answer] = {
 WRITES: Mapping[type[Request[Any]], Answer] = {
     PutCheckpoint: put_checkpoint,
     PutWrites: put_writes,
+    WriteBatch: write_batch,
     PruneThread: prune_thread,
 }

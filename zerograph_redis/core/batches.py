@@ -1,0 +1,89 @@
+"""Several writes to one thread that are stored at once: each state is compared with the one before it in the batch.
+
+Where the bytes of the batch will be in the log is for the store to say. Until then what one put appends, and the next one
+uses, has offsets ahead of any log; in the records they count back from what the put itself appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from zerograph_redis.ids import random_name
+from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Segment, draft
+from zerograph_redis.pieces.segments import joined
+
+from .records import digest_of
+from .requests import Placed, PlacedBatch, PutCheckpoint
+from .settings import Settings
+from .states import PreparedPut, base_of, request_of
+
+__all__ = ("Batch",)
+
+_AHEAD = 1 << 40
+"""From here on, offsets are of bytes that are not in the log yet. No log is as long."""
+
+
+class _Latest(NamedTuple):
+    """The latest checkpoint of a namespace in a batch."""
+
+    number: int
+    """Of the puts of the batch."""
+    behind: int
+    """How many bytes the puts before it append."""
+    checkpoint_id: str
+    attempt: str
+    digest: bytes
+    state: Cut
+    drafted: Draft
+
+
+class Batch:
+    """Puts of one thread that are to be stored at once, each compared with the one before it in its namespace."""
+
+    def __init__(self, thread: str, settings: Settings, known: KnownLogs) -> None:
+        """Begin empty."""
+        self._thread = thread
+        self._settings = settings
+        self._known = known
+        self._logs = known.of(thread)
+        self._appended: list[bytes] = []
+        self._puts = 0
+        self._bases: dict[str, BaseCheckpoint] = {}
+        self._latest: dict[str, _Latest] = {}
+        self.size = 0
+        """How many bytes it appends to the log."""
+
+    def put(self, prepared: PreparedPut) -> PutCheckpoint:
+        """Draft the next put."""
+        address, checkpoint_id, state, _, _ = prepared
+        namespace, coding = address.namespace, self._settings.coding(self._thread)
+        digest, attempt = digest_of(state.packed), random_name()
+        earlier = self._bases.get(namespace)
+        drafted = draft(state, earlier or self._logs.base(namespace), coding)
+        if earlier is not None:
+            drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
+        ahead = Placed("", "", _AHEAD + self.size)
+        self._bases[namespace] = base_of(checkpoint_id, attempt, digest, state, drafted, ahead)
+        self._latest[namespace] = _Latest(self._puts, self.size, checkpoint_id, attempt, digest, state, drafted)
+        self._puts += 1
+        self._appended.append(drafted.appended)
+        self.size += len(drafted.appended)
+        return request_of(prepared, self._settings, attempt, digest, drafted)
+
+    def _counted_back(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """Count what is not in the log yet from where the next put appends."""
+        end = _AHEAD + self.size
+        return joined(
+            segment._replace(offset=segment.offset - end, fresh=True) if segment.offset >= _AHEAD else segment
+            for segment in segments
+        )
+
+    def note(self, placed: PlacedBatch) -> None:
+        """Note where it came to stand."""
+        if self.size:
+            self._logs.add(placed.generation, placed.base, b"".join(self._appended))
+        for namespace, (number, behind, checkpoint_id, attempt, digest, state, drafted) in self._latest.items():
+            place = Placed(placed.orders[number], placed.generation, placed.base + behind)
+            self._logs.note(namespace, base_of(checkpoint_id, attempt, digest, state, drafted, place))
+        self._known.weigh(self._thread)
