@@ -222,8 +222,10 @@ def read_config(config: Any, settings: Settings) -> Address:
 
 def read_durability(config: Any, settings: Settings) -> Durability:
     """Return the durability that *config* asks for, or the saver's; what else it says is checked by `read_config`."""
-    configurable = config.get("configurable") if isinstance(config, Mapping) else None
-    if not isinstance(configurable, Mapping) or "durability" not in configurable:
+    configurable = config.get("configurable") if type(config) is dict or isinstance(config, Mapping) else None
+    if type(configurable) is not dict and not isinstance(configurable, Mapping):
+        return settings.durability
+    if "durability" not in configurable:
         return settings.durability
     value = configurable["durability"]
     if not _is_durability(value):

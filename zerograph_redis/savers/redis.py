@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from datetime import timedelta
 from sys import getrefcount
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from typing_extensions import Unpack
 
@@ -51,10 +51,9 @@ class Use:
     def _references(self) -> int:
         return getrefcount(self.inside)
 
-    def check(self) -> None:
-        """Refuse, if it was closed, who is inside already."""
-        if self.closed:
-            raise BackendUnavailableError("the saver was closed: make another one")
+    def refuse(self) -> NoReturn:
+        """Refuse who is inside already: it was closed."""
+        raise BackendUnavailableError("the saver was closed: make another one")
 
     def is_busy(self) -> bool:
         """Tell whether anybody is inside."""
@@ -132,13 +131,15 @@ class RedisSaver(Saver):
         return cls(_own_wire(url, options), **options)
 
     def _run(self, operation: Operation[R]) -> R:
-        inside = self._use.inside
+        use = self._use
+        inside = use.inside
         try:
-            self._use.check()
+            if use.closed:
+                use.refuse()
             return super()._run(operation)
         finally:
             del inside
-            if self._use.is_over():
+            if use.closed and not use.is_busy():
                 self._end()
 
     def _close(self) -> None:
@@ -216,7 +217,8 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
     async def _arun(self, operation: Operation[R]) -> R:
         inside = self._async_use.inside
         try:
-            self._async_use.check()
+            if self._async_use.closed:
+                self._async_use.refuse()
             return await super()._arun(operation)
         finally:
             del inside

@@ -125,11 +125,12 @@ def on_thread(
     script: Script, arguments: Callable[[Any], tuple[bytes, ...]], parse: Callable[[Any, Any], Any]
 ) -> Binding:
     """Run a script with the keys of the thread that the request is about."""
-    return Binding(
-        lambda request, keyspace: (script.on_thread(request.thread, arguments(request), keyspace),),
-        lambda replies, request: parse(replies[0], request),
-        script=script,
-    )
+
+    def commands(request: Any, keyspace: Keyspace) -> Sequence[Command]:
+        words = keyspace.call(script.sha, request.thread)
+        return (Command(words + arguments(request), words[3]),)
+
+    return Binding(commands, lambda replies, request: parse(replies[0], request), script=script)
 
 
 def on_keys(
