@@ -44,7 +44,8 @@ def refused(call):
 @pytest.mark.parametrize("kind", [RedisSaver, AsyncRedisSaver], ids=lambda kind: kind.__name__)
 def test_every_operation_is_refused(real_store, kind, owned):
     public = {name for name, _ in inspect.getmembers(RedisSaver, inspect.isfunction) if not name.startswith("_")}
-    assert public - {"close", "lease"} == set(CALLS), "a new method needs a call here"
+    # What is queued was stored when it was closed, so there is nothing to flush.
+    assert public - {"close", "lease", "flush"} == set(CALLS), "a new method needs a call here"
     runner = real_store.runner
     saver = opened(kind, owned, real_store)
     saver.put(at(), state("c0"), {})
