@@ -181,7 +181,8 @@ class WriteQueue:
         _queues.add(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, since a signal handler may put or ask in the midst of a put.
+        self._lock: Any = threading.RLock()
         self._lines: OrderedDict[str, deque[Write]] = OrderedDict()
         """By thread, roughly in the order of their oldest writes; none is empty."""
         self._ready: dict[str, None] = {}
@@ -219,6 +220,8 @@ class WriteQueue:
         write = Write(prepared, None if self._observer is None else copy_context())
         stored = stored or _is_exiting
         while (gate := self._admit(write, _Gate, stored=stored)) is not None:
+            if not write.is_queued:
+                self._check()
             gate.wait()
             if write.is_queued:
                 self._raise({prepared.address.thread: gate.failure})
@@ -238,6 +241,8 @@ class WriteQueue:
         """Queue a write. Returns what to wait at: until there is room, or, once it is queued, until it is stored."""
         thread = write.prepared.address.thread
         gate = None
+        if stored:
+            self._check()
         with self._lock:
             if self._closed:
                 raise BackendUnavailableError("the saver was closed: make another one")
@@ -248,9 +253,7 @@ class WriteQueue:
                 self._ready.update(dict.fromkeys(self._lines))
             else:
                 self._start()
-                line = self._lines.get(thread)
-                if line is None:
-                    line = self._lines[thread] = deque()
+                line = self._lines.setdefault(thread, deque())
                 if stored:
                     gate = kind()
                     write.gates.append(gate)
@@ -306,6 +309,7 @@ class WriteQueue:
 
     def _watch(self, thread: str | None, kind: type[G]) -> dict[str, G]:
         gates: dict[str, G] = {}
+        self._check()
         with self._lock:
             for each in list(self._lines) if thread is None else [thread]:
                 line = self._lines.get(each)
@@ -318,6 +322,11 @@ class WriteQueue:
         if gates:
             self._wake.put(None)
         return gates
+
+    def _check(self) -> None:
+        """Refuse to wait for the writer where it waits for the lock that this OS thread holds."""
+        if self._lock._is_owned():  # noqa: SLF001 - as `threading.Condition` asks
+            raise BackendUnavailableError("a signal handler waits for what is queued, in the middle of queueing it")
 
     def _failed(self, thread: str | None) -> Mapping[str, _Failure]:
         if thread is None:

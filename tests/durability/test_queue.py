@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 
@@ -520,4 +521,37 @@ def test_a_signal_at_any_point_leaves_the_queue_whole(call):
         found = [int(each[1:]) for each in ids(saver.list(at(), limit=None))][::-1]
         assert found == sorted(set(found))
         assert set(whole) <= set(found)
+        assert number > 20
+
+
+def test_a_signal_handler_may_use_the_saver_at_any_point_of_a_put():
+    with InMemorySaver(max_per_thread=None, durability="async") as saver:
+        handled = []
+
+        def handler(number):
+            saver.put(at(), going_on(f"h{number}"), {})
+            handled.append(f"h{number}")
+            with suppress(BackendUnavailableError):  # it may hold what the writer waits for
+                assert saver.get(at()) is not None
+
+        for number in count():
+            left, called = number, []
+
+            def count_down(_frame, event, _argument, number=number, called=called):
+                nonlocal left
+                if event in {"call", "c_return"}:
+                    left -= 1
+                    if left == -1:
+                        called.append(True)
+                        handler(number)
+
+            sys.setprofile(count_down)
+            try:
+                saver.put(at(), going_on(f"c{number}"), {})
+            finally:
+                sys.setprofile(None)
+            if not called:
+                break
+        found = set(ids(saver.list(at(), limit=None)))
+        assert found == {f"c{each}" for each in range(number + 1)} | set(handled)
         assert number > 20
