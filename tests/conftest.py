@@ -18,7 +18,7 @@ pytest.register_assert_rewrite("support")
 
 from support.clusters import Cluster, shared_cluster  # noqa: E402 - the path is set first
 from support.servers import RedisServer  # noqa: E402 - the path is set first
-from support.stores import REDIS_STORES, SHARED_STORES, STORES, RealRedisStore, Store, make_store  # noqa: E402 - the path is set first
+from support.stores import REDIS_STORES, SHARED_STORES, STORES, RealRedisStore, Store, opened  # noqa: E402 - the path is set first
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Whatever started the tests in the background had SIGINT ignored, and commands that tests start would inherit that.
@@ -66,29 +66,22 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
         yield start
 
 
-def _opened(request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = make_store(request.param, request)
-    store.flushes = request.node.get_closest_marker("stored") is not None
-    yield store
-    store.close()
-
-
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every backend, through both faces."""
-    yield from _opened(request)
+    yield from opened(request)
 
 
 @pytest.fixture(params=SHARED_STORES)
 def shared_store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every backend that several savers can share."""
-    yield from _opened(request)
+    yield from opened(request)
 
 
 @pytest.fixture(params=REDIS_STORES)
 def redis_store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every kind of Redis client."""
-    yield from _opened(request)
+    yield from opened(request)
 
 
 @pytest.fixture

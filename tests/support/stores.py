@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -281,14 +281,21 @@ STORES = (
     *(f"{backend}-{face}" for backend, face in itertools.product(BACKENDS, FACES)),
     "redis-encrypted-sync",
     "sqlite-encrypted-sync",
-    *QUEUED_STORES,
 )
-SHARED_STORES = tuple(name for name in STORES if not name.startswith("memory") and name not in QUEUED_STORES)
+SHARED_STORES = tuple(name for name in STORES if not name.startswith("memory"))
 REDIS_STORES = tuple(name for name in SHARED_STORES if not name.startswith("sqlite"))
 ENGINE_STORES = (
     *(f"{backend}-{face}" for backend in ("memory", "sqlite", "fakeredis", "redis") for face in FACES),
     *QUEUED_STORES,
 )
+
+
+def opened(request: Any) -> Iterator[Store]:
+    """The store of a fixture's parameter, for as long as its test lasts."""
+    store = make_store(request.param, request)
+    store.flushes = request.node.get_closest_marker("stored") is not None
+    yield store
+    store.close()
 
 
 def make_store(name: str, request: Any) -> Store:
