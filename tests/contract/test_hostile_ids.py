@@ -93,6 +93,7 @@ def use_everywhere(saver, hostile):
     assert thread_ids(saver) == [hostile + "copy"]
 
 
+@pytest.mark.stored  # threads are listed in the order in which they were stored
 def test_no_two_threads_share_anything(saver):
     for number, name in enumerate(IDS):
         saver.put(at(name), state("c", n=number), {})
