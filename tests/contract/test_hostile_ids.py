@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from support.data import at, ids, place, state, thread_ids
 
 HOSTILE = {
