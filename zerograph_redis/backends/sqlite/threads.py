@@ -206,7 +206,8 @@ def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int)
     if cursor is not None:
         # Whatever is in a column has a place in SQLite's order.
         updated = cursor.updated
-        bound = (*(updated if isinstance(updated, tuple) else (updated // SECOND, updated)), cursor.name)
+        place = updated if isinstance(updated, tuple) else _place_of(connection, cursor.name, updated)
+        bound = (*place, cursor.name)
         behind = "second <= ?1 AND (second, updated, thread) < (?1, ?2, ?3) AND"
     rows = connection.execute(
         f"SELECT second, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
@@ -221,6 +222,15 @@ def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int)
             odd.append(shown_name(thread))
     last = RankCursor(rows[-1][:2], rows[-1][2]) if len(rows) == request.limit else None
     return ThreadRanks(found, last, odd)
+
+
+def _place_of(connection: sqlite3.Connection, thread: Any, updated: int) -> tuple[Any, Any]:
+    """Where in the list a thread stands that was written last at a time; elsewhere, if its row says two times."""
+    row = connection.execute(
+        "SELECT second, updated FROM zerograph_redis_threads WHERE thread = ? AND second IS NOT updated / ?",
+        (thread, SECOND),
+    ).fetchone()
+    return (updated // SECOND, updated) if row is None else row
 
 
 def shown_name(stored: Any) -> str:
