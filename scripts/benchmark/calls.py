@@ -204,10 +204,7 @@ async def _awaited(stores: Stores, scale: Scale) -> dict[str, Clocks]:
 def queued(scale: Scale, say: Say) -> Figures:
     """Put under ``durability="async"`` as its caller waits, where steps take longer than what they store; and in a row."""
     with opened(RawStore, OurRedis) as stores:
-        try:
-            saver = RedisSaver.from_url(stores[OurRedis.name].server.url, durability="async")
-        except TypeError:
-            return {"skipped": 'this version has no durability="async"'}
+        saver = RedisSaver.from_url(stores[OurRedis.name].server.url, durability="async")
         say("2 KB and chat")
         before, after = chat_steps(0, scale)
         found: Figures = {}

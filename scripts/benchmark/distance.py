@@ -36,13 +36,7 @@ def distance(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
         say(f"a graph of {STEPS} steps")
         found = {}
         for durability in ("sync", "async"):
-            options = {} if durability == "sync" else {"durability": durability}
-            try:
-                saver = Counting.from_url(proxy.url, **options)
-            except TypeError:
-                found[durability] = {"skipped": 'this version has no durability="async"'}
-                continue
-            with saver:
+            with Counting.from_url(proxy.url, durability=durability) as saver:
                 found[durability] = runs(saver, proxy, scale.turns)
     return found
 

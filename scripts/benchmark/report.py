@@ -66,8 +66,6 @@ def show(found: Figures, aims: Sequence[Aim]) -> None:
     for table in tables(found, aims):
         console.print(table)
     notes = [f"{name}: {what}" for name, what in found["peers"].items()]
-    queued = [found["workloads"].get("queued", {}), found["workloads"].get("distance", {}).get("async", {})]
-    notes += [f"queued: {each['skipped']}" for each in queued if "skipped" in each]
     notes.append(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
     for note in notes:
         console.print(f"  {note}", style="dim")
