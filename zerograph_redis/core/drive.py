@@ -13,7 +13,7 @@ from zerograph_redis.errors import CorruptCheckpointError
 
 from .requests import Operation, Pause, Request
 
-__all__ = ("AsyncBackend", "AsyncRunner", "Backend", "Runner", "adrive", "arun", "drive", "run")
+__all__ = ("AsyncBackend", "Backend", "Runner", "adrive", "arun", "drive", "run")
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +41,6 @@ class Runner(Protocol):
 
     def __call__(self, operation: Operation[R], /) -> R:
         """Drive *operation* to its end, blocking."""
-        ...
-
-
-class AsyncRunner(Protocol):
-    """`arun`, on a backend that is known."""
-
-    def __call__(self, operation: Operation[R], /) -> Awaitable[R]:
-        """Drive *operation* to its end, awaiting."""
         ...
 
 
