@@ -1,9 +1,9 @@
 """``durability="async"``: writes that are acknowledged once they are packed, and stored in the background.
 
 A saver has one `WriteQueue`. Writes of a thread wait in a line, and a writer, an OS thread of the queue's own, stores the
-lines side by side, each in order. Whoever asks for a thread through the saver waits for its line first. A write that fails
+lines side by side, each in order. A call on a thread through the saver waits for its line first. A write that fails
 takes the line behind it along, so that what is stored of a thread is always a prefix of what was put; the failure is raised
-by whoever asks for the thread next.
+by the next call on the thread.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def tables(found: Figures, aims: Sequence[Aim]) -> Iterator[Table]:
 
 
 def fill(page: str, found: Figures, aims: Sequence[Aim]) -> str:
-    """The text of a page of the documentation with its tables made anew, as far as this run has numbers for them."""
+    """The text of a page of the documentation with the tables that this run has numbers for filled in again."""
     workloads = found["workloads"]
     made = {"summary": summary(aims), "aims": judged(aims, quick=False)}
     if "blocking" in workloads:

@@ -19,7 +19,7 @@ ACROSS = ("threads", "deadlines")
 """The keys across threads; a script has them on a single server."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:/@+-]+")
-# Names repeat from one request to the next; as many threads as a worker has in hand at a time.
+# Names repeat from one request to the next; about as many as the threads that a worker runs at a time.
 _REMEMBERED = 4096
 
 

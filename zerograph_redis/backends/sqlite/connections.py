@@ -103,7 +103,7 @@ class Connections:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 return work(connection, given)
-        # Whoever has the lock reads alone, but for a signal handler.
+        # The holder of the lock is the only reader, but for a signal handler.
         changes = connection.total_changes
         result = work(connection, given)
         if connection.total_changes != changes:
