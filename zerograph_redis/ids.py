@@ -6,8 +6,9 @@ a hash tag, a separator, a pattern or code.
 
 from __future__ import annotations
 
+import os
+import random
 import re
-import secrets
 from functools import lru_cache
 
 __all__ = ("SEPARATOR", "WITHIN", "encode", "escape", "random_name", "read_name", "unescape")
@@ -67,6 +68,17 @@ def _spell(match: re.Match[str]) -> str:
     return f"%{code:02x}" if code < 0x80 else f"%u{code:04x}"
 
 
+class _Names(random.Random):
+    """Random numbers that a fork's child does not share with its parent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.register_at_fork(after_in_child=self.seed)
+
+
+_names = _Names()
+
+
 def random_name() -> str:
     """Return 16 hex digits that no other call returned, of a positive number below 2**63, as SQLite can store."""
-    return (secrets.randbits(63) | 1).to_bytes(8, "big").hex()
+    return f"{_names.getrandbits(63) | 1:016x}"

@@ -4,12 +4,14 @@ import copy
 import random
 
 import fakeredis
+import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zerograph_redis import InMemorySaver, MsgpackSerializer, RedisSaver
 from zerograph_redis.pieces import cut, cut_plain
+from zerograph_redis.pieces.cut import cut_like
 from zerograph_redis.pieces.diff import compare
 from zerograph_redis.pieces.log import KnownLog
 from zerograph_redis.pieces.segments import Segment, joined, parse, sliced, spell
@@ -186,6 +188,62 @@ def has_other_keys(state):
     """Whether a dict in it has a key that is no string: such a state is not packed by the faster encoder."""
     values = state["channel_values"]
     return "many" in values["inner"]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.integers(-(2**40), 2**40)
+    | st.text(max_size=40)
+    | st.sampled_from(["t" * 600, "messages", "ä" * 300, b"b" * 700]),
+    lambda inner: (
+        st.lists(inner, max_size=20)
+        | st.dictionaries(st.sampled_from(["a", "messages", "turn", "ts"]), inner, max_size=4)
+    ),
+    max_leaves=25,
+)
+GROWTH = st.sampled_from(
+    ["append", "extend", "longer text", "more text", "number", "another key", "nothing", "replace"]
+)
+
+
+def grow(rng, value, change, more):
+    """Change something in a value, in most cases as a step of a graph does."""
+    if isinstance(value, dict) and value:
+        key = rng.choice([*value])
+        if change == "another key":
+            return dict(rng.sample([*value.items(), (f"k{rng.random()}", more)], len(value) + 1))
+        return {**value, key: grow(rng, value[key], change, more)}
+    if isinstance(value, list):
+        return [*value, more] if change == "append" else [*value, *[more] * rng.randrange(1, 300)]
+    if isinstance(value, str):
+        return value + ("x" * rng.choice([1, 300, 70_000]) if change == "longer text" else "")
+    return rng.choice([rng.getrandbits(40), more]) if change in {"number", "replace"} else value
+
+
+@given(
+    values=st.dictionaries(st.sampled_from(["document", "messages", "turn", "x"]), VALUES, max_size=4),
+    changes=st.lists(st.tuples(GROWTH, VALUES), max_size=6),
+    rng=st.randoms(use_true_random=False),
+)
+@settings(max_examples=500, deadline=None)
+def test_a_state_that_is_cut_like_the_one_before_has_whole_values_as_parts(values, changes, rng):
+    state = {"v": 1, "channel_values": {**values, "list": ["m" * 200] * 5}, "ts": "2026"}
+    before = cut(state, MsgpackSerializer().pack)
+    for change, more in changes:
+        state = {**grow(rng, state, change, more), "v": rng.getrandbits(rng.choice([3, 20]))}
+        packed = MsgpackSerializer().pack(state)
+        after = cut_like(packed, before)
+        if after is None:
+            before = cut(state, MsgpackSerializer().pack)
+            continue
+        assert after.packed == packed
+        assert [part.place for part in after.parts] == [part.place for part in before.parts]
+        for part in after.parts:
+            if part.header:
+                msgpack.unpackb(packed[part.start - part.header : part.stop], strict_map_key=False)
+        literals = after.literals()
+        assert sum(map(len, literals)) <= sum(map(len, before.literals())) + 256 * (1 + len(changes))
+        before = after
 
 
 TWINS = {bytes: [bytes, bytearray], bytearray: [bytes, bytearray], str: [str], float: [float]}

@@ -44,8 +44,9 @@ def _proof_without(part: slice) -> Any:
 
 def _read_without_repeat(self: Any, address: Any, request: Any) -> Any:
     logs = self.known.of(address.thread)
-    request.known = logs.spans()
-    return self._read(address, (yield from request), logs)
+    base = logs.base(address.namespace)
+    request.known = logs.spans(address.namespace)
+    return self._read(address, (yield from request), logs, base)
 
 
 _next_page = scanning.ThreadScan.next_page

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zerograph_redis.ids import random_name
-from zerograph_redis.pieces import BaseCheckpoint, Cut, Draft, KnownLogs, Segment, draft
+from zerograph_redis.pieces import BaseCheckpoint, Draft, KnownLogs, Segment, draft
 from zerograph_redis.pieces.segments import joined
 
 from .records import digest_of
@@ -31,10 +30,9 @@ class _Latest(NamedTuple):
     """Of the puts of the batch."""
     behind: int
     """How many bytes the puts before it append."""
-    checkpoint_id: str
-    attempt: str
+    prepared: PreparedPut
+    request: PutCheckpoint
     digest: bytes
-    state: Cut
     drafted: Draft
 
 
@@ -47,7 +45,6 @@ class Batch:
         self._settings = settings
         self._known = known
         self._logs = known.of(thread)
-        self._appended: list[bytes] = []
         self._puts = 0
         self._bases: dict[str, BaseCheckpoint] = {}
         self._latest: dict[str, _Latest] = {}
@@ -56,20 +53,20 @@ class Batch:
 
     def put(self, prepared: PreparedPut) -> PutCheckpoint:
         """Draft the next put."""
-        address, checkpoint_id, state, _, _ = prepared
+        address, _, state, _, _ = prepared
         namespace, coding = address.namespace, self._settings.coding(self._thread)
-        digest, attempt = digest_of(state.packed), random_name()
+        digest = digest_of(state.packed)
         earlier = self._bases.get(namespace)
         drafted = draft(state, earlier or self._logs.base(namespace), coding)
         if earlier is not None:
             drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
+        request = request_of(prepared, self._settings, digest, drafted)
         ahead = Placed("", "", _AHEAD + self.size)
-        self._bases[namespace] = base_of(checkpoint_id, attempt, digest, state, drafted, ahead)
-        self._latest[namespace] = _Latest(self._puts, self.size, checkpoint_id, attempt, digest, state, drafted)
+        self._bases[namespace] = base_of(prepared, request, digest, drafted, ahead)
+        self._latest[namespace] = _Latest(self._puts, self.size, prepared, request, digest, drafted)
         self._puts += 1
-        self._appended.append(drafted.appended)
         self.size += len(drafted.appended)
-        return request_of(prepared, self._settings, attempt, digest, drafted)
+        return request
 
     def _counted_back(self, segments: Sequence[Segment]) -> Sequence[Segment]:
         """Count what is not in the log yet from where the next put appends."""
@@ -81,9 +78,7 @@ class Batch:
 
     def note(self, placed: PlacedBatch) -> None:
         """Note where it came to stand."""
-        if self.size:
-            self._logs.add(placed.generation, placed.base, b"".join(self._appended))
-        for namespace, (number, behind, checkpoint_id, attempt, digest, state, drafted) in self._latest.items():
+        for namespace, (number, behind, prepared, request, digest, drafted) in self._latest.items():
             place = Placed(placed.orders[number], placed.generation, placed.base + behind)
-            self._logs.note(namespace, base_of(checkpoint_id, attempt, digest, state, drafted, place))
+            self._logs.note(namespace, base_of(prepared, request, digest, drafted, place))
         self._known.weigh(self._thread)

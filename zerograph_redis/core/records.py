@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -42,8 +42,10 @@ __all__ = (
     "CheckpointRecord",
     "Header",
     "Link",
+    "content_of",
     "digest_of",
     "has_parts",
+    "is_record",
     "is_sealed",
     "log_name",
     "lost",
@@ -129,7 +131,8 @@ def pack_checkpoint(
     place: tuple[str, str],
     content: tuple[str | None, bytes, bytes],
     literals: Sequence[bytes],
-    parts: Sequence[tuple[int, Sequence[Segment]]],
+    places: Iterable[int],
+    segments: Sequence[Sequence[Segment]],
     cipher: Cipher | None,
     link: Link | None,
 ) -> bytes:
@@ -139,17 +142,18 @@ def pack_checkpoint(
         place: Namespace and id, for which it is stored.
         content: The parent's id, the packed metadata, and the digest of the state.
         literals: What is left of the state without its parts.
-        parts: The place of each part, and where its bytes are.
+        places: The place of each part, …
+        segments: … and where its bytes are.
         cipher: What encrypts it, if anything does.
         link: Of an encrypted record.
     """
     parent, metadata, digest = content
-    places: list[int] = []
+    counted: list[int] = []
     found: list[Segment] = []
-    for path, segments in parts:
-        places += (path, len(segments))
-        found += segments
-    said: list[object] = [None if parent is None else encode(parent), metadata, literals, places, digest]
+    for path, each in zip(places, segments, strict=True):
+        counted += (path, len(each))
+        found += each
+    said: list[object] = [None if parent is None else encode(parent), metadata, literals, counted, digest]
     if cipher is not None:
         said.append([*(link or new_link())])
     packed, behind, context = pack_plain(said), spell(found).encode(), _place(*place)
@@ -294,6 +298,20 @@ def read_segments(name: str, stored: bytes) -> tuple[Header, list[Segment], byte
     return header, [segment.placed(header.base) for segment in segments], behind
 
 
+def content_of(stored: bytes) -> bytes:
+    """What stands behind the header of a stored record."""
+    return stored[HEADER_SIZE:]
+
+
+def is_record(stored: bytes, header: tuple[str, str, str], content: bytes, cipher: Cipher | None) -> bool:
+    """Tell whether a stored record is the one with this order, generation and proof, and this content behind them."""
+    order, generation, proof = header
+    return (
+        stored.startswith(b"%b%b%b" % (version_of(cipher), order.encode(), generation.encode()))
+        and stored[_PROOF.start :] == proof.encode() + content
+    )
+
+
 def read_proof(stored: bytes) -> tuple[str, str]:
     """Read from a header the generation, and the `proof_of` the put that stored it."""
     return stored[_GENERATION].decode("ascii"), stored[_PROOF].decode("ascii")
@@ -358,8 +376,9 @@ def _write_of(thread: str, namespace: str, checkpoint_id: str) -> str:
 
 def repacked(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
     """Build again what stands behind the header of a record that was read."""
+    places, segments = [place for place, _ in record.parts], [segments for _, segments in record.parts]
     content = (record.parent, record.metadata, record.digest)
-    return pack_checkpoint((namespace, checkpoint_id), content, record.literals, record.parts, cipher, record.link)
+    return pack_checkpoint((namespace, checkpoint_id), content, record.literals, places, segments, cipher, record.link)
 
 
 def reseal_checkpoint(

@@ -127,8 +127,7 @@ class Expected(NamedTuple):
     checkpoint_id: str | None
 
 
-@dataclass(slots=True)
-class Placed:
+class Placed(NamedTuple):
     """Where a checkpoint came to stand: its order, the generation of the log, where the appended bytes begin."""
 
     order: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from zerograph_redis.display import about, quoted
@@ -11,20 +11,17 @@ from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, Seri
 from zerograph_redis.ids import random_name
 from zerograph_redis.pieces import (
     BaseCheckpoint,
-    BasePart,
     Cut,
     Draft,
     KnownLogs,
     Logs,
     Part,
-    Segment,
     ThreadLogs,
     cut,
     cut_plain,
     draft,
     read_parts,
 )
-from zerograph_redis.pieces.base import SEGMENT_SIZE
 from zerograph_redis.pieces.coding import Cipher
 from zerograph_redis.pieces.segments import placed_at
 from zerograph_redis.serde import MsgpackSerializer, Serializer
@@ -35,7 +32,9 @@ from .leasing import fence
 from .records import (
     CheckpointRecord,
     Link,
+    content_of,
     digest_of,
+    is_record,
     lost,
     new_link,
     pack_checkpoint,
@@ -91,7 +90,7 @@ class States:
         self.known = KnownLogs(KNOWN_BYTES)
         """What puts are compared with, and reads need not fetch."""
 
-    def prepare(self, address: Address, checkpoint_id: str, state: Mapping[str, Any], metadata: bytes) -> PreparedPut:
+    def prepare(self, address: Address, checkpoint_id: str, state: dict[str, Any], metadata: bytes) -> PreparedPut:
         """Pack a state; what is left is to store it."""
         base = self.known.of(address.thread).base(address.namespace)
         packed = cut_state(state, self._settings.serializer, base)
@@ -114,18 +113,11 @@ class States:
         base = logs.base(namespace)
         parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
         while True:
-            drafted, attempt = draft(state, base, coding), random_name()
+            drafted = draft(state, base, coding)
             link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
-            placed: Placed | None = yield request_of(
-                prepared,
-                self._settings,
-                attempt,
-                digest,
-                drafted,
-                cipher,
-                link,
-                (parent.checkpoint_id, parent.order) if parent else None,
-            )
+            follows = (parent.checkpoint_id, parent.order) if parent else None
+            request = request_of(prepared, self._settings, digest, drafted, cipher, link, follows)
+            placed: Placed | None = yield request
             if placed is not None:
                 break
             # Sent whole it may still follow its parent. If it does not, it is sent a third time.
@@ -135,62 +127,56 @@ class States:
                 quoted(checkpoint_id),
                 extra=about(thread),
             )
-        if drafted.appended:
-            logs.add(placed.generation, placed.base, drafted.appended)
-        logs.note(namespace, base_of(checkpoint_id, attempt, digest, state, drafted, placed, _mark_of(link)))
+        logs.note(namespace, base_of(prepared, request, digest, drafted, placed, _mark_of(link)))
         self.known.weigh(thread)
 
     def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
         """Read checkpoints, and of the log what is not known yet."""
         logs = self.known.of(address.thread)
-        request.known = logs.spans()
+        base = logs.base(address.namespace)
+        request.known = logs.spans(address.namespace)
         fetched: Fetched = yield request
         try:
-            return self._read(address, fetched, logs)
+            return self._read(address, fetched, logs, base)
         except CheckpointError:
             if not request.known:
                 raise
         # What was known may be of a history that the store has left, or another OS thread dropped it.
         _log.info("what was known of the log does not fit, all of it is read", extra=about(address.thread))
         logs, request.known = ThreadLogs(), ()
-        found = self._read(address, (yield from request), logs)
+        found = self._read(address, (yield from request), logs, None)
         self.known.replace(address.thread, logs)
         return found
 
-    def _read(self, address: Address, fetched: Fetched, logs: ThreadLogs) -> list[ReadCheckpoint]:
-        cipher = self._settings.coding(address.thread).cipher
+    def _read(
+        self, address: Address, fetched: Fetched, logs: ThreadLogs, base: BaseCheckpoint | None
+    ) -> list[ReadCheckpoint]:
+        coding = self._settings.coding(address.thread)
+        if base is not None:
+            if len(fetched.checkpoints) == 1:
+                stored = fetched.checkpoints[0]
+                header = base.order, base.generation, base.proof
+                if stored.record is not None and is_record(stored.record, header, base.content, coding.cipher):
+                    # It was checked when it was read, or made here.
+                    return [(stored, _record_of(base), base.state.packed)]
+            logs.add_base(base)
         for each in fetched.ranges:
             logs.add(each.generation, each.start, each.data)
-        base = logs.base(address.namespace)
         found: list[ReadCheckpoint] = []
         for stored in fetched.checkpoints:
-            record = unpack_checkpoint(address.thread, address.namespace, stored.checkpoint_id, stored.record, cipher)
+            record = unpack_checkpoint(
+                address.thread, address.namespace, stored.checkpoint_id, stored.record, coding.cipher
+            )
             if stored.order is not None and stored.order != record.order:
                 raise CorruptCheckpointError(
                     f"checkpoint {stored.checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r} "
                     f"cannot be read: its order is not that of its index, so its bytes were changed."
                 )
-            if base is not None and (base.digest, base.proof, base.order) == (
-                record.digest,
-                record.proof,
-                record.order,
-            ):
-                # This very put is known, and its state is the one that the record names.
-                found.append((stored, record, base.packed))
-                continue
             state = read_state(address, stored.checkpoint_id, record, logs, self._settings)
             found.append((stored, record, state.packed))
             if len(fetched.checkpoints) == 1:
-                read = _base(
-                    stored.checkpoint_id,
-                    (record.order, record.generation, record.proof),
-                    record.digest,
-                    state,
-                    [segments for _, segments in record.parts],
-                    record.base,
-                    _mark_of(record.link),
-                )
-                logs.note(address.namespace, read)
+                logs.note(address.namespace, _base_of_read(stored, record, state))
+        logs.trim()
         self.known.weigh(address.thread)
         return found
 
@@ -198,7 +184,6 @@ class States:
 def request_of(
     prepared: PreparedPut,
     settings: Settings,
-    attempt: str,
     digest: bytes,
     drafted: Draft,
     cipher: Cipher | None = None,
@@ -207,31 +192,74 @@ def request_of(
 ) -> PutCheckpoint:
     """Ask the store for what was drafted of a checkpoint."""
     address, checkpoint_id, state, metadata, held = prepared
+    thread, namespace, parent, ttl, _, expected = address
     record = pack_checkpoint(
-        (address.namespace, checkpoint_id),
-        (address.checkpoint_id, metadata, digest),
+        (namespace, checkpoint_id),
+        (parent, metadata, digest),
         state.literals(),
-        [(part.place, found) for part, found in zip(state.parts, drafted.segments, strict=True)],
+        [part[0] for part in state.parts],
+        drafted.segments,
         cipher,
         link,
     )
     return PutCheckpoint(
-        address.thread,
-        address.namespace,
+        thread,
+        namespace,
         checkpoint_id,
-        attempt,
+        random_name(),
         version_of(cipher),
         record,
         drafted.appended,
         drafted.needed,
         drafted.base,
-        address.ttl,
+        ttl,
         settings.keep_last,
         settings.max_age,
         held,
-        address.expected,
+        expected,
         follows,
     )
+
+
+def base_of(
+    prepared: PreparedPut, request: PutCheckpoint, digest: bytes, drafted: Draft, placed: Placed, mark: bytes = b""
+) -> BaseCheckpoint:
+    """What to compare the next state with, once this one is stored."""
+    address, checkpoint_id, state, metadata, _ = prepared
+    order, generation, start = placed
+    return BaseCheckpoint(
+        checkpoint_id,
+        order,
+        generation,
+        proof_of(start, len(drafted.appended), request.attempt),
+        digest,
+        state,
+        [placed_at(start, segments) for segments in drafted.segments],
+        request.record,
+        address.checkpoint_id,
+        metadata,
+        mark,
+    )
+
+
+def _base_of_read(stored: StoredCheckpoint, record: CheckpointRecord, state: Cut) -> BaseCheckpoint:
+    return BaseCheckpoint(
+        stored.checkpoint_id,
+        record.order,
+        record.generation,
+        record.proof,
+        record.digest,
+        state,
+        [segments for _, segments in record.placed()],
+        content_of(stored.record or b""),
+        record.parent,
+        record.metadata,
+        _mark_of(record.link),
+    )
+
+
+def _record_of(base: BaseCheckpoint) -> CheckpointRecord:
+    return CheckpointRecord(base.parent, base.metadata, [], (), base.digest, base.order, base.generation, base.proof)
 
 
 def _mark_of(link: Link | None) -> bytes:
@@ -239,14 +267,11 @@ def _mark_of(link: Link | None) -> bytes:
     return link.mark if link is not None and link.follows else b""
 
 
-def cut_state(state: Mapping[str, Any], serializer: Serializer, base: BaseCheckpoint | None) -> Cut:
-    """Pack a state and cut it; SerializationError if it cannot be stored.
-
-    What is known of *base* saves looking at all of it.
-    """
+def cut_state(state: dict[str, Any], serializer: Serializer, base: BaseCheckpoint | None) -> Cut:
+    """Pack a state and cut it; SerializationError if it cannot be stored."""
     if type(serializer) is MsgpackSerializer:
         try:
-            return cut_plain(state, base)
+            return cut_plain(state, None if base is None else base.state)
         except NotPlainError:
             pass
     try:
@@ -256,35 +281,6 @@ def cut_state(state: Mapping[str, Any], serializer: Serializer, base: BaseCheckp
         # Packed as a whole it fails again, with a message that says where in the state.
         serializer.pack(state)
         raise
-
-
-def base_of(
-    checkpoint_id: str, attempt: str, digest: bytes, state: Cut, drafted: Draft, placed: Placed, mark: bytes = b""
-) -> BaseCheckpoint:
-    """What to compare the next state with, once this one is stored."""
-    proof = proof_of(placed.base, len(drafted.appended), attempt)
-    return _base(
-        checkpoint_id, (placed.order, placed.generation, proof), digest, state, drafted.segments, placed.base, mark
-    )
-
-
-def _base(
-    checkpoint_id: str,
-    header: tuple[str, str, str],
-    digest: bytes,
-    state: Cut,
-    found: Sequence[Sequence[Segment]],
-    begin: int,
-    mark: bytes,
-) -> BaseCheckpoint:
-    order, generation, proof = header
-    parts = {}
-    size = len(state.packed)
-    for (place, start, stop, _, bytes_free), segments in zip(state.parts, found, strict=True):
-        known = placed_at(begin, segments)
-        parts[place] = BasePart(start, stop, bytes_free, known)
-        size += SEGMENT_SIZE * len(known)
-    return BaseCheckpoint(checkpoint_id, generation, proof, digest, state.packed, parts, size, order, mark)
 
 
 def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
@@ -314,7 +310,7 @@ def _assembled(record: CheckpointRecord, contents: Sequence[bytes]) -> Cut:
     parts = []
     position = len(record.literals[0])
     for (place, _), content, literal in zip(record.parts, contents, record.literals[1:], strict=True):
-        parts.append(Part(place, position, position + len(content), grown=False, bytes_free=False))
+        parts.append(Part(place, position, position + len(content)))
         pieces += (content, literal)
         position += len(content) + len(literal)
     return Cut(b"".join(pieces), parts)

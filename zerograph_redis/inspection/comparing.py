@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from zerograph_redis.pieces.headers import header_of
 from zerograph_redis.pieces.segments import joined, sliced
 
-from .outline import Outline, Piece, ReadPiece, Value, header_of
+from .outline import Outline, Piece, ReadPiece, Value
 
 __all__ = ("Change", "compare")
 

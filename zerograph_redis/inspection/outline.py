@@ -14,12 +14,13 @@ from typing import Any, NamedTuple, TypeAlias
 from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.records import CheckpointRecord
 from zerograph_redis.pieces import Segment
-from zerograph_redis.pieces.cut import DEEPEST, WIDEST, header_size
+from zerograph_redis.pieces.cut import DEEPEST, WIDEST
+from zerograph_redis.pieces.headers import header_of, header_size
 from zerograph_redis.pieces.segments import joined
 from zerograph_redis.serde.spelling import spell
 from zerograph_redis.serde.wire import msgpack
 
-__all__ = ("CHANNELS", "Chunk", "NotAtHandError", "Outline", "Piece", "ReadPiece", "Value", "header_of", "outline_of")
+__all__ = ("CHANNELS", "Chunk", "NotAtHandError", "Outline", "Piece", "ReadPiece", "Value", "outline_of")
 
 CHANNELS = "channel_values"
 _LARGEST = 2**31 - 1
@@ -71,15 +72,6 @@ def outline_of(record: CheckpointRecord, read: ReadPiece) -> Outline:
         return _Reader(record.literals, pieces, read).outline()
     except (*UNREADABLE, msgpack.UnpackException) as error:
         raise ValueError("a state is not laid out as one") from error
-
-
-def header_of(first: bytes) -> tuple[int, int]:
-    """Return how many bytes the header of a container, str or bin has, and how many members or bytes it announces."""
-    size = header_size(first)
-    kind = first[0]
-    if size == 1:
-        return 1, kind & (0x1F if kind >= 0xA0 else 0x0F)
-    return size, int.from_bytes(first[1:size], "big")
 
 
 def _is_map(kind: int) -> bool:

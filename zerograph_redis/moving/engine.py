@@ -15,14 +15,12 @@ from zerograph.checkpoint import sqlite as engine
 
 from zerograph_redis.core.records import (
     digest_of,
-    pack_checkpoint,
     pack_header,
     pack_write,
-    version_of,
 )
 from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint, StoredWrite
-from zerograph_redis.core.settings import Settings
-from zerograph_redis.core.states import base_of, cut_state
+from zerograph_redis.core.settings import Address, Settings
+from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
 from zerograph_redis.core.writes import seal_writes
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import WITHIN, escape, random_name
@@ -175,28 +173,22 @@ class _Building:
         parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
         metadata = self._settings.serializer.pack(found.metadata or {}, root="metadata")
         state = cut_state(dict(found.checkpoint), self._settings.serializer, self._bases.get(namespace))
+        address = Address(self.image.thread, namespace, parent or None, None)
+        prepared = PreparedPut(address, checkpoint_id, state, metadata, None)
         digest = digest_of(state.packed, self._cipher)
-        drafted, attempt = draft(state, self._bases.get(namespace), self._coding), random_name()
+        drafted = draft(state, self._bases.get(namespace), self._coding)
+        request = request_of(prepared, self._settings, digest, drafted, self._cipher)
         self._order = max(moment, self._order + 1)
         self._first = self._first or self._order
         generation, base = (self._generation, self._end) if drafted.segments else (ZERO, 0)
-        header = pack_header(
-            version_of(self._cipher), self._order, int(generation, 16), base, len(drafted.appended), attempt
-        )
-        behind = pack_checkpoint(
-            (namespace, checkpoint_id),
-            (parent or None, metadata, digest),
-            state.literals(),
-            [(part.place, found) for part, found in zip(state.parts, drafted.segments, strict=True)],
-            self._cipher,
-            None,
-        )
-        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + behind, []))
+        size = len(drafted.appended)
+        header = pack_header(request.version, self._order, int(generation, 16), base, size, request.attempt)
+        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + request.record, []))
         placed = Placed(f"{self._order:016x}", generation, base)
         if drafted.appended:
             self.image.add_range(LogRange(placed.generation, base, drafted.appended))
-            self._end += len(drafted.appended)
-        self._bases[namespace] = base_of(checkpoint_id, attempt, digest, state, drafted, placed)
+            self._end += size
+        self._bases[namespace] = base_of(prepared, request, digest, drafted, placed)
 
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
         """Add the pending writes of a checkpoint."""

@@ -4,6 +4,7 @@ Checkpoints of a thread are nearly equal, so none is stored whole. The idea in s
 
 1. ``cut``: a packed state is cut into small *literals*, which stay in the checkpoint's record, and large *parts* (a list,
    a long string, anything of 512 bytes or more at any depth of dicts). The state is literal, part, literal, part, literal.
+   Most states are cut where the one before was.
 2. ``segments``: a part is stored as *segments*, ranges of bytes of the thread's log, to which bytes are only ever appended.
 3. ``diff``: a new part is compared with the part that the worker last knew in that place. What is old becomes segments of
    where it lies already; what is new is appended.
@@ -26,7 +27,7 @@ A store may return to an earlier moment: a restart, a failover, a backup. So not
   does not, all of it is read again.
 """
 
-from .base import BaseCheckpoint, BasePart
+from .base import BaseCheckpoint
 from .coding import Clear, Coding, Sealed
 from .cut import Cut, Part, cut, cut_plain
 from .draft import MOST_BYTES, Draft, draft, read_parts
@@ -36,7 +37,6 @@ from .segments import Segment
 __all__ = (
     "MOST_BYTES",
     "BaseCheckpoint",
-    "BasePart",
     "Clear",
     "Coding",
     "Cut",

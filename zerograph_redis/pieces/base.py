@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from .cut import Cut
 from .segments import Segment
 
-__all__ = ("SEGMENT_SIZE", "BaseCheckpoint", "BasePart")
+__all__ = ("BaseCheckpoint",)
 
-SEGMENT_SIZE = 100
-"""About how many bytes of memory a segment takes."""
-
-
-class BasePart(NamedTuple):
-    """A part of a base checkpoint."""
-
-    start: int
-    """From where in the packed state, …"""
-    stop: int
-    """… and to where it stands."""
-    bytes_free: bool
-    """See `cut.Part`."""
-    segments: Sequence[Segment]
-    """Where it lies in the log."""
+_SEGMENT_SIZE = 100  # about how many bytes of memory a segment takes
 
 
 class BaseCheckpoint(NamedTuple):
@@ -34,17 +21,46 @@ class BaseCheckpoint(NamedTuple):
     """
 
     checkpoint_id: str
+    order: str
     generation: str
     proof: str
     """What the header of its record says of its put: where it appended to the log, how much, and its random name."""
     digest: bytes
     """That of its state."""
-    packed: bytes
-    """Its state."""
-    parts: Mapping[int, BasePart]
-    """By their places."""
-    size: int
-    """About how many bytes of memory it takes."""
-    order: str = ""
-    mark: bytes = b""
+    state: Cut
+    segments: Sequence[Sequence[Segment]]
+    """Where each part lies in the log."""
+    content: bytes
+    """What stands behind the header of its record, …"""
+    parent: str | None
+    """… and what that says: the id of its parent, …"""
+    metadata: bytes
+    """… and its metadata, packed."""
+    mark: bytes
     """Names its put in a record that is encrypted, if the store confirmed its parent; see `records.Link`."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        packed = len(self.state.packed)
+        return packed + len(self.content) + len(self.metadata) + _SEGMENT_SIZE * sum(map(len, self.segments))
+
+    def spans(self) -> list[tuple[int, int]]:
+        """From and to of each stretch of the log whose bytes are in its state."""
+        return [
+            (segment.offset, segment.offset + segment.length)
+            for segments in self.segments
+            for segment in segments
+            if not segment.stored
+        ]
+
+    def stretches(self) -> list[tuple[int, bytes]]:
+        """The same with the bytes: where each stretch begins, and what lies there."""
+        found = []
+        for part, segments in zip(self.state.parts, self.segments, strict=True):
+            position = part.start
+            for segment in segments:
+                if not segment.stored:
+                    found.append((segment.offset, self.state.packed[position : position + segment.length]))
+                position += segment.length
+        return found

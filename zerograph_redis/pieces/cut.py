@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+import msgspec
 from xxhash import xxh32_intdigest
 
 from zerograph_redis.serde.packing import is_free_of_bytes, may_have_bytes, pack_plain
 from zerograph_redis.serde.wire import msgpack
 
-from .base import BaseCheckpoint, BasePart
+from .headers import LAYOUTS, header_size, map_header
 
-__all__ = ("DEEPEST", "SMALLEST", "WIDEST", "Cut", "Part", "cut", "cut_plain", "header_size")
+__all__ = ("DEEPEST", "SMALLEST", "WIDEST", "Cut", "Part", "cut", "cut_like", "cut_plain")
 
 SMALLEST = 512  # bytes: what is smaller costs less in the record than as a segment
 WIDEST = 256  # entries of a dict that is looked into; a wider one is a part as a whole
@@ -34,60 +35,154 @@ class Part(NamedTuple):
     """Where the content begins in the packed state, …"""
     stop: int
     """… and where it ends."""
-    grown: bool
-    """Whether it begins with the part in that place of the base checkpoint that the state was cut beside."""
-    bytes_free: bool
-    """Whether it is known to have no value of the type bytes, or of one that is packed alike."""
+    header: int = 0
+    """How many bytes its header has, which stands before it; 0 for what has none, or if nobody looked."""
+
+
+_part = partial(tuple.__new__, Part)
+"""Makes a part in one step of C."""
 
 
 class Cut(NamedTuple):
     """A packed state, and which ranges of it are parts, in their order. What is between them are literals."""
 
     packed: bytes
-    parts: list[Part]
-    beside: BaseCheckpoint | None = None
-    """The base checkpoint that its parts were compared with."""
+    parts: Sequence[Part]
+    room: int = -1
+    """How many bytes the literals of the next state may have, if it is cut like this one; below 0 for not at all."""
+    bytes_free: bool = False
+    """Whether it is known to have no value of the type bytes, or of one that is packed alike."""
 
     def literals(self) -> list[bytes]:
         """What stands before, between and behind the parts."""
-        found = []
-        position = 0
-        for part in self.parts:
-            found.append(self.packed[position : part.start])
-            position = part.stop
-        found.append(self.packed[position:])
+        packed, found, position = self.packed, [], 0
+        for _, start, stop, _ in self.parts:
+            found.append(packed[position:start])
+            position = stop
+        found.append(packed[position:])
         return found
 
 
 def cut(state: Mapping[Any, Any], pack: Pack) -> Cut:
     """Pack *state*, value by value, and note which are large. All bytes together are those of ``pack(state)``."""
-    cutter = _Cutter(pack, None, plain=False)
-    cutter.walk(state, 0, 0, 0)
-    return Cut(b"".join(cutter.chunks), cutter.parts)
+    cutter = _Cutter(pack)
+    size = cutter.walk(state, 0, 0, 0)
+    literals = size - sum(part.stop - part.start for part in cutter.parts)
+    return Cut(b"".join(cutter.chunks), cutter.parts, literals + _MORE if cutter.is_narrow else -1)
 
 
-def cut_plain(state: Mapping[Any, Any], base: BaseCheckpoint | None) -> Cut:
-    """Cut a state of plain types, beside that of *base*; NotPlainError for any other."""
-    cutter = _Cutter(pack_plain, base, plain=True)
-    cutter.walk(state, 0, 0, 0)
-    return Cut(b"".join(cutter.chunks), cutter.parts, base)
+def cut_plain(state: dict[Any, Any], earlier: Cut | None) -> Cut:
+    """Cut a state of plain types, like an earlier one if that can be; NotPlainError for any other."""
+    packed = pack_plain(state)
+    found = None if earlier is None else cut_like(packed, earlier)
+    if found is not None and found.bytes_free:
+        return found
+    bytes_free = not may_have_bytes(packed) or is_free_of_bytes(state)
+    return (found or cut(state, pack_plain))._replace(bytes_free=bytes_free)
+
+
+def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
+    """Cut a packed state where an earlier one was cut, if lists and dicts are the same or grown there; else None.
+
+    Nothing is looked at but bytes, so this takes a fraction of `cut`. A part begins where it did, or a little elsewhere,
+    since what stands before it may have another length now; and its header says how long it is, or how much it grew.
+    """
+    known, room = memoryview(earlier.packed), earlier.room
+    bytes_free = earlier.bytes_free and not (len(packed) < _SHORT and may_have_bytes(packed))
+    doubtful = bytes_free and len(packed) >= _SHORT
+    parts: list[Part] = []
+    position = behind = seen = 0
+    for part in earlier.parts:
+        place, start, stop, header = part
+        first = position + start - behind
+        last = first + stop - start
+        if packed.startswith(known[start - header : stop], first - header):
+            parts.append(_part((place, first, last, header)))
+        elif changed := _changed(packed, known, part, position, behind):
+            parts.append(changed)
+            _, first, last, _ = changed
+        else:
+            return None
+        room -= first - position
+        if doubtful:
+            bytes_free = bytes_free and not may_have_bytes(packed, seen, first)
+            # Of a part that begins as it did, only what is new.
+            begins_alike = packed.startswith(known[start:stop], first)
+            seen = first + stop - start if begins_alike else first
+        position, behind = last, stop
+    if len(packed) - position > room:
+        return None
+    if doubtful:
+        bytes_free = bytes_free and not may_have_bytes(packed, seen)
+    return Cut(packed, parts, earlier.room, bytes_free)
+
+
+def _changed(packed: bytes, known: memoryview, part: Part, position: int, behind: int) -> Part | None:
+    """Find what a part became, which stood behind *behind*, and stands behind *position*."""
+    place, start, stop, header = part
+    begin = start - header
+    if not header:
+        return None
+    head = position + begin - behind
+    key = known[max(behind, begin - _KEY) : begin]  # as much of it as is enough to find it
+    if not packed.startswith(key, head - len(key)):
+        head = packed.find(key, position, head + _MORE) + len(key)
+        if head < position + len(key):
+            return None
+    if head == len(packed):
+        return None
+    size, bits, values = LAYOUTS.get(packed[head], _NO_LAYOUT)
+    first = head + size
+    count = int.from_bytes(packed[head:first], "big") & bits
+    _, earlier_bits, earlier_values = LAYOUTS[known[begin]]
+    if not size or values != earlier_values:
+        return None
+    if not values:
+        return _part((place, first, first + count, size)) if SMALLEST <= count <= len(packed) - first else None
+    grown_from = first + stop - start
+    added = count - (int.from_bytes(known[begin:start], "big") & earlier_bits)
+    if added < 0 or not packed.startswith(known[start:stop], first):
+        return None
+    # What follows was there before, unless it is another key now: so what is between is looked through.
+    if stop == len(known):
+        last = len(packed)
+    else:
+        text = known[stop] - 0x9F if 0xA0 <= known[stop] < 0xC0 else 2 * _KEY  # the next key, which is short mostly
+        last = packed.find(known[stop : stop + text], grown_from)
+    if last < 0:
+        return None
+    try:
+        _VALUES.decode(b"\xdd%b%b" % ((added * values).to_bytes(4, "big"), packed[grown_from:last]))
+    except (msgspec.MsgspecError, OverflowError):
+        return None
+    return _part((place, first, last, size))
+
+
+_NO_LAYOUT = (0, 0, 0)
+_SHORT = 4096
+"""Bytes of a state that are looked through at once."""
+_MORE = 256
+"""Bytes by which literals may grow until somebody looks whether there is another part among them."""
+_KEY = 4
+"""Bytes at the end of a key that are enough to find it."""
+_VALUES = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 class _Cutter:
-    __slots__ = ("_earlier", "_known", "_pack", "_plain", "chunks", "parts")
+    __slots__ = ("_pack", "chunks", "is_narrow", "parts")
 
-    def __init__(self, pack: Pack, base: BaseCheckpoint | None, *, plain: bool) -> None:
+    def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._plain = plain
-        self._earlier: Mapping[int, BasePart] = {} if base is None else base.parts
-        self._known = memoryview(b"" if base is None else base.packed)
+        self.is_narrow = True  # no dict that was looked into may soon have too many entries for that
         self.chunks: list[bytes] = []
         self.parts: list[Part] = []
 
     def walk(self, mapping: Mapping[Any, Any], place: int, depth: int, size: int) -> int:
         """Add a dict behind *size* bytes; returns how many there are then."""
         pack, chunks = self._pack, self.chunks
-        chunks.append(_map_header(len(mapping)))
+        if len(mapping) > WIDEST // 2:
+            self.is_narrow = False
+        chunks.append(map_header(len(mapping)))
         size += len(chunks[-1])
         small: dict[Any, Any] = {}
         for key, value in mapping.items():
@@ -108,47 +203,21 @@ class _Cutter:
             content = pack(value)
             chunks.append(content)
             if len(content) >= SMALLEST:
-                self._add_part(inner, value, content, header_size(content), size)
-            elif self._plain and kind is not bytes and may_have_bytes(content):
-                is_free_of_bytes(value)
+                self._add_part(inner, size, size + len(content), header_size(content))
             size += len(content)
         return self._add_small(small, place, size) if small else size
 
     def _add_small(self, entries: dict[Any, Any], place: int, size: int) -> int:
         packed = self._pack(entries)
-        start = header_size(packed)
-        content = packed[start:]
+        content = packed[header_size(packed) :]
         self.chunks.append(content)
         if len(content) >= SMALLEST:
-            self._add_part(xxh32_intdigest(content[:8], place), "", content, 0, size)
+            self._add_part(xxh32_intdigest(content[:8], place), size, size + len(content), 0)
         return size + len(content)
 
-    def _add_part(self, place: int, value: Any, packed: bytes, start: int, size: int) -> None:
-        """Add what stands from *start* on in *packed*, which begins at *size*."""
-        earlier = self._earlier.get(place)
-        grown = earlier is not None and packed.startswith(self._known[earlier.start : earlier.stop], start)
-        # Where packed bytes have no bytes in them, equal packed bytes have none either, whatever they were packed from:
-        # of a list that grew, only what is new is looked at.
-        seen = earlier.stop - earlier.start + start if grown and earlier and earlier.bytes_free else 0
-        bytes_free = type(value) is str or (
-            self._plain and type(value) is not bytes and (not may_have_bytes(packed, seen) or is_free_of_bytes(value))
-        )
+    def _add_part(self, place: int, start: int, stop: int, header: int) -> None:
         if len(self.parts) < _MOST:
-            self.parts.append(Part(place, size + start, size + len(packed), grown, bytes_free))
-
-
-_HEADERS = {
-    0xC4: 2, 0xC5: 3, 0xC6: 5,  # bin
-    0xD9: 2, 0xDA: 3, 0xDB: 5,  # str
-    0xDC: 3, 0xDD: 5,  # array
-    0xDE: 3, 0xDF: 5,  # map
-}  # fmt: skip
-
-
-def header_size(packed: bytes) -> int:
-    """How many bytes say the kind and size of a container, str or bin; 0 for what has no content apart from them."""
-    first = packed[0]
-    return 1 if 0x80 <= first < 0xC0 else _HEADERS.get(first, 0)
+            self.parts.append(_part((place, start + header, stop, header)))
 
 
 @lru_cache(maxsize=1024)
@@ -156,9 +225,3 @@ def _pack_name(name: str) -> bytes:
     """Pack a key; the same few names come in every state."""
     packed: bytes = msgpack.packb(name, unicode_errors="surrogatepass")
     return packed
-
-
-def _map_header(size: int) -> bytes:
-    if size < 16:
-        return bytes((0x80 | size,))
-    return b"\xde" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdf" + size.to_bytes(4, "big")

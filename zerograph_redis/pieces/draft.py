@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .base import BaseCheckpoint, BasePart
+from .base import BaseCheckpoint
 from .coding import Coding
-from .cut import Cut, Part
+from .cut import Cut
 from .diff import Run, compare
 from .log import Logs
-from .segments import Segment, joined, sliced
+from .segments import Segment, fresh_segment, joined, sliced
 
 __all__ = ("MOST_BYTES", "Draft", "draft", "read_parts")
 
@@ -35,22 +35,37 @@ class Draft(NamedTuple):
 
 def draft(state: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
     """Compare *state* with the state of *base*; without one, all is new."""
+    packed, parts = state.packed, state.parts
+    earlier = _NOTHING if base is None else base.state
+    known = memoryview(earlier.packed)
+    numbers = {part[0]: number for number, part in enumerate(earlier.parts)}
     appended = bytearray()
     found: list[Sequence[Segment]] = []
-    earlier_parts = {} if base is None else base.parts
     used = False
     needed = 0
-    for part in state.parts:
-        earlier = earlier_parts.get(part.place)
-        segments = None if earlier is None or base is None else _reuse(state, part, base, earlier, appended, coding)
+    for place, start, stop, _ in parts:
+        segments: Sequence[Segment] | None = None
+        number = numbers.get(place)
+        if number is not None and base is not None:
+            _, first, last, _ = earlier.parts[number]
+            segments = base.segments[number]
+            more = stop - start - last + first
+            # A part that is the same or grown is the common case: it is found without a copy of either.
+            if more < 0 or not packed.startswith(known[first:last], start):
+                segments = _edited(packed[start:stop], known[first:last].tobytes(), segments, appended, coding)
+            elif more:
+                segments = _grown(packed[stop - more : stop], stop - start, segments, appended, coding)
         if segments is None:
-            segments = (_append(state.packed[part.start : part.stop], appended, coding),)
+            segments = (_append(packed[start:stop], appended, coding),)
         else:
             used = True
         for segment in segments:
-            needed += segment.stored or segment.length
+            needed += segment[3] or segment[1]
         found.append(segments)
     return Draft(found, bytes(appended), needed, base if used else None)
+
+
+_NOTHING = Cut(b"", ())
 
 
 def read_parts(
@@ -101,28 +116,13 @@ def _whole(segment: Segment) -> Segment:
     return segment._replace(skip=0, length=segment.whole)
 
 
-def _reuse(
-    state: Cut, part: Part, base: BaseCheckpoint, earlier: BasePart, appended: bytearray, coding: Coding
+def _grown(
+    added: bytes, size: int, known: Sequence[Segment], appended: bytearray, coding: Coding
 ) -> Sequence[Segment] | None:
-    """Express a part as segments of its earlier self and new ones; None if storing it whole is cheaper."""
-    _, start, stop, grown, _ = part
-    first, last, _, known = earlier
-    # A part that is the same or grown is the common case: it is found without a copy of either.
-    if state.beside is not base:
-        grown = state.packed.startswith(memoryview(base.packed)[first:last], start, stop)
-    if not grown:
-        return _edited(state.packed[start:stop], base.packed[first:last], known, appended, coding)
-    size, more = stop - start, stop - start - (last - first)
-    if not more:
-        return known
-    if more > 0.8 * size:
+    """Express a part that grew as what it was, and a new segment; None if storing it whole is cheaper."""
+    if len(added) > 0.8 * size or len(known) >= _most_segments(size):
         return None
-    begin = len(appended)
-    segments = [*known, _append(state.packed[stop - more : stop], appended, coding)]
-    if len(segments) <= _most_segments(size):
-        return segments
-    del appended[begin:]
-    return None
+    return [*known, _append(added, appended, coding)]
 
 
 def _edited(
@@ -155,6 +155,6 @@ def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> Se
     packed = coding.pack(data) if coding.packs else None
     if packed is None:
         appended += data
-        return Segment(offset, len(data), True)
+        return fresh_segment(offset, len(data))
     appended += packed
     return Segment(offset, len(data), fresh=True, stored=len(packed), skip=0, whole=len(data))

@@ -126,38 +126,45 @@ class ThreadLogs:
         """Know nothing."""
         self._generations: OrderedDict[str, KnownLog] = OrderedDict()
         self._bases: OrderedDict[str, BaseCheckpoint] = OrderedDict()
-        self._spans: list[Span] | None = []
+        self._base_sizes: dict[str, int] = {}
+        self._spans: dict[str, Sequence[Span]] = {}
         self._lock = threading.RLock()
+        self.size = _OVERHEAD
+        """About how many bytes of memory it took when it was trimmed last, and the base checkpoints since."""
 
-    def trim(self) -> int:
-        """Let go of what is of little use, between reads only. Returns about how many bytes of memory the rest takes."""
+    def trim(self) -> None:
+        """Let go of what is of little use, between reads only."""
         with self._lock:
+            self._spans = {}
             while len(self._generations) > _GENERATIONS:
-                self._spans = None
                 self._generations.popitem(last=False)
             size = _OVERHEAD
             for log in self._generations.values():
                 if log.is_scattered:
                     log.trim()
                 size += log.size
-            for base in self._bases.values():
-                size += base.size
-            return size
+            self._base_sizes = {namespace: base.size for namespace, base in self._bases.items()}
+            self.size = size + sum(self._base_sizes.values())
 
-    def spans(self) -> Sequence[Span]:
-        """The longest stretches that are known."""
-        with self._lock:
-            spans = self._spans
-            if spans is None:
+    def spans(self, namespace: str = "") -> Sequence[Span]:
+        """The longest stretches that are known, by reading a namespace or by what its base checkpoint has."""
+        spans = self._spans.get(namespace)
+        if spans is None:
+            with self._lock:
                 spans = [(name, *span) for name, log in self._generations.items() for span in log.spans()]
-                self._spans = spans
-            return spans
+                base = self._bases.get(namespace)
+                if base is not None:
+                    spans += [(base.generation, *span) for span in base.spans()]
+                if len(spans) > _TOLD:
+                    spans = nlargest(_TOLD, spans, key=lambda span: span[2] - span[1])
+                self._spans[namespace] = spans
+        return spans
 
     def add(self, generation: str, start: int, data: bytes) -> None:
         """Note bytes of a generation."""
         with self._lock:
             # Out of reach while it changes: what an exception of a signal handler leaves half done is forgotten.
-            self._spans = None
+            self._spans = {}
             log = self._generations.pop(generation, None) or KnownLog()
             log.add(start, data)
             self._generations[generation] = log
@@ -175,10 +182,20 @@ class ThreadLogs:
     def note(self, namespace: str, base: BaseCheckpoint) -> None:
         """Set the checkpoint to compare the next one with."""
         with self._lock:
+            self._spans = {}
+            size, before = base.size, self._base_sizes.get(namespace, 0)
             self._bases[namespace] = base
+            self._base_sizes[namespace] = size
+            self.size += size - before
             self._bases.move_to_end(namespace)
             if len(self._bases) > _NAMESPACES:
                 self._bases.popitem(last=False)
+                self.trim()
+
+    def add_base(self, base: BaseCheckpoint) -> None:
+        """Note the bytes of the log that a base checkpoint has, for whoever reads other checkpoints."""
+        for start, data in base.stretches():
+            self.add(base.generation, start, data)
 
 
 class KnownLogs:
@@ -215,13 +232,8 @@ class KnownLogs:
         """Count what *thread* takes now, and let go of the threads that were not in hand for longest."""
         with self._lock:
             logs = self._threads.get(thread)
-            if logs is None:
-                return
-            size, before = logs.trim(), self._sizes.get(thread, 0)
-            # No call between: that is where signal handlers run, which may raise.
-            self._total += size - before
-            self._sizes[thread] = size
-            if self._total > self._most:
+            if logs is not None:
+                self._set_size(thread, logs.size)
                 self._let_go()
 
     def _let_go(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-__all__ = ("Segment", "joined", "parse", "placed_at", "sliced", "spell")
+__all__ = ("Segment", "fresh_segment", "joined", "parse", "placed_at", "sliced", "spell")
 
 
 class Segment(NamedTuple):
@@ -36,6 +36,11 @@ _made = partial(tuple.__new__, Segment)
 """Makes a segment in one step of C: several come with every part of every put."""
 
 
+def fresh_segment(offset: int, length: int) -> Segment:
+    """A segment of bytes that are appended as they are."""
+    return _made((offset, length, True, 0, 0, 0))
+
+
 def joined(segments: Iterable[Segment]) -> list[Segment]:
     """Make one of segments that follow one another in the log."""
     found: list[Segment] = []
@@ -49,7 +54,7 @@ def joined(segments: Iterable[Segment]) -> list[Segment]:
     return found
 
 
-def placed_at(base: int, segments: Sequence[Segment]) -> list[Segment]:
+def placed_at(base: int, segments: Sequence[Segment]) -> Sequence[Segment]:
     """The segments by their offsets in the log, once it is known where the appended bytes begin, joined."""
     found: list[Segment] = []
     last: Segment | None = None

@@ -124,11 +124,13 @@ def pack_exact(value: Any) -> bytes:
     return data
 
 
-def may_have_bytes(data: bytes, start: int = 0) -> bool:
-    """Tell if packed data, from *start* on, could hold bytes: never wrong about a no."""
-    if not start:
-        return b"\xc4" in data or b"\xc5" in data or b"\xc6" in data
-    return data.find(b"\xc4", start) >= 0 or data.find(b"\xc5", start) >= 0 or data.find(b"\xc6", start) >= 0
+def may_have_bytes(data: bytes, start: int = 0, stop: int | None = None) -> bool:
+    """Tell if packed data, between *start* and *stop*, could hold bytes: never wrong about a no."""
+    return (
+        data.find(b"\xc4", start, stop) >= 0
+        or data.find(b"\xc5", start, stop) >= 0
+        or data.find(b"\xc6", start, stop) >= 0
+    )
 
 
 def _box(value: Any) -> Any:
