@@ -16,7 +16,7 @@ from zerograph_redis.serde import Serializer
 from .batches import Batch
 from .leasing import fence
 from .links import Lineage
-from .records import name_of, pack_write
+from .records import name_of, pack_writes
 from .requests import (
     DeleteThread,
     Fence,
@@ -268,10 +268,7 @@ class CheckpointOperations:
 def _request_of(prepared: PreparedWrites) -> PutWrites:
     """Ask the store for pending writes that are not encrypted."""
     address, checkpoint_id, packed, held = prepared
-    stored = [
-        StoredWrite(identity, pack_write(address.namespace, checkpoint_id, identity, value, None))
-        for identity, value in packed.items()
-    ]
+    stored = pack_writes(address.namespace, checkpoint_id, packed, None)
     return PutWrites(
         address.thread, address.namespace, checkpoint_id, stored, replace=True, ttl=address.ttl, fence=held
     )
@@ -321,6 +318,8 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
         task, channel, value = write
     except (TypeError, ValueError):
         raise ConfigError(f"writes[{number}] must be (task id, channel, value), not {quoted(write)}") from None
+    if type(task) is str and task and type(channel) is str:
+        return task, channel, value
     if is_empty(task):
         task = task_id
     if not isinstance(task, str) or not isinstance(channel, str):

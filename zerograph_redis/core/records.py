@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -37,6 +37,8 @@ from zerograph_redis.pieces import Segment
 from zerograph_redis.pieces.coding import Cipher
 from zerograph_redis.pieces.segments import parse, spell
 from zerograph_redis.serde.packing import pack_plain
+
+from .requests import StoredWrite
 
 __all__ = (
     "CheckpointRecord",
@@ -53,7 +55,7 @@ __all__ = (
     "new_link",
     "pack_checkpoint",
     "pack_header",
-    "pack_write",
+    "pack_writes",
     "proof_of",
     "read_header",
     "read_proof",
@@ -62,7 +64,6 @@ __all__ = (
     "read_stretch",
     "repacked",
     "reseal_checkpoint",
-    "reseal_write",
     "unpack_checkpoint",
     "unpack_write",
     "version_of",
@@ -349,12 +350,18 @@ def proof_of(base: int, length: int, attempt: str) -> str:
     return f"{base:010x}{length:010x}{attempt}"
 
 
-def pack_write(namespace: str, checkpoint_id: str, identity: str, value: bytes, cipher: Cipher | None) -> bytes:
-    """Build the whole record of a pending write."""
-    place = _place(namespace, checkpoint_id, identity)
-    if cipher is not None:
-        value = cipher.seal(value, place)
-    return version_of(cipher) + xxh3_64_digest(place + value) + value
+def pack_writes(
+    namespace: str, checkpoint_id: str, values: Mapping[str, bytes], cipher: Cipher | None
+) -> list[StoredWrite]:
+    """Build the whole record of each pending write of a checkpoint: packed values by identity."""
+    beside = b"%b\x1f%b\x1f" % (encode(namespace), encode(checkpoint_id))
+    version = version_of(cipher)
+    found = []
+    for identity, value in values.items():
+        place = b"%b%b\x1f" % (beside, identity.encode())
+        content = value if cipher is None else cipher.seal(value, place)
+        found.append(StoredWrite(identity, version + xxh3_64_digest(place + content) + content))
+    return found
 
 
 def unpack_write(
@@ -390,20 +397,6 @@ def reseal_checkpoint(
     segments = [segment for _, part in record.placed() for segment in part]
     resealed = header + repacked(namespace, checkpoint_id, record, target)
     return resealed, record.generation, segments
-
-
-def reseal_write(
-    thread: str,
-    namespace: str,
-    checkpoint_id: str,
-    identity: str,
-    stored: bytes | None,
-    source: Cipher,
-    target: Cipher,
-) -> bytes:
-    """Encrypt a stored write for another thread."""
-    value = unpack_write(thread, namespace, checkpoint_id, identity, stored, source)
-    return pack_write(namespace, checkpoint_id, identity, value, target)
 
 
 def lost(name: str) -> CorruptCheckpointError:

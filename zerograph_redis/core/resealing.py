@@ -8,8 +8,8 @@ from zerograph_redis.errors import SerializationError
 from zerograph_redis.pieces import Sealed
 from zerograph_redis.pieces.coding import Cipher
 
-from .records import is_sealed, lost, reseal_checkpoint, reseal_write
-from .requests import LogRange, Page, StoredCheckpoint, StoredWrite
+from .records import is_sealed, lost, pack_writes, reseal_checkpoint, unpack_write
+from .requests import LogRange, Page, StoredCheckpoint
 
 __all__ = ("Resealing", "refuse_sealed")
 
@@ -53,15 +53,11 @@ class Resealing:
             )
             pieces = self._pieces.setdefault(generation, {})
             pieces.update((segment.offset, segment.stored) for segment in segments)
-        writes = [
-            StoredWrite(
-                each.identity,
-                reseal_write(
-                    self.thread, namespace, checkpoint_id, each.identity, each.record, self.source, self.target
-                ),
-            )
+        values = {
+            each.identity: unpack_write(self.thread, namespace, checkpoint_id, each.identity, each.record, self.source)
             for each in row.writes
-        ]
+        }
+        writes = pack_writes(namespace, checkpoint_id, values, self.target)
         return StoredCheckpoint(checkpoint_id, record, writes, row.order)
 
     def _range(self, page: LogRange) -> LogRange:

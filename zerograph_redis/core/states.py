@@ -11,6 +11,7 @@ from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, Seri
 from zerograph_redis.ids import random_name
 from zerograph_redis.pieces import (
     BaseCheckpoint,
+    Content,
     Cut,
     Draft,
     KnownLogs,
@@ -305,8 +306,8 @@ def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, l
     return state
 
 
-def _assembled(record: CheckpointRecord, contents: Sequence[bytes]) -> Cut:
-    pieces = [record.literals[0]]
+def _assembled(record: CheckpointRecord, contents: Sequence[Content]) -> Cut:
+    pieces: list[Content] = [record.literals[0]]
     parts = []
     position = len(record.literals[0])
     for (place, _), content, literal in zip(record.parts, contents, record.literals[1:], strict=True):

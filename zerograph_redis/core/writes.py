@@ -21,7 +21,7 @@ from zerograph_redis.errors import BusyThreadError, CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR
 from zerograph_redis.pieces.coding import Cipher
 
-from .records import pack_write, unpack_write
+from .records import pack_writes, unpack_write
 from .requests import NO_WRITES, Fence, Operation, PutWrites, StoredWrite
 from .settings import Address
 
@@ -135,10 +135,8 @@ def _sealed(
     namespace: str, checkpoint_id: str, values: Mapping[str, bytes], ids: Ids, cipher: Cipher
 ) -> list[StoredWrite]:
     digest = _digest(ids)
-    return [
-        StoredWrite(identity, pack_write(namespace, checkpoint_id, identity, ids[identity] + digest + value, cipher))
-        for identity, value in values.items()
-    ]
+    sealed = {identity: ids[identity] + digest + value for identity, value in values.items()}
+    return pack_writes(namespace, checkpoint_id, sealed, cipher)
 
 
 def _opened(

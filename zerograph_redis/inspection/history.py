@@ -303,4 +303,4 @@ class History:
             raise NotAtHandError from error
         if found is None:
             raise NotAtHandError
-        return found[0]
+        return bytes(found[0])

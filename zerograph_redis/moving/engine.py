@@ -16,9 +16,9 @@ from zerograph.checkpoint import sqlite as engine
 from zerograph_redis.core.records import (
     digest_of,
     pack_header,
-    pack_write,
+    pack_writes,
 )
-from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint, StoredWrite
+from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint
 from zerograph_redis.core.settings import Address, Settings
 from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
 from zerograph_redis.core.writes import seal_writes
@@ -197,10 +197,7 @@ class _Building:
             for number, (task, channel, value) in enumerate(writes)
         }
         if self._cipher is None:
-            stored = [
-                StoredWrite(identity, pack_write(namespace, checkpoint_id, identity, value, None))
-                for identity, value in packed.items()
-            ]
+            stored = pack_writes(namespace, checkpoint_id, packed, None)
         else:
             stored = seal_writes(namespace, checkpoint_id, packed, self._cipher)
         self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, None, stored))

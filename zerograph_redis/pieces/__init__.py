@@ -31,7 +31,7 @@ from .base import BaseCheckpoint
 from .coding import Clear, Coding, Sealed
 from .cut import Cut, Part, cut, cut_plain
 from .draft import MOST_BYTES, Draft, draft, read_parts
-from .log import KnownLogs, Logs, ThreadLogs
+from .log import Content, KnownLogs, Logs, ThreadLogs
 from .segments import Segment
 
 __all__ = (
@@ -39,6 +39,7 @@ __all__ = (
     "BaseCheckpoint",
     "Clear",
     "Coding",
+    "Content",
     "Cut",
     "Draft",
     "KnownLogs",

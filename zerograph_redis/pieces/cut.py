@@ -87,38 +87,41 @@ def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
     Nothing is looked at but bytes, so this takes a fraction of `cut`. A part begins where it did, or a little elsewhere,
     since what stands before it may have another length now; and its header says how long it is, or how much it grew.
     """
-    known, room = memoryview(earlier.packed), earlier.room
-    bytes_free = earlier.bytes_free and not (len(packed) < _SHORT and may_have_bytes(packed))
-    doubtful = bytes_free and len(packed) >= _SHORT
+    known, room, bytes_free = memoryview(earlier.packed), earlier.room, earlier.bytes_free
     parts: list[Part] = []
-    position = behind = seen = 0
+    position = behind = 0
     for part in earlier.parts:
         place, start, stop, header = part
         first = position + start - behind
         last = first + stop - start
         if packed.startswith(known[start - header : stop], first - header):
             parts.append(_part((place, first, last, header)))
-        elif changed := _changed(packed, known, part, position, behind):
-            parts.append(changed)
-            _, first, last, _ = changed
         else:
-            return None
+            changed = _changed(packed, known, part, position, behind)
+            if changed is None:
+                return None
+            found, added = changed
+            parts.append(found)
+            _, first, last, _ = found
+            if bytes_free:
+                seen = first + stop - start
+                bytes_free = added is not None and (not may_have_bytes(packed, seen, last) or is_free_of_bytes(added))
         room -= first - position
-        if doubtful:
-            bytes_free = bytes_free and not may_have_bytes(packed, seen, first)
-            # Of a part that begins as it did, only what is new.
-            begins_alike = packed.startswith(known[start:stop], first)
-            seen = first + stop - start if begins_alike else first
+        bytes_free = bytes_free and not may_have_bytes(packed, position, first)
         position, behind = last, stop
     if len(packed) - position > room:
         return None
-    if doubtful:
-        bytes_free = bytes_free and not may_have_bytes(packed, seen)
+    bytes_free = bytes_free and not may_have_bytes(packed, position)
     return Cut(packed, parts, earlier.room, bytes_free)
 
 
-def _changed(packed: bytes, known: memoryview, part: Part, position: int, behind: int) -> Part | None:
-    """Find what a part became, which stood behind *behind*, and stands behind *position*."""
+def _changed(
+    packed: bytes, known: memoryview, part: Part, position: int, behind: int
+) -> tuple[Part, list[Any] | None] | None:
+    """Find what a part became, which stood behind *behind*, and stands behind *position*.
+
+    Also returns what was added to a list or dict: keys and values; None for bytes.
+    """
     place, start, stop, header = part
     begin = start - header
     if not header:
@@ -138,10 +141,12 @@ def _changed(packed: bytes, known: memoryview, part: Part, position: int, behind
     if not size or values != earlier_values:
         return None
     if not values:
-        return _part((place, first, first + count, size)) if SMALLEST <= count <= len(packed) - first else None
+        if not SMALLEST <= count <= len(packed) - first:
+            return None
+        return _part((place, first, first + count, size)), [] if packed[head] in _STR else None
     grown_from = first + stop - start
-    added = count - (int.from_bytes(known[begin:start], "big") & earlier_bits)
-    if added < 0 or not packed.startswith(known[start:stop], first):
+    more = count - (int.from_bytes(known[begin:start], "big") & earlier_bits)
+    if more < 0 or not packed.startswith(known[start:stop], first):
         return None
     # What follows was there before, unless it is another key now: so what is between is looked through.
     if stop == len(known):
@@ -152,20 +157,19 @@ def _changed(packed: bytes, known: memoryview, part: Part, position: int, behind
     if last < 0:
         return None
     try:
-        _VALUES.decode(b"\xdd%b%b" % ((added * values).to_bytes(4, "big"), packed[grown_from:last]))
+        added = _VALUES.decode(b"\xdd%b%b" % ((more * values).to_bytes(4, "big"), packed[grown_from:last]))
     except (msgspec.MsgspecError, OverflowError):
         return None
-    return _part((place, first, last, size))
+    return _part((place, first, last, size)), added
 
 
 _NO_LAYOUT = (0, 0, 0)
-_SHORT = 4096
-"""Bytes of a state that are looked through at once."""
+_STR = frozenset({0xD9, 0xDA, 0xDB})
+_VALUES = msgspec.msgpack.Decoder(list[Any])
 _MORE = 256
 """Bytes by which literals may grow until somebody looks whether there is another part among them."""
 _KEY = 4
 """Bytes at the end of a key that are enough to find it."""
-_VALUES = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 class _Cutter:

@@ -10,7 +10,7 @@ from .base import BaseCheckpoint
 from .coding import Coding
 from .cut import Cut
 from .diff import Run, compare
-from .log import Logs
+from .log import Content, Logs
 from .segments import Segment, fresh_segment, joined, sliced
 
 __all__ = ("MOST_BYTES", "Draft", "draft", "read_parts")
@@ -70,16 +70,16 @@ _NOTHING = Cut(b"", ())
 
 def read_parts(
     parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, coding: Coding, most: int
-) -> list[bytes] | None:
+) -> list[Content] | None:
     """Return the contents of parts; None if *logs* lack some of them.
 
     ValueError for a damaged piece, and, before anything is unpacked, for more than *most* bytes.
     """
     shared = _shared(parts, most)
     unpacked: dict[Segment, bytes] = {}
-    found = []
+    found: list[Content] = []
     for segments in parts:
-        content = []
+        content: list[Content] = []
         for segment in segments:
             data = logs.read(generation, segment.offset, segment.stored or segment.length)
             if data is None:
@@ -88,10 +88,10 @@ def read_parts(
                 content.append(data)
             elif (piece := _whole(segment)) in shared:
                 if piece not in unpacked:
-                    unpacked[piece] = coding.unpack(data, piece)
+                    unpacked[piece] = coding.unpack(bytes(data), piece)
                 content.append(unpacked[piece][segment.skip : segment.skip + segment.length])
             else:
-                content.append(coding.unpack(data, segment))
+                content.append(coding.unpack(bytes(data), segment))
         found.append(content[0] if len(content) == 1 else b"".join(content))
     return found
 

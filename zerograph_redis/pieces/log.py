@@ -13,7 +13,7 @@ from zerograph_redis.forks import settle
 
 from .base import BaseCheckpoint
 
-__all__ = ("KnownLog", "KnownLogs", "Logs", "Span", "ThreadLogs")
+__all__ = ("Content", "KnownLog", "KnownLogs", "Logs", "Span", "ThreadLogs")
 
 Span = tuple[str, int, int]
 """Generation, from, to."""
@@ -25,20 +25,27 @@ _NAMESPACES = 64
 _OVERHEAD = 1000  # bytes that a thread takes beside its log
 
 
+Content = bytes | memoryview
+
+
 class Logs(Protocol):
     """Whoever has bytes of the logs of a thread."""
 
-    def read(self, generation: str, start: int, length: int) -> bytes | None:
+    def read(self, generation: str, start: int, length: int) -> Content | None:
         """Return bytes of a generation, or None if not all are there."""
 
 
 class KnownLog:
-    """Stretches of a log, which is only appended to."""
+    """Stretches of a log, which is only appended to.
+
+    A stretch is the bytes that were read, for as long as no more are known on its right: a state is put together from
+    views of them. Then it is a bytearray, which must not have views when it grows.
+    """
 
     def __init__(self) -> None:
         """Know nothing."""
         self._starts: list[int] = []
-        self._windows: list[bytearray] = []
+        self._windows: list[bytes | bytearray] = []
         self.size = 0
         """How many bytes are known."""
 
@@ -47,7 +54,7 @@ class KnownLog:
         found = ((start, start + len(window)) for start, window in zip(self._starts, self._windows, strict=True))
         return nlargest(_TOLD, found, key=lambda span: span[1] - span[0])
 
-    def read(self, start: int, length: int) -> bytes | None:
+    def read(self, start: int, length: int) -> Content | None:
         """Return the bytes of a range, or None if not all are known."""
         place = bisect_right(self._starts, start) - 1
         if place < 0:
@@ -56,16 +63,13 @@ class KnownLog:
         first = start - self._starts[place]
         if first + length > len(window):
             return None
+        if type(window) is bytes:
+            return memoryview(window)[first : first + length]
         with memoryview(window) as view, view[first : first + length] as data:
             return bytes(data)
 
     def add(self, start: int, data: bytes) -> None:
         """Note bytes that were appended or read. If others were known there, these are all that is known from now on."""
-        if self._starts and start == self._starts[-1] + len(self._windows[-1]):
-            # What is appended is the common case.
-            self._windows[-1] += data
-            self.size += len(data)
-            return
         place = bisect_right(self._starts, start) - 1
         if self._differs(max(place, 0), start, data):
             # The store returned to an earlier moment and went on from there, so it may lack the rest as well.
@@ -73,16 +77,22 @@ class KnownLog:
             self._windows.clear()
             place = -1
         if place >= 0 and start <= self._starts[place] + len(self._windows[place]):
-            window = self._windows[place]
             first = start - self._starts[place]
-            if len(window) < first + len(data):
-                window[first:] = data
+            known = len(self._windows[place]) - first
+            if known < len(data):
+                self._extend(place, data[known:])
         else:
             place += 1
             self._starts.insert(place, start)
-            self._windows.insert(place, bytearray(data))
+            self._windows.insert(place, data)
         self._merge(place)
         self.size = sum(map(len, self._windows))
+
+    def _extend(self, place: int, data: bytes | bytearray) -> None:
+        window = self._windows[place]
+        if isinstance(window, bytes):
+            self._windows[place] = window = bytearray(window)
+        window += data
 
     def _differs(self, place: int, start: int, data: bytes) -> bool:
         """Tell whether a stretch from *place* on has other bytes than *data*, which begins at *start*."""
@@ -110,12 +120,11 @@ class KnownLog:
 
     def _merge(self, place: int) -> None:
         """Join a stretch with those that it now reaches."""
-        window = self._windows[place]
         while place + 1 < len(self._starts):
-            overlap = self._starts[place] + len(window) - self._starts[place + 1]
+            overlap = self._starts[place] + len(self._windows[place]) - self._starts[place + 1]
             if overlap < 0:
                 return
-            window += self._windows[place + 1][overlap:]
+            self._extend(place, self._windows[place + 1][overlap:])
             del self._starts[place + 1], self._windows[place + 1]
 
 
@@ -169,7 +178,7 @@ class ThreadLogs:
             log.add(start, data)
             self._generations[generation] = log
 
-    def read(self, generation: str, start: int, length: int) -> bytes | None:
+    def read(self, generation: str, start: int, length: int) -> Content | None:
         """Return bytes of a generation, or None if not all are known."""
         with self._lock:
             log = self._generations.get(generation)
