@@ -42,11 +42,11 @@ def _proof_without(part: slice) -> Any:
     return read
 
 
-def _read_without_repeat(self: Any, address: Any, request: Any) -> Any:
+def _read_without_repeat(self: Any, address: Any, request: Any, take: Any) -> Any:
     logs = self.known.of(address.thread)
     base = logs.base(address.namespace)
     request.known = logs.spans(address.namespace)
-    return self._read(address, (yield from request), logs, base)
+    return self._read(address, (yield from request), logs, base, take)
 
 
 _next_page = scanning.ThreadScan.next_page

@@ -83,6 +83,8 @@ class Simulation:
         self._settings = settings
         self._workers = [Worker(settings()) for _ in range(WORKERS)]
         self._late: list[tuple[Request[Any], Task]] = []
+        self._done: set[str] = set()
+        """The last puts of the batches that were done."""
         self._moments: list[Any] = []
         self._model = Model()
         self.log: list[str] = []
@@ -332,9 +334,10 @@ class Simulation:
             raise FindingError(f"{task.name}: acknowledged, and another state is there")
 
     def _check_batch(self, request: WriteBatch, task: Task) -> None:
-        """All that a batch put can be read. Its last put is there; others may have been replaced since it was done."""
+        """All that a batch put can be read, and its last put is there. One that comes again may have been replaced since."""
         puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
-        if puts:
+        if puts and puts[-1].attempt not in self._done:
+            self._done.add(puts[-1].attempt)
             self._check_put(puts[-1], task)
         self._audit_thread(request.thread)
 

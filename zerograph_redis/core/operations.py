@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
@@ -11,7 +12,6 @@ from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import WITHIN, escape, unescape
-from zerograph_redis.serde import Serializer
 
 from .batches import Batch
 from .leasing import fence
@@ -33,6 +33,7 @@ from .requests import (
 )
 from .settings import MOST, Address, Settings, is_empty, read_age, read_config, read_id, read_token
 from .states import PreparedPut, ReadCheckpoint, States
+from .unpacking import StateUnpacker
 from .writes import SealedWrites, open_writes
 
 __all__ = (
@@ -44,6 +45,8 @@ __all__ = (
     "unpack_map",
     "unpack_named",
 )
+
+P_contra = TypeVar("P_contra", contravariant=True)
 
 PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
 FILTERED_PAGE = 100
@@ -81,8 +84,8 @@ class CheckpointOperations:
         request = GetCheckpoint(
             address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read, ()
         )
-        found = yield from self._states.read(address, request)
-        return self._tuple(address, found[0]) if found else None
+        found = yield from self._states.read(address, request, partial(self._tuple, address))
+        return found[0] if found else None
 
     def get(self, config: Any) -> Operation[Checkpoint | None]:
         """Read the named checkpoint, or the newest, without what surrounds it."""
@@ -205,10 +208,14 @@ class CheckpointOperations:
         thread = read_id("thread_id", thread)
         yield from DeleteThread(thread, fence(thread, read_token(token), self.settings))
 
-    def _tuple(self, address: Address, found: ReadCheckpoint) -> CheckpointTuple:
-        stored, record, packed = found
+    def _tuple(self, address: Address, found: ReadCheckpoint, states: StateUnpacker | None = None) -> CheckpointTuple:
+        stored, record, state = found
         of = (address.thread, address.namespace, stored.checkpoint_id)
-        checkpoint: Checkpoint = unpack_map(self.serializer, packed, "the state of", of)
+        checkpoint: Checkpoint = (
+            unpack_map(self.serializer, state.packed, "the state of", of)
+            if states is None
+            else unpack_map(states, state, "the state of", of)
+        )
         metadata: CheckpointMetadata = unpack_map(self.serializer, record.metadata, "the metadata of", of)
         return CheckpointTuple(
             address.config(stored.checkpoint_id),
@@ -247,21 +254,26 @@ class CheckpointOperations:
         before_id = None if before is None else read_config(before, self.settings).checkpoint_id
         before_order = None
         found: list[CheckpointTuple] = []
-        lineage = Lineage(address.thread, address.namespace)
+        lineage, states = Lineage(address.thread, address.namespace), StateUnpacker(self.serializer)
+
+        def take(read: ReadCheckpoint) -> tuple[str, CheckpointTuple | None]:
+            stored, record, _ = read
+            if self.settings.encryption is not None:
+                lineage.add(stored.checkpoint_id, record)
+            is_wanted = not filter or self._matches(address, read, filter)
+            return record.order, self._tuple(address, read, states) if is_wanted else None
+
         while limit is None or len(found) < limit:
             wanted = PAGE if limit is None else min(PAGE, limit - len(found))
             size = FILTERED_PAGE if filter else wanted
             request = ListCheckpoints(
                 address.thread, address.namespace, before_id, before_order, size, self.settings.refresh_on_read, ()
             )
-            page = yield from self._states.read(address, request)
-            if self.settings.encryption is not None:
-                for stored, record, _ in page:
-                    lineage.add(stored.checkpoint_id, record)
-            found += [self._tuple(address, each) for each in page if not filter or self._matches(address, each, filter)]
+            page = yield from self._states.read(address, request, take)
+            found += [each for _, each in page if each is not None]
             if len(page) < size:
                 break
-            before_id, before_order = None, page[-1][1].order
+            before_id, before_order = None, page[-1][0]
         return found[:limit]
 
 
@@ -284,17 +296,24 @@ def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
         cursor = found.cursor
 
 
-def unpack_named(serializer: Serializer, packed: bytes, what: str, of: tuple[str, str, str]) -> Any:
+class Unpacks(Protocol[P_contra]):
+    """A serializer, or what unpacks with one."""
+
+    def unpack(self, packed: P_contra, /) -> Any:
+        """Return the value that *packed* was packed from."""
+
+
+def unpack_named(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: tuple[str, str, str]) -> Any:
     """Unpack *what* belongs to the checkpoint of a thread, namespace and id: an error says so."""
     try:
-        return serializer.unpack(packed)
+        return unpacker.unpack(packed)
     except CheckpointError as error:
         raise type(error)(f"{what} {name_of(*of)} cannot be read: {error}") from error
 
 
-def unpack_map(serializer: Serializer, packed: bytes, what: str, of: tuple[str, str, str]) -> Any:
+def unpack_map(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: tuple[str, str, str]) -> Any:
     """Unpack a map, as a state and its metadata are."""
-    value = unpack_named(serializer, packed, what, of)
+    value = unpack_named(unpacker, packed, what, of)
     if type(value) is not dict and not isinstance(value, Mapping):
         raise CorruptCheckpointError(f"{what} {name_of(*of)} cannot be read: it is no map but {type(value).__name__}")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from zerograph_redis.display import about, quoted
@@ -61,10 +61,11 @@ _log = logging.getLogger(__name__)
 
 KNOWN_BYTES = 64 * 1024 * 1024  # what a saver remembers of the logs of its threads
 
-ReadCheckpoint = tuple[StoredCheckpoint, CheckpointRecord, bytes]
-"""A checkpoint as stored, its record, and its packed state."""
+ReadCheckpoint = tuple[StoredCheckpoint, CheckpointRecord, Cut]
+"""A checkpoint as stored, its record, and its state."""
 
 Read = TypeVar("Read", GetCheckpoint, ListCheckpoints)
+R = TypeVar("R")
 
 
 class PreparedPut(NamedTuple):
@@ -131,27 +132,36 @@ class States:
         logs.note(namespace, base_of(prepared, request, digest, drafted, placed, _mark_of(link)))
         self.known.weigh(thread)
 
-    def read(self, address: Address, request: Read) -> Operation[list[ReadCheckpoint]]:
-        """Read checkpoints, and of the log what is not known yet."""
+    def read(self, address: Address, request: Read, take: Callable[[ReadCheckpoint], R]) -> Operation[list[R]]:
+        """Read checkpoints, and of the log what is not known yet.
+
+        Each is taken before the next is put together, so that their states are not in memory all at once. It may happen
+        that all are read, and taken, once more.
+        """
         logs = self.known.of(address.thread)
         base = logs.base(address.namespace)
         request.known = logs.spans(address.namespace)
         fetched: Fetched = yield request
         try:
-            return self._read(address, fetched, logs, base)
+            return self._read(address, fetched, logs, base, take)
         except CheckpointError:
             if not request.known:
                 raise
         # What was known may be of a history that the store has left, or another OS thread dropped it.
         _log.info("what was known of the log does not fit, all of it is read", extra=about(address.thread))
         logs, request.known = ThreadLogs(), ()
-        found = self._read(address, (yield from request), logs, None)
+        found = self._read(address, (yield from request), logs, None, take)
         self.known.replace(address.thread, logs)
         return found
 
     def _read(
-        self, address: Address, fetched: Fetched, logs: ThreadLogs, base: BaseCheckpoint | None
-    ) -> list[ReadCheckpoint]:
+        self,
+        address: Address,
+        fetched: Fetched,
+        logs: ThreadLogs,
+        base: BaseCheckpoint | None,
+        take: Callable[[ReadCheckpoint], R],
+    ) -> list[R]:
         coding = self._settings.coding(address.thread)
         if base is not None:
             if len(fetched.checkpoints) == 1:
@@ -159,11 +169,11 @@ class States:
                 header = base.order, base.generation, base.proof
                 if stored.record is not None and is_record(stored.record, header, base.content, coding.cipher):
                     # It was checked when it was read, or made here.
-                    return [(stored, _record_of(base), base.state.packed)]
+                    return [take((stored, _record_of(base), base.state))]
             logs.add_base(base)
         for each in fetched.ranges:
             logs.add(each.generation, each.start, each.data)
-        found: list[ReadCheckpoint] = []
+        found: list[R] = []
         for stored in fetched.checkpoints:
             record = unpack_checkpoint(
                 address.thread, address.namespace, stored.checkpoint_id, stored.record, coding.cipher
@@ -174,9 +184,9 @@ class States:
                     f"cannot be read: its order is not that of its index, so its bytes were changed."
                 )
             state = read_state(address, stored.checkpoint_id, record, logs, self._settings)
-            found.append((stored, record, state.packed))
             if len(fetched.checkpoints) == 1:
                 logs.note(address.namespace, _base_of_read(stored, record, state))
+            found.append(take((stored, record, state)))
         logs.trim()
         self.known.weigh(address.thread)
         return found

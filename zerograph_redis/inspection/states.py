@@ -70,10 +70,10 @@ def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: s
     """Read a checkpoint; None if it is not stored."""
     address = Address(thread, namespace, checkpoint_id, None)
     request = GetCheckpoint(thread, namespace, checkpoint_id, refresh=False, known=())
-    found = yield from States(settings).read(address, request)
+    found = yield from States(settings).read(address, request, lambda found: found)
     if not found:
         return None
-    ((stored, record, packed),) = found
+    ((stored, record, state),) = found
     of = (thread, namespace, checkpoint_id)
     values = open_writes(thread, namespace, checkpoint_id, stored.writes, settings.cipher(thread))
     writes = [
@@ -88,6 +88,6 @@ def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: s
         moment(int(record.order, 16)),
         size + sum(len(write.record or b"") for write in stored.writes),
         unpack_map(settings.serializer, record.metadata, "the metadata of", of),
-        unpack_map(settings.serializer, packed, "the state of", of),
+        unpack_map(settings.serializer, state.packed, "the state of", of),
         writes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("LAYOUTS", "header_of", "header_size", "map_header")
+__all__ = ("LAYOUTS", "array_header", "header_of", "header_size", "map_header")
 
 LAYOUTS: dict[int, tuple[int, int, int]] = {
     **dict.fromkeys(range(0x80, 0x90), (1, 0x0F, 2)),
@@ -39,3 +39,10 @@ def map_header(size: int) -> bytes:
     if size < 16:
         return bytes((0x80 | size,))
     return b"\xde" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdf" + size.to_bytes(4, "big")
+
+
+def array_header(size: int) -> bytes:
+    """Return the header of an array of so many members."""
+    if size < 16:
+        return bytes((0x90 | size,))
+    return b"\xdc" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdd" + size.to_bytes(4, "big")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -112,6 +112,32 @@ class MsgpackSerializer:
             # Without the error's own words, which may have a value in them: logs tell of damage, and never of content.
             msg = f"the stored bytes are damaged or of an unknown format: {type(error).__name__}"
             raise CorruptCheckpointError(msg) from error
+
+    def unpack_around(self, data: bytes, known: Sequence[tuple[int, int, Any]]) -> Any:
+        """Do as `unpack`, when some of the values in *data* are known.
+
+        Args:
+            data: What `pack` returned.
+            known: Of each, in their order, from where to where in *data* it stands, and the value.
+        """
+        chunks: list[bytes] = []
+        position = 0
+        for number, (start, stop, _) in enumerate(known):
+            chunks += (data[position:start], b"\xd6%c%b" % (codes.EXTERNAL, number.to_bytes(4, "big")))
+            position = stop
+        chunks.append(data[position:])
+        waiting = {number: value for number, (_, _, value) in enumerate(known)}
+
+        def extension(code: int, content: memoryview) -> Any:
+            if code == codes.EXTERNAL:
+                return waiting.pop(int.from_bytes(content, "big"))  # none is there twice
+            return self._extension(code, bytes(content))
+
+        stdlib.PATTERNS.begin()
+        try:
+            return msgspec.msgpack.Decoder(ext_hook=extension).decode(b"".join(chunks))
+        except Exception:  # noqa: BLE001 - whatever it was, it comes again below
+            return self.unpack(data)
 
     def _add(self, name: str, cls: type, kind: Kind) -> None:
         take = kind.take
