@@ -21,7 +21,7 @@ from support.polling import until
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 from zerograph_redis.backends.redis import borrowed
-from zerograph_redis.backends.redis.commands import Batch, command
+from zerograph_redis.backends.redis.commands import command
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
 
 
@@ -30,7 +30,7 @@ def client(real_store):
     return real_store.client(max_connections=1, retry=Retry(NoBackoff(), 0))
 
 
-PING = Batch([command("PING")])
+PING = [command("PING")]
 LONG = monotonic() + 100_000
 
 
@@ -49,7 +49,7 @@ def test_a_request_that_is_interrupted_at_any_point_leaves_the_pool_as_it_was(cl
             break
         # The pool has one place: a connection that was lost would be missed here.
         assert wire.send(PING, LONG) == [b"PONG"]
-        assert wire.send(Batch([command("ECHO", point)]), LONG) == [str(point).encode()]
+        assert wire.send([command("ECHO", point)], LONG) == [str(point).encode()]
         assert pool_damage(client) == []
         assert client.connection_pool._available_connections == [connection]
     assert point > 30
@@ -123,21 +123,21 @@ def test_what_arrived_on_an_idle_connection_is_no_reply(client):
     connection.send_packed_command([b"ECHO junk\r\n"])
     while not connection.can_read(0.1):
         pass
-    assert wire.send(Batch([command("ECHO", "mine")]), LONG) == [b"mine"]
+    assert wire.send([command("ECHO", "mine")], LONG) == [b"mine"]
     assert pool_damage(client) == []
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
 def test_what_a_server_says_unasked_is_no_reply(real_store, own):
-    tracking = Batch([command("CLIENT", "TRACKING", "ON", "BCAST")])
+    tracking = [command("CLIENT", "TRACKING", "ON", "BCAST")]
     client = real_store.client(protocol=3)
     wire = Wire(client, own=own)
     assert wire.send(tracking, LONG) == [b"OK"]
     for number in range(5):
         # What is set is said again to the connection that set it, before the next reply.
         commands = [command("SET", "unasked", number), command("ECHO", number)]
-        assert wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
-    wire.send(Batch([command("DEL", "unasked")]), LONG)
+        assert wire.send(commands, LONG) == [b"OK", str(number).encode()]
+    wire.send([command("DEL", "unasked")], LONG)
     wire.close()
 
 
@@ -146,11 +146,11 @@ def test_what_a_server_says_unasked_is_no_reply_to_a_task(real_store, own):
     async def run():
         async with redis.asyncio.Redis.from_url(real_store.url, protocol=3) as client:
             wire = AsyncWire(client, own=own)
-            assert await wire.send(Batch([command("CLIENT", "TRACKING", "ON", "BCAST")]), LONG) == [b"OK"]
+            assert await wire.send([command("CLIENT", "TRACKING", "ON", "BCAST")], LONG) == [b"OK"]
             for number in range(5):
                 commands = [command("SET", "unasked", number), command("ECHO", number)]
-                assert await wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
-            await wire.send(Batch([command("DEL", "unasked")]), LONG)
+                assert await wire.send(commands, LONG) == [b"OK", str(number).encode()]
+            await wire.send([command("DEL", "unasked")], LONG)
             await wire.aclose()
 
     asyncio.run(run())

@@ -7,30 +7,29 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis.exceptions import NoScriptError
 
+from zerograph_redis.core import bounds
 from zerograph_redis.core.bundles import Bundle
-from zerograph_redis.core.drive import adrive, drive
+from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
-from .commands import Batch, by_source
+from .commands import Command, by_source
 from .confirmation import Confirmation
 from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
 from .keys import Keyspace
-from .listing import read_reply
 from .ranking import ThreadRankOf
 from .retries import TIMEOUT, Tries
-from .scripts import SOURCES
+from .scripts import SOURCES, Binding
 from .wires import DRIVER_ERRORS, AsyncWire, Wire
 
 __all__ = ("AsyncRedisBackend", "RedisBackend")
@@ -41,12 +40,9 @@ ASIDE = 1.0
 """Seconds for a question that nothing depends on."""
 
 
-Exchange = Generator[Batch, Sequence[Any], R]
+Replies = Sequence[Any]
+Exchange = Generator[Sequence[Command], Replies, R]
 """Yields what to send; gets the replies, errors among them."""
-
-
-_COMPOSED = frozenset({Bundle, ListThreads})
-"""Requests that may take more than one batch."""
 _CONFIRMED = frozenset({PutCheckpoint, PutWrites})
 """Requests that replicas confirm."""
 
@@ -79,19 +75,28 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        tries = Tries(request, self._wire.policy, self._timeout)
+        wire, steps = self._wire, self._steps(request)
+        replies: Any = None
+        tries: Tries | None = None
+        deadline = monotonic() + self._timeout
         try:
-            if type(request) in _COMPOSED:
-                reply: R = drive(self._steps(request), partial(self._send, tries))
-            else:
-                batch = self._batch(request)
-                replies = self._send(tries, batch)
-                if NoScriptError in map(type, replies):
-                    replies = self._send(tries, _with_sources(batch))
-                reply = self._read(request, replies)
+            while True:
+                try:
+                    commands = steps.send(replies)
+                except StopIteration as end:
+                    reply: R = end.value
+                    break
+                while True:
+                    try:
+                        replies = wire.send(commands, deadline)
+                        break
+                    except wire.policy.errors as error:
+                        tries = tries or Tries(request, wire.policy, self._timeout, deadline)
+                        pause = tries.pause(error)
+                    time.sleep(pause)
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
-            self._wire.doubt()
+            wire.doubt()
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request, tries) from error
@@ -99,57 +104,36 @@ class RedisBackend:
             self._looked_at_server = True
             # Not everyone may ask, and nothing depends on the answer.
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(self._wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
-        return reply
-
-    def _send(self, tries: Tries, batch: Batch) -> Sequence[Any]:
-        while True:
-            try:
-                return self._wire.send(batch, tries.deadline)
-            except tries.errors as error:
-                pause = tries.pause(error)
-            time.sleep(pause)
-
-    def _batch(self, request: Request[Any]) -> Batch:
-        """What is sent for a request."""
-        commands = BINDINGS[type(request)].commands(request, self._keyspace)
-        if self._confirmation is not None and type(request) in _CONFIRMED:
-            return Batch((*commands, self._confirmation.command), together=True)
-        return Batch(commands)
-
-    def _read(self, request: Request[R], replies: Sequence[Any]) -> R:
-        """What the replies to `_batch` say."""
-        binding = BINDINGS[type(request)]
-        if not binding.takes_errors:
-            for each in replies:
-                if isinstance(each, Exception):
-                    raise each
-        reply: R = read_reply(binding.parse, replies, request)
-        confirmation = self._confirmation
-        # A put without a reply stored nothing yet: it is sent again whole.
-        if (
-            confirmation is not None
-            and type(request) in _CONFIRMED
-            and replies[0] is not None
-            and replies[1] < confirmation.replicas
-        ):
-            raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
+                warn_of_eviction(wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
     def _steps(self, request: Request[R]) -> Exchange[R]:
-        """Answer a request that may take more than one batch."""
+        """What is sent for a request, once or more often, until the replies say what answers it."""
+        kind: Any = type(request)
         reply: Any
-        if isinstance(request, Bundle):
-            reply = yield from self._side_by_side(request.requests)
+        if kind is Bundle:
+            reply = yield from self._side_by_side(cast("Bundle", request).requests)
             return reply  # type: ignore[no-any-return]
-        if isinstance(request, ListThreads):
-            request = yield from self._noted(request)
-        batch = self._batch(request)
-        replies = yield batch
-        if NoScriptError in map(type, replies):
-            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield _with_sources(batch)
-        return self._read(request, replies)
+        if kind is ListThreads:
+            request = yield from self._noted(cast("ListThreads", request))
+        binding = BINDINGS[kind]
+        confirmation = self._confirmation if kind in _CONFIRMED else None
+        commands = binding.commands(request, self._keyspace)
+        if confirmation is not None:
+            commands = (*commands, confirmation.command)
+        replies = yield commands
+        for each in replies:
+            if isinstance(each, Exception):
+                replies = yield from _past_errors(replies, commands, binding)
+                break
+        try:
+            reply = binding.parse(replies, request)
+        except bounds.UNREADABLE as error:
+            raise bounds.unreadable(asked_for(request), error) from error
+        # A put without a reply stored nothing yet: it is sent again whole.
+        if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
+            raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
+        return reply  # type: ignore[no-any-return]
 
     def _noted(self, request: ListThreads) -> Exchange[Any]:
         """Begin where the list has the named thread: it may say another time than that of the thread's last write."""
@@ -164,11 +148,11 @@ class RedisBackend:
         exchanges = [self._steps(request) for request in requests]
         asked = {place: next(exchange) for place, exchange in enumerate(exchanges)}
         while asked:
-            replies = iter((yield Batch([command for batch in asked.values() for command in batch.commands])))
+            replies = iter((yield [each for commands in asked.values() for each in commands]))
             answered, asked = asked, {}
-            for place, batch in answered.items():
+            for place, commands in answered.items():
                 try:
-                    asked[place] = exchanges[place].send(list(islice(replies, len(batch.commands))))
+                    asked[place] = exchanges[place].send(list(islice(replies, len(commands))))
                 except StopIteration as end:
                     found[place] = end.value
                 except CheckpointError as error:
@@ -196,17 +180,25 @@ class AsyncRedisBackend(RedisBackend):
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        wire = self._async_wire()
-        tries = Tries(request, wire.policy, self._timeout)
+        wire, steps = self._async_wire(), self._steps(request)
+        replies: Any = None
+        tries: Tries | None = None
+        deadline = monotonic() + self._timeout
         try:
-            if type(request) in _COMPOSED:
-                reply: R = await adrive(self._steps(request), partial(self._asend, wire, tries))
-            else:
-                batch = self._batch(request)
-                replies = await self._asend(wire, tries, batch)
-                if NoScriptError in map(type, replies):
-                    replies = await self._asend(wire, tries, _with_sources(batch))
-                reply = self._read(request, replies)
+            while True:
+                try:
+                    commands = steps.send(replies)
+                except StopIteration as end:
+                    reply: R = end.value
+                    break
+                while True:
+                    try:
+                        replies = await wire.send(commands, deadline)
+                        break
+                    except wire.policy.errors as error:
+                        tries = tries or Tries(request, wire.policy, self._timeout, deadline)
+                        pause = tries.pause(error)
+                    await asyncio.sleep(pause)
         except ReplicationError:
             await wire.doubt()
             raise
@@ -215,22 +207,22 @@ class AsyncRedisBackend(RedisBackend):
         if not self._looked_at_server:
             self._looked_at_server = True
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(await wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
+                warn_of_eviction(await wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
-    async def _asend(self, wire: AsyncWire, tries: Tries, batch: Batch) -> Sequence[Any]:
-        while True:
-            try:
-                return await wire.send(batch, tries.deadline)
-            except tries.errors as error:
-                pause = tries.pause(error)
-            await asyncio.sleep(pause)
+
+def _past_errors(replies: Replies, commands: Sequence[Command], binding: Binding) -> Exchange[Replies]:
+    """Send again what a server did not know the script of; raise what it refuses."""
+    if NoScriptError in map(type, replies):
+        # The server restarted, or never saw it. EVAL also leaves it there for the next time.
+        replies = yield [by_source(each, SOURCES) for each in commands]
+    if not binding.takes_errors:
+        for each in replies:
+            if isinstance(each, Exception):
+                raise each
+    return replies
 
 
 def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:
     error.__cause__ = cause
     return error
-
-
-def _with_sources(batch: Batch) -> Batch:
-    return batch._replace(commands=[by_source(each, SOURCES) for each in batch.commands])
