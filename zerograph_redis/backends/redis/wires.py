@@ -24,6 +24,7 @@ from zerograph_redis.core.drive import adrive, drive
 
 from .borrowed import AsyncBorrowed, Borrowed, aexchange_at
 from .commands import Command, command
+from .exchange import Watch
 from .faults import is_left_behind
 from .helpers import aundisturbed, undisturbed
 from .own import AsyncOwn, Own
@@ -208,6 +209,10 @@ class Wire:
 class _AsyncNodes:
     """Connections to the nodes of a cluster, which are always those of its client."""
 
+    def __init__(self) -> None:
+        """Use none yet."""
+        self._watch = Watch()
+
     async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Await `_Nodes.send`."""
         return await self._follow(client, _through_nodes, commands, deadline)
@@ -226,11 +231,10 @@ class _AsyncNodes:
                 await self._do(client, _Refresh(), deadline)
             raise
 
-    @staticmethod
-    async def _do(client: Any, step: _Step, deadline: float) -> Any:
+    async def _do(self, client: Any, step: _Step, deadline: float) -> Any:
         if isinstance(step, _Refresh):
             return await _in_time(client.nodes_manager.initialize(), deadline)
-        return await aexchange_at(*step, deadline)
+        return await aexchange_at(*step, deadline, self._watch)
 
 
 class AsyncWire:
