@@ -75,12 +75,10 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
     reader, buffer = parser._reader, parser._buffer  # noqa: SLF001
     if reader is None:
         _closed()  # by another OS thread, as with the client that has it
-    gets = reader.gets
+    gets, replies = reader.gets, []
     short_from = 0.0 if patience is None else deadline - patience
-    replies = []
     try:
-        if monotonic() > short_from:
-            _shorten(sock, deadline)
+        is_short = monotonic() > short_from and _shorten(sock, deadline)
         sock.sendall(packed(commands))
         for _ in commands:
             while (reply := gets(False)) is NOT_ENOUGH_DATA or isinstance(reply, PushNotification):
@@ -88,12 +86,12 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
                     parser.handle_push_response(reply)
                     continue
                 if monotonic() > short_from:
-                    _shorten(sock, deadline)
+                    is_short = _shorten(sock, deadline)
                 reader.feed(buffer, 0, sock.recv_into(buffer) or _closed())
             if isinstance(reply, Exception):
                 _check(connection, reply)
             replies.append(reply)
-        if monotonic() > short_from:
+        if is_short:
             sock.settimeout(patience)
     except TimeoutError:
         raise exceptions.TimeoutError("the server did not answer in time") from None
@@ -102,12 +100,13 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
     return replies
 
 
-def _shorten(sock: Any, deadline: float) -> None:
-    """Have the next step last no longer than there is time left."""
+def _shorten(sock: Any, deadline: float) -> bool:
+    """Have the next step last no longer than there is time left. Returns True, as the socket is to be told again later."""
     left = deadline - monotonic()
     if left <= 0:
         raise OutOfTime
     sock.settimeout(max(left, SHORTEST))
+    return True
 
 
 def _closed() -> NoReturn:
