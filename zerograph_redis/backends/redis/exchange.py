@@ -1,8 +1,8 @@
 """The one place in which requests and replies pass: whole on a connection, or the connection is closed.
 
 redis-py opens connections: it logs in, speaks TLS, follows Sentinels. On one that is open, a request is one `sendall` of the
-packed bytes, and its replies are what hiredis makes of the bytes that arrive. No reply is ever taken for another request's,
-whatever is raised and wherever:
+packed bytes, and its replies are what hiredis makes of the bytes that arrive; in an event loop, a `Receiver` takes those. No
+reply is ever taken for another request's, whatever is raised and wherever:
 
 - A sender takes the connection out of where it is kept (see `own` and `borrowed`). It is put back after as many replies were
   read as commands were sent, and not before. An exception in between leaves it out, and it is closed; a signal handler
@@ -247,17 +247,17 @@ class Receiver(asyncio.Protocol):
         except exceptions.RedisError as error:
             self.fail(error)
             return
-        waiter, self._waiter = self._waiter, None
+        if not self._waiter.done():
+            self._waiter.set_result(found)
+        self._waiter = None
         self._watch.drop(self)
-        if not waiter.done():
-            waiter.set_result(found)
 
     def fail(self, error: Exception) -> None:
         """Tell who waits for replies that there will be none."""
-        waiter, self._waiter = self._waiter, None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+        self._waiter = None
         self._watch.drop(self)
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
 
     def eof_received(self) -> Any:
         """Note that the other end closed the connection."""
