@@ -22,6 +22,7 @@ from support.polling import until
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 from zerograph_redis.backends.redis import borrowed
 from zerograph_redis.backends.redis.commands import command
+from zerograph_redis.backends.redis.own import AsyncOwn
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
 
 
@@ -194,6 +195,73 @@ def test_a_reply_is_awaited_for_as_long_as_the_client_was_told_to(new_server, ki
             await wire.send(PING, LONG)
             with standing_still(server), pytest.raises(redis.TimeoutError):
                 await wire.send(PING, LONG)
+            assert await wire.send(PING, LONG) == [b"PONG"]
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+def test_tasks_that_are_more_than_connections_wait_for_their_turn(real_store, monkeypatch):
+    monkeypatch.setattr("zerograph_redis.backends.redis.own.AT_ONCE", 2)
+
+    async def run():
+        async with redis.asyncio.Redis.from_url(real_store.url) as client:
+            wire = AsyncWire(client, own=True)
+            asked = [wire.send([command("ECHO", number)], LONG) for number in range(20)]
+            assert await asyncio.gather(*asked) == [[str(number).encode()] for number in range(20)]
+            assert len(wire._lines._free) == 2
+            assert wire._lines._busy == 0
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("has_turn", [True, False], ids=["that got its turn", "that waits"])
+def test_a_task_that_is_cancelled_takes_no_place(has_turn):
+    async def run():
+        lines = AsyncOwn()
+        lines._busy = 1  # another task has the last place
+        waiting = asyncio.create_task(lines._wait(LONG))
+        await asyncio.sleep(0)
+        if has_turn:
+            lines._leave()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        if not has_turn:
+            lines._leave()
+        assert lines._busy == 0
+
+    asyncio.run(run())
+
+
+def test_each_request_of_an_event_loop_has_its_own_deadline(new_server):
+    server = new_server()
+
+    async def run():
+        async with redis.asyncio.Redis(host="127.0.0.1", port=server.port, socket_timeout=None) as client:
+            wire = AsyncWire(client, own=True)
+            await asyncio.gather(wire.send(PING, LONG), wire.send(PING, LONG))
+            with standing_still(server):
+                patient = asyncio.create_task(wire.send(PING, LONG))
+                await asyncio.sleep(0)
+                with pytest.raises(redis.TimeoutError):
+                    await wire.send(PING, monotonic() + 0.2)
+                assert not patient.done()
+            assert await patient == [b"PONG"]
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_the_server_closed_is_opened_again_before_it_is_used(real_store):
+    async def run():
+        async with redis.asyncio.Redis.from_url(real_store.url) as client:
+            wire = AsyncWire(client, own=True)
+            (number,) = await wire.send([command("CLIENT", "ID")], LONG)
+            (line,) = wire._lines._free
+            real_store.client().client_kill_filter(_id=number)
+            await asyncio.to_thread(until, lambda: line.receiver.is_over)
             assert await wire.send(PING, LONG) == [b"PONG"]
             await wire.aclose()
 
