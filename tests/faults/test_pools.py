@@ -211,6 +211,7 @@ def test_tasks_that_are_more_than_connections_wait_for_their_turn(real_store, mo
             assert await asyncio.gather(*asked) == [[str(number).encode()] for number in range(20)]
             assert len(wire._lines._free) == 2
             assert wire._lines._busy == 0
+            assert await wire.send([], LONG) == []
             await wire.aclose()
 
     asyncio.run(run())

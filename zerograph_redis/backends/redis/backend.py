@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, TypeVar, cast
@@ -15,6 +16,7 @@ from redis.exceptions import NoScriptError
 
 from zerograph_redis.core import bounds
 from zerograph_redis.core.bundles import Bundle
+from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
@@ -41,8 +43,11 @@ ASIDE = 1.0
 
 
 Replies = Sequence[Any]
+Outcome = Replies | Exception | None
 Exchange = Generator[Sequence[Command], Replies, R]
 """Yields what to send; gets the replies, errors among them."""
+_COMPOSED = frozenset({Bundle, ListThreads})
+"""Requests that may take more than one batch."""
 _CONFIRMED = frozenset({PutCheckpoint, PutWrites})
 """Requests that replicas confirm."""
 
@@ -54,11 +59,12 @@ class RedisBackend:
         self, wire: Wire, keyspace: Keyspace, confirmation: Confirmation | None = None, *, timeout: float = TIMEOUT
     ) -> None:
         """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *confirmation* is given."""
-        self._looked_at_server = False
         self._wire = wire
         self._keyspace = keyspace
         self._confirmation = confirmation
         self._timeout = timeout
+        self._simple: Mapping[Any, Binding] = {}
+        """The kinds of requests that are one batch, once there was an answer: after the first, the server is looked at."""
         self._fork_locks: list[Any] = []
         settle(self)
 
@@ -75,40 +81,65 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        wire, steps = self._wire, self._steps(request)
-        replies: Any = None
-        tries: Tries | None = None
+        # Nearly always it is sent once, and its replies are no errors: all else is left to those who go on.
         deadline = monotonic() + self._timeout
-        try:
-            while True:
-                try:
-                    commands = steps.send(replies)
-                except StopIteration as end:
-                    reply: R = end.value
-                    break
-                while True:
-                    try:
-                        replies = wire.send(commands, deadline)
+        commands: Sequence[Command] = ()
+        outcome: Any = None
+        binding = self._simple.get(type(request))
+        if binding is not None:
+            commands = binding.commands(request, self._keyspace)
+            try:
+                outcome = self._wire.send(commands, deadline)
+            except DRIVER_ERRORS as error:
+                outcome = error
+            else:
+                for each in outcome:
+                    if isinstance(each, Exception):
                         break
-                    except wire.policy.errors as error:
-                        tries = tries or Tries(request, wire.policy, self._timeout, deadline)
-                        pause = tries.pause(error)
-                    time.sleep(pause)
+                else:
+                    return _read(binding, outcome, request)
+        return self._go_on(request, deadline, commands, outcome)
+
+    def _go_on(self, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome) -> R:
+        """Answer a request by as many tries and batches as it takes. *commands* may have been sent, with some *outcome*."""
+        tries = Tries(request, self._wire.policy, self._timeout, deadline)
+        try:
+            if isinstance(outcome, Exception):
+                outcome = self._send(tries, commands, outcome)
+            reply = drive(self._steps(request, commands, outcome), partial(self._send, tries))
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
-            wire.doubt()
+            self._wire.doubt()
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request, tries) from error
-        if not self._looked_at_server:
-            self._looked_at_server = True
+        if not self._simple:
+            self._note_simple()
             # Not everyone may ask, and nothing depends on the answer.
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(wire.send_everywhere([QUESTION], monotonic() + ASIDE))
+                warn_of_eviction(self._wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
-    def _steps(self, request: Request[R]) -> Exchange[R]:
-        """What is sent for a request, once or more often, until the replies say what answers it."""
+    def _note_simple(self) -> None:
+        """Note that there was an answer, so that from now on most requests only need to be sent."""
+        composed = _COMPOSED if self._confirmation is None else _COMPOSED | _CONFIRMED
+        self._simple = {kind: binding for kind, binding in BINDINGS.items() if kind not in composed}
+
+    def _send(self, tries: Tries, commands: Sequence[Command], failed: Exception | None = None) -> Replies:
+        """Send *commands* until there is an answer, or no try left; a first try may have *failed*."""
+        while True:
+            try:
+                if failed is not None:
+                    raise failed
+                return self._wire.send(commands, tries.deadline)
+            except self._wire.policy.errors as error:
+                failed, pause = None, tries.pause(error)
+            time.sleep(pause)
+
+    def _steps(
+        self, request: Request[R], commands: Sequence[Command] = (), replies: Replies | None = None
+    ) -> Exchange[R]:
+        """What is sent for a request, once or more often, until the replies answer it; *commands* may have some already."""
         kind: Any = type(request)
         reply: Any
         if kind is Bundle:
@@ -118,18 +149,19 @@ class RedisBackend:
             request = yield from self._noted(cast("ListThreads", request))
         binding = BINDINGS[kind]
         confirmation = self._confirmation if kind in _CONFIRMED else None
-        commands = binding.commands(request, self._keyspace)
-        if confirmation is not None:
-            commands = (*commands, confirmation.command)
-        replies = yield commands
-        for each in replies:
-            if isinstance(each, Exception):
-                replies = yield from _past_errors(replies, commands, binding)
-                break
-        try:
-            reply = binding.parse(replies, request)
-        except bounds.UNREADABLE as error:
-            raise bounds.unreadable(asked_for(request), error) from error
+        if replies is None:
+            commands = binding.commands(request, self._keyspace)
+            if confirmation is not None:
+                commands = (*commands, confirmation.command)
+            replies = yield commands
+        if NoScriptError in map(type, replies):
+            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
+            replies = yield [by_source(each, SOURCES) for each in commands]
+        if not binding.takes_errors:
+            for each in replies:
+                if isinstance(each, Exception):
+                    raise each
+        reply = _read(binding, replies, request)
         # A put without a reply stored nothing yet: it is sent again whole.
         if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
             raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
@@ -180,47 +212,64 @@ class AsyncRedisBackend(RedisBackend):
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        wire, steps = self._async_wire(), self._steps(request)
-        replies: Any = None
-        tries: Tries | None = None
+        wire = self._async_wire()
         deadline = monotonic() + self._timeout
-        try:
-            while True:
-                try:
-                    commands = steps.send(replies)
-                except StopIteration as end:
-                    reply: R = end.value
-                    break
-                while True:
-                    try:
-                        replies = await wire.send(commands, deadline)
+        commands: Sequence[Command] = ()
+        outcome: Any = None
+        binding = self._simple.get(type(request))
+        if binding is not None:
+            commands = binding.commands(request, self._keyspace)
+            try:
+                outcome = await wire.send(commands, deadline)
+            except DRIVER_ERRORS as error:
+                outcome = error
+            else:
+                for each in outcome:
+                    if isinstance(each, Exception):
                         break
-                    except wire.policy.errors as error:
-                        tries = tries or Tries(request, wire.policy, self._timeout, deadline)
-                        pause = tries.pause(error)
-                    await asyncio.sleep(pause)
+                else:
+                    return _read(binding, outcome, request)
+        return await self._ago_on(wire, request, deadline, commands, outcome)
+
+    async def _ago_on(
+        self, wire: AsyncWire, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome
+    ) -> R:
+        tries = Tries(request, wire.policy, self._timeout, deadline)
+        try:
+            if isinstance(outcome, Exception):
+                outcome = await self._asend(wire, tries, commands, outcome)
+            reply = await adrive(self._steps(request, commands, outcome), partial(self._asend, wire, tries))
         except ReplicationError:
             await wire.doubt()
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request, tries) from error
-        if not self._looked_at_server:
-            self._looked_at_server = True
+        if not self._simple:
+            self._note_simple()
             with suppress(*DRIVER_ERRORS):
                 warn_of_eviction(await wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
+    async def _asend(
+        self, wire: AsyncWire, tries: Tries, commands: Sequence[Command], failed: Exception | None = None
+    ) -> Replies:
+        while True:
+            try:
+                if failed is not None:
+                    raise failed
+                return await wire.send(commands, tries.deadline)
+            except wire.policy.errors as error:
+                failed, pause = None, tries.pause(error)
+            await asyncio.sleep(pause)
 
-def _past_errors(replies: Replies, commands: Sequence[Command], binding: Binding) -> Exchange[Replies]:
-    """Send again what a server did not know the script of; raise what it refuses."""
-    if NoScriptError in map(type, replies):
-        # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-        replies = yield [by_source(each, SOURCES) for each in commands]
-    if not binding.takes_errors:
-        for each in replies:
-            if isinstance(each, Exception):
-                raise each
-    return replies
+
+def _read(binding: Binding, replies: Replies, request: Request[R]) -> R:
+    """Take replies apart; CorruptCheckpointError if they are not what a saver stored."""
+    try:
+        reply: R = binding.parse(replies, request)
+    except bounds.UNREADABLE as error:
+        raise bounds.unreadable(asked_for(request), error) from error
+    return reply
 
 
 def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:

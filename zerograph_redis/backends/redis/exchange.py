@@ -219,8 +219,12 @@ class Receiver(asyncio.Protocol):
         if self.is_over:
             _closed()
         loop = asyncio.get_running_loop()
-        self._waiter = waiter = loop.create_future()
+        waiter = loop.create_future()
         self._missing, self._found, self.is_odd = len(commands), [], False
+        if not commands:
+            waiter.set_result(self._found)
+            return waiter
+        self._waiter = waiter
         self._watch.add(self, deadline, loop)
         # Nobody needs to wait until it is sent: the reply is waited for.
         self._transport.write(packed(commands))
