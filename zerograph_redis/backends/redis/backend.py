@@ -14,10 +14,8 @@ from typing import Any, TypeVar, cast
 
 from redis.exceptions import NoScriptError
 
-from zerograph_redis.core import bounds
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.drive import adrive, drive
-from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
@@ -29,6 +27,7 @@ from .confirmation import Confirmation
 from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
 from .keys import Keyspace
+from .listing import read_reply
 from .ranking import ThreadRankOf
 from .retries import TIMEOUT, Tries
 from .scripts import SOURCES, Binding
@@ -44,8 +43,10 @@ ASIDE = 1.0
 
 Replies = Sequence[Any]
 Outcome = Replies | Exception | None
+"""What became of a first try; None if there was none."""
 Exchange = Generator[Sequence[Command], Replies, R]
 """Yields what to send; gets the replies, errors among them."""
+
 _COMPOSED = frozenset({Bundle, ListThreads})
 """Requests that may take more than one batch."""
 _CONFIRMED = frozenset({PutCheckpoint, PutWrites})
@@ -97,7 +98,7 @@ class RedisBackend:
                     if isinstance(each, Exception):
                         break
                 else:
-                    return _read(binding, outcome, request)
+                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
         return self._go_on(request, deadline, commands, outcome)
 
     def _go_on(self, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome) -> R:
@@ -161,7 +162,7 @@ class RedisBackend:
             for each in replies:
                 if isinstance(each, Exception):
                     raise each
-        reply = _read(binding, replies, request)
+        reply = read_reply(binding.parse, replies, request)
         # A put without a reply stored nothing yet: it is sent again whole.
         if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
             raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
@@ -228,7 +229,7 @@ class AsyncRedisBackend(RedisBackend):
                     if isinstance(each, Exception):
                         break
                 else:
-                    return _read(binding, outcome, request)
+                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
         return await self._ago_on(wire, request, deadline, commands, outcome)
 
     async def _ago_on(
@@ -261,15 +262,6 @@ class AsyncRedisBackend(RedisBackend):
             except wire.policy.errors as error:
                 failed, pause = None, tries.pause(error)
             await asyncio.sleep(pause)
-
-
-def _read(binding: Binding, replies: Replies, request: Request[R]) -> R:
-    """Take replies apart; CorruptCheckpointError if they are not what a saver stored."""
-    try:
-        reply: R = binding.parse(replies, request)
-    except bounds.UNREADABLE as error:
-        raise bounds.unreadable(asked_for(request), error) from error
-    return reply
 
 
 def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:
