@@ -175,6 +175,8 @@ class WriteQueue:
         self._one_by_one = one_by_one
         self._in_batches = not one_by_one and operations.settings.encryption is None
         self._closed = False
+        self.is_used = False
+        """Whether anything was ever queued."""
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._begin()
         settle(self)
@@ -252,6 +254,7 @@ class WriteQueue:
                 self._full.append(gate)
                 self._ready.update(dict.fromkeys(self._lines))
             else:
+                self.is_used = True
                 self._start()
                 line = self._lines.setdefault(thread, deque())
                 if stored:

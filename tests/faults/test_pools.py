@@ -21,7 +21,8 @@ from support.polling import until
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 from zerograph_redis.backends.redis import borrowed
-from zerograph_redis.backends.redis.commands import Batch, command
+from zerograph_redis.backends.redis.commands import command
+from zerograph_redis.backends.redis.own import AsyncOwn
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
 
 
@@ -30,7 +31,7 @@ def client(real_store):
     return real_store.client(max_connections=1, retry=Retry(NoBackoff(), 0))
 
 
-PING = Batch([command("PING")])
+PING = [command("PING")]
 LONG = monotonic() + 100_000
 
 
@@ -49,7 +50,7 @@ def test_a_request_that_is_interrupted_at_any_point_leaves_the_pool_as_it_was(cl
             break
         # The pool has one place: a connection that was lost would be missed here.
         assert wire.send(PING, LONG) == [b"PONG"]
-        assert wire.send(Batch([command("ECHO", point)]), LONG) == [str(point).encode()]
+        assert wire.send([command("ECHO", point)], LONG) == [str(point).encode()]
         assert pool_damage(client) == []
         assert client.connection_pool._available_connections == [connection]
     assert point > 30
@@ -123,21 +124,21 @@ def test_what_arrived_on_an_idle_connection_is_no_reply(client):
     connection.send_packed_command([b"ECHO junk\r\n"])
     while not connection.can_read(0.1):
         pass
-    assert wire.send(Batch([command("ECHO", "mine")]), LONG) == [b"mine"]
+    assert wire.send([command("ECHO", "mine")], LONG) == [b"mine"]
     assert pool_damage(client) == []
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
 def test_what_a_server_says_unasked_is_no_reply(real_store, own):
-    tracking = Batch([command("CLIENT", "TRACKING", "ON", "BCAST")])
+    tracking = [command("CLIENT", "TRACKING", "ON", "BCAST")]
     client = real_store.client(protocol=3)
     wire = Wire(client, own=own)
     assert wire.send(tracking, LONG) == [b"OK"]
     for number in range(5):
         # What is set is said again to the connection that set it, before the next reply.
         commands = [command("SET", "unasked", number), command("ECHO", number)]
-        assert wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
-    wire.send(Batch([command("DEL", "unasked")]), LONG)
+        assert wire.send(commands, LONG) == [b"OK", str(number).encode()]
+    wire.send([command("DEL", "unasked")], LONG)
     wire.close()
 
 
@@ -146,11 +147,11 @@ def test_what_a_server_says_unasked_is_no_reply_to_a_task(real_store, own):
     async def run():
         async with redis.asyncio.Redis.from_url(real_store.url, protocol=3) as client:
             wire = AsyncWire(client, own=own)
-            assert await wire.send(Batch([command("CLIENT", "TRACKING", "ON", "BCAST")]), LONG) == [b"OK"]
+            assert await wire.send([command("CLIENT", "TRACKING", "ON", "BCAST")], LONG) == [b"OK"]
             for number in range(5):
                 commands = [command("SET", "unasked", number), command("ECHO", number)]
-                assert await wire.send(Batch(commands), LONG) == [b"OK", str(number).encode()]
-            await wire.send(Batch([command("DEL", "unasked")]), LONG)
+                assert await wire.send(commands, LONG) == [b"OK", str(number).encode()]
+            await wire.send([command("DEL", "unasked")], LONG)
             await wire.aclose()
 
     asyncio.run(run())
@@ -194,6 +195,74 @@ def test_a_reply_is_awaited_for_as_long_as_the_client_was_told_to(new_server, ki
             await wire.send(PING, LONG)
             with standing_still(server), pytest.raises(redis.TimeoutError):
                 await wire.send(PING, LONG)
+            assert await wire.send(PING, LONG) == [b"PONG"]
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+def test_tasks_that_are_more_than_connections_wait_for_their_turn(real_store, monkeypatch):
+    monkeypatch.setattr("zerograph_redis.backends.redis.own.AT_ONCE", 2)
+
+    async def run():
+        async with redis.asyncio.Redis.from_url(real_store.url) as client:
+            wire = AsyncWire(client, own=True)
+            asked = [wire.send([command("ECHO", number)], LONG) for number in range(20)]
+            assert await asyncio.gather(*asked) == [[str(number).encode()] for number in range(20)]
+            assert len(wire._lines._free) == 2
+            assert wire._lines._busy == 0
+            assert await wire.send([], LONG) == []
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("has_turn", [True, False], ids=["that got its turn", "that waits"])
+def test_a_task_that_is_cancelled_takes_no_place(has_turn):
+    async def run():
+        lines = AsyncOwn()
+        lines._busy = 1  # another task has the last place
+        waiting = asyncio.create_task(lines._wait(LONG))
+        await asyncio.sleep(0)
+        if has_turn:
+            lines._leave()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        if not has_turn:
+            lines._leave()
+        assert lines._busy == 0
+
+    asyncio.run(run())
+
+
+def test_each_request_of_an_event_loop_has_its_own_deadline(new_server):
+    server = new_server()
+
+    async def run():
+        async with redis.asyncio.Redis(host="127.0.0.1", port=server.port, socket_timeout=None) as client:
+            wire = AsyncWire(client, own=True)
+            await asyncio.gather(wire.send(PING, LONG), wire.send(PING, LONG))
+            with standing_still(server):
+                patient = asyncio.create_task(wire.send(PING, LONG))
+                await asyncio.sleep(0)
+                with pytest.raises(redis.TimeoutError):
+                    await wire.send(PING, monotonic() + 0.2)
+                assert not patient.done()
+            assert await patient == [b"PONG"]
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_the_server_closed_is_opened_again_before_it_is_used(real_store):
+    async def run():
+        async with redis.asyncio.Redis.from_url(real_store.url) as client:
+            wire = AsyncWire(client, own=True)
+            (number,) = await wire.send([command("CLIENT", "ID")], LONG)
+            (line,) = wire._lines._free
+            real_store.client().client_kill_filter(_id=number)
+            await asyncio.to_thread(until, lambda: line.receiver.is_over)
             assert await wire.send(PING, LONG) == [b"PONG"]
             await wire.aclose()
 

@@ -29,7 +29,7 @@ def interrupt_at(number: int, call: Callable[[], Any], error: type[BaseException
             if left == -1:
                 raise error
 
-    with _in_callbacks():
+    with _in_callbacks(error):
         try:
             try:
                 sys.setprofile(count)
@@ -42,11 +42,11 @@ def interrupt_at(number: int, call: Callable[[], Any], error: type[BaseException
 
 
 @contextmanager
-def _in_callbacks() -> Iterator[None]:
-    """Python itself drops an exception that a handler raises in a callback, as of a weak reference: say nothing of it."""
+def _in_callbacks(error: type[BaseException]) -> Iterator[None]:
+    """Python itself drops what a handler raises in a callback, or where garbage is collected: say nothing of it."""
 
     def hook(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, Interrupted):
+        if not isinstance(unraisable.exc_value, error):
             before(unraisable)
 
     before, sys.unraisablehook = sys.unraisablehook, hook
@@ -65,7 +65,7 @@ def alarms() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        with _in_callbacks():
+        with _in_callbacks(Interrupted):
             yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

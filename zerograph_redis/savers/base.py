@@ -80,15 +80,11 @@ class Saver(BaseCheckpointSaver):
                 raise
 
     def _run(self, operation: Operation[R]) -> R:
-        backend = QueuedBackend(self._backend, self._queue) if self._queue.has_news else self._backend
+        backend = QueuedBackend(self._backend, self._queue) if self._queue.is_used else self._backend
         if self._observer is None:
             return run(operation, backend)
         with self._observer.observe(operation) as observed:
             return run(observed, backend)
-
-    def _is_stored_now(self, config: Config) -> bool:
-        """Tell whether a write is stored before the call returns, whatever it is."""
-        return read_durability(config, self._operations.settings) == "sync"
 
     @abstractmethod
     def _close(self) -> None:
@@ -152,8 +148,8 @@ class Saver(BaseCheckpointSaver):
         Raises:
             SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
         """
-        now = self._is_stored_now(config)
-        if now and not self._queue.has_news:
+        now = read_durability(config, self._operations.settings) == "sync"
+        if now and not (self._queue.is_used and self._queue.has_news):
             return self._run(self._operations.put(config, checkpoint, metadata))
         prepared = self._operations.prepare_put(config, checkpoint, metadata)
         stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
@@ -174,8 +170,8 @@ class Saver(BaseCheckpointSaver):
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
-        now = self._is_stored_now(config)
-        if now and not self._queue.has_news:
+        now = read_durability(config, self._operations.settings) == "sync"
+        if now and not (self._queue.is_used and self._queue.has_news):
             self._run(self._operations.put_writes(config, writes, task_id))
             return
         prepared = self._operations.prepare_writes(config, writes, task_id)
@@ -339,7 +335,7 @@ class AsyncSaver(Saver):
                 raise
 
     async def _arun(self, operation: Operation[R]) -> R:
-        backend = AsyncQueuedBackend(self._backend, self._queue) if self._queue.has_news else self._backend
+        backend = AsyncQueuedBackend(self._backend, self._queue) if self._queue.is_used else self._backend
         if self._observer is None:
             return await arun(operation, backend)
         with self._observer.observe(operation) as observed:
@@ -374,8 +370,8 @@ class AsyncSaver(Saver):
 
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
-        now = self._is_stored_now(config)
-        if now and not self._queue.has_news:
+        now = read_durability(config, self._operations.settings) == "sync"
+        if now and not (self._queue.is_used and self._queue.has_news):
             return await self._arun(self._operations.put(config, checkpoint, metadata))
         prepared = self._operations.prepare_put(config, checkpoint, metadata)
         stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
@@ -384,8 +380,8 @@ class AsyncSaver(Saver):
 
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
-        now = self._is_stored_now(config)
-        if now and not self._queue.has_news:
+        now = read_durability(config, self._operations.settings) == "sync"
+        if now and not (self._queue.is_used and self._queue.has_news):
             await self._arun(self._operations.put_writes(config, writes, task_id))
             return
         prepared = self._operations.prepare_writes(config, writes, task_id)

@@ -21,7 +21,7 @@ from zerograph_redis.backends.redis import (
 from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, store_of, sync_twin
 from zerograph_redis.backends.redis.retries import TIMEOUT
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
-from zerograph_redis.core.drive import AsyncBackend, Backend
+from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.settings import Options, Settings
 from zerograph_redis.display import quoted
@@ -136,6 +136,8 @@ class RedisSaver(Saver):
         try:
             if use.closed:
                 use.refuse()
+            if self._observer is None and not self._queue.is_used:
+                return run(operation, self._backend)
             return super()._run(operation)
         finally:
             del inside
@@ -215,14 +217,17 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         return cls(AsyncClients(url), sync_client=_own_wire(url, options), **options)
 
     async def _arun(self, operation: Operation[R]) -> R:
-        inside = self._async_use.inside
+        use = self._async_use
+        inside = use.inside
         try:
-            if self._async_use.closed:
-                self._async_use.refuse()
+            if use.closed:
+                use.refuse()
+            if self._observer is None and not self._queue.is_used:
+                return await arun(operation, self._backend)
             return await super()._arun(operation)
         finally:
             del inside
-            if self._async_use.is_over():
+            if use.closed and not use.is_busy():
                 await self._aend()
 
     def close(self) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis.exceptions import NoScriptError
 
@@ -22,7 +22,7 @@ from zerograph_redis.forks import settle
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
-from .commands import Batch, by_source
+from .commands import Command, by_source
 from .confirmation import Confirmation
 from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
@@ -30,7 +30,7 @@ from .keys import Keyspace
 from .listing import read_reply
 from .ranking import ThreadRankOf
 from .retries import TIMEOUT, Tries
-from .scripts import SOURCES
+from .scripts import SOURCES, Binding
 from .wires import DRIVER_ERRORS, AsyncWire, Wire
 
 __all__ = ("AsyncRedisBackend", "RedisBackend")
@@ -41,9 +41,11 @@ ASIDE = 1.0
 """Seconds for a question that nothing depends on."""
 
 
-Exchange = Generator[Batch, Sequence[Any], R]
+Replies = Sequence[Any]
+Outcome = Replies | Exception | None
+"""What became of a first try; None if there was none."""
+Exchange = Generator[Sequence[Command], Replies, R]
 """Yields what to send; gets the replies, errors among them."""
-
 
 _COMPOSED = frozenset({Bundle, ListThreads})
 """Requests that may take more than one batch."""
@@ -58,11 +60,12 @@ class RedisBackend:
         self, wire: Wire, keyspace: Keyspace, confirmation: Confirmation | None = None, *, timeout: float = TIMEOUT
     ) -> None:
         """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *confirmation* is given."""
-        self._looked_at_server = False
         self._wire = wire
         self._keyspace = keyspace
         self._confirmation = confirmation
         self._timeout = timeout
+        self._simple: Mapping[Any, Binding] = {}
+        """The kinds of requests that are one batch, once there was an answer: after the first, the server is looked at."""
         self._fork_locks: list[Any] = []
         settle(self)
 
@@ -79,77 +82,91 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        tries = Tries(request, self._wire.policy, self._timeout)
-        try:
-            if type(request) in _COMPOSED:
-                reply: R = drive(self._steps(request), partial(self._send, tries))
+        # Nearly always it is sent once, and its replies are no errors: all else is left to those who go on.
+        deadline = monotonic() + self._timeout
+        commands: Sequence[Command] = ()
+        outcome: Any = None
+        binding = self._simple.get(type(request))
+        if binding is not None:
+            commands = binding.commands(request, self._keyspace)
+            try:
+                outcome = self._wire.send(commands, deadline)
+            except DRIVER_ERRORS as error:
+                outcome = error
             else:
-                batch = self._batch(request)
-                replies = self._send(tries, batch)
-                if NoScriptError in map(type, replies):
-                    replies = self._send(tries, _with_sources(batch))
-                reply = self._read(request, replies)
+                for each in outcome:
+                    if isinstance(each, Exception):
+                        break
+                else:
+                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
+        return self._go_on(request, deadline, commands, outcome)
+
+    def _go_on(self, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome) -> R:
+        """Answer a request by as many tries and batches as it takes. *commands* may have been sent, with some *outcome*."""
+        tries = Tries(request, self._wire.policy, self._timeout, deadline)
+        try:
+            if isinstance(outcome, Exception):
+                outcome = self._send(tries, commands, outcome)
+            reply = drive(self._steps(request, commands, outcome), partial(self._send, tries))
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
             self._wire.doubt()
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request, tries) from error
-        if not self._looked_at_server:
-            self._looked_at_server = True
+        if not self._simple:
+            self._note_simple()
             # Not everyone may ask, and nothing depends on the answer.
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(self._wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
+                warn_of_eviction(self._wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
-    def _send(self, tries: Tries, batch: Batch) -> Sequence[Any]:
+    def _note_simple(self) -> None:
+        """Note that there was an answer, so that from now on most requests only need to be sent."""
+        composed = _COMPOSED if self._confirmation is None else _COMPOSED | _CONFIRMED
+        self._simple = {kind: binding for kind, binding in BINDINGS.items() if kind not in composed}
+
+    def _send(self, tries: Tries, commands: Sequence[Command], failed: Exception | None = None) -> Replies:
+        """Send *commands* until there is an answer, or no try left; a first try may have *failed*."""
         while True:
             try:
-                return self._wire.send(batch, tries.deadline)
-            except tries.errors as error:
-                pause = tries.pause(error)
+                if failed is not None:
+                    raise failed
+                return self._wire.send(commands, tries.deadline)
+            except self._wire.policy.errors as error:
+                failed, pause = None, tries.pause(error)
             time.sleep(pause)
 
-    def _batch(self, request: Request[Any]) -> Batch:
-        """What is sent for a request."""
-        commands = BINDINGS[type(request)].commands(request, self._keyspace)
-        if self._confirmation is not None and type(request) in _CONFIRMED:
-            return Batch((*commands, self._confirmation.command), together=True)
-        return Batch(commands)
-
-    def _read(self, request: Request[R], replies: Sequence[Any]) -> R:
-        """What the replies to `_batch` say."""
-        binding = BINDINGS[type(request)]
+    def _steps(
+        self, request: Request[R], commands: Sequence[Command] = (), replies: Replies | None = None
+    ) -> Exchange[R]:
+        """What is sent for a request, once or more often, until the replies answer it; *commands* may have some already."""
+        kind: Any = type(request)
+        reply: Any
+        if kind is Bundle:
+            reply = yield from self._side_by_side(cast("Bundle", request).requests)
+            return reply  # type: ignore[no-any-return]
+        if kind is ListThreads:
+            request = yield from self._noted(cast("ListThreads", request))
+        binding = BINDINGS[kind]
+        confirmation = self._confirmation if kind in _CONFIRMED else None
+        if replies is None:
+            commands = binding.commands(request, self._keyspace)
+            if confirmation is not None:
+                commands = (*commands, confirmation.command)
+            replies = yield commands
+        if NoScriptError in map(type, replies):
+            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
+            replies = yield [by_source(each, SOURCES) for each in commands]
         if not binding.takes_errors:
             for each in replies:
                 if isinstance(each, Exception):
                     raise each
-        reply: R = read_reply(binding.parse, replies, request)
-        confirmation = self._confirmation
+        reply = read_reply(binding.parse, replies, request)
         # A put without a reply stored nothing yet: it is sent again whole.
-        if (
-            confirmation is not None
-            and type(request) in _CONFIRMED
-            and replies[0] is not None
-            and replies[1] < confirmation.replicas
-        ):
+        if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
             raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
-        return reply
-
-    def _steps(self, request: Request[R]) -> Exchange[R]:
-        """Answer a request that may take more than one batch."""
-        reply: Any
-        if isinstance(request, Bundle):
-            reply = yield from self._side_by_side(request.requests)
-            return reply  # type: ignore[no-any-return]
-        if isinstance(request, ListThreads):
-            request = yield from self._noted(request)
-        batch = self._batch(request)
-        replies = yield batch
-        if NoScriptError in map(type, replies):
-            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield _with_sources(batch)
-        return self._read(request, replies)
+        return reply  # type: ignore[no-any-return]
 
     def _noted(self, request: ListThreads) -> Exchange[Any]:
         """Begin where the list has the named thread: it may say another time than that of the thread's last write."""
@@ -164,11 +181,11 @@ class RedisBackend:
         exchanges = [self._steps(request) for request in requests]
         asked = {place: next(exchange) for place, exchange in enumerate(exchanges)}
         while asked:
-            replies = iter((yield Batch([command for batch in asked.values() for command in batch.commands])))
+            replies = iter((yield [each for commands in asked.values() for each in commands]))
             answered, asked = asked, {}
-            for place, batch in answered.items():
+            for place, commands in answered.items():
                 try:
-                    asked[place] = exchanges[place].send(list(islice(replies, len(batch.commands))))
+                    asked[place] = exchanges[place].send(list(islice(replies, len(commands))))
                 except StopIteration as end:
                     found[place] = end.value
                 except CheckpointError as error:
@@ -197,40 +214,56 @@ class AsyncRedisBackend(RedisBackend):
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
         wire = self._async_wire()
-        tries = Tries(request, wire.policy, self._timeout)
-        try:
-            if type(request) in _COMPOSED:
-                reply: R = await adrive(self._steps(request), partial(self._asend, wire, tries))
+        deadline = monotonic() + self._timeout
+        commands: Sequence[Command] = ()
+        outcome: Any = None
+        binding = self._simple.get(type(request))
+        if binding is not None:
+            commands = binding.commands(request, self._keyspace)
+            try:
+                outcome = await wire.send(commands, deadline)
+            except DRIVER_ERRORS as error:
+                outcome = error
             else:
-                batch = self._batch(request)
-                replies = await self._asend(wire, tries, batch)
-                if NoScriptError in map(type, replies):
-                    replies = await self._asend(wire, tries, _with_sources(batch))
-                reply = self._read(request, replies)
+                for each in outcome:
+                    if isinstance(each, Exception):
+                        break
+                else:
+                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
+        return await self._ago_on(wire, request, deadline, commands, outcome)
+
+    async def _ago_on(
+        self, wire: AsyncWire, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome
+    ) -> R:
+        tries = Tries(request, wire.policy, self._timeout, deadline)
+        try:
+            if isinstance(outcome, Exception):
+                outcome = await self._asend(wire, tries, commands, outcome)
+            reply = await adrive(self._steps(request, commands, outcome), partial(self._asend, wire, tries))
         except ReplicationError:
             await wire.doubt()
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request, tries) from error
-        if not self._looked_at_server:
-            self._looked_at_server = True
+        if not self._simple:
+            self._note_simple()
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(await wire.send(Batch([QUESTION]), monotonic() + ASIDE, everywhere=True))
+                warn_of_eviction(await wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
-    async def _asend(self, wire: AsyncWire, tries: Tries, batch: Batch) -> Sequence[Any]:
+    async def _asend(
+        self, wire: AsyncWire, tries: Tries, commands: Sequence[Command], failed: Exception | None = None
+    ) -> Replies:
         while True:
             try:
-                return await wire.send(batch, tries.deadline)
-            except tries.errors as error:
-                pause = tries.pause(error)
+                if failed is not None:
+                    raise failed
+                return await wire.send(commands, tries.deadline)
+            except wire.policy.errors as error:
+                failed, pause = None, tries.pause(error)
             await asyncio.sleep(pause)
 
 
 def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:
     error.__cause__ = cause
     return error
-
-
-def _with_sources(batch: Batch) -> Batch:
-    return batch._replace(commands=[by_source(each, SOURCES) for each in batch.commands])

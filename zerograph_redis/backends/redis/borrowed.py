@@ -25,6 +25,7 @@ from redis import exceptions
 
 from .commands import Command
 from .exchange import (
+    Watch,
     adrop,
     aexchange,
     aexchange_by_driver,
@@ -204,13 +205,17 @@ def _exchange_on(
 class AsyncBorrowed:
     """Connections of an asyncio client that a user made."""
 
+    def __init__(self) -> None:
+        """Borrow nothing yet."""
+        self._watch = Watch()
+
     async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Exchange *commands* on a connection of the client's pool, or on the one that the client has."""
         pool = client.connection_pool
         if type(pool) is redis.asyncio.ConnectionPool and is_direct(pool.connection_class):
             connection = _take_ready(pool) if not client.single_connection_client else None
             if connection is not None:
-                return await _asend_at_once(pool, connection, commands, deadline)
+                return await _asend_at_once(pool, connection, commands, deadline, self._watch)
         return await _ain_time(_aborrow(client, commands), deadline)
 
     async def doubt(self, client: Any) -> None:
@@ -242,9 +247,11 @@ def _is_aready(connection: Any) -> bool:
     )
 
 
-async def _asend_at_once(pool: Any, connection: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+async def _asend_at_once(
+    pool: Any, connection: Any, commands: Sequence[Command], deadline: float, watch: Watch
+) -> list[Any]:
     try:
-        replies = await aexchange(connection, commands, _patient(connection, deadline))
+        replies = await aexchange(connection, commands, _patient(connection, deadline), watch)
     except (exceptions.RedisError, OSError) as error:
         adrop(connection)
         return await _ain_time(_ago_on(pool, connection, commands, error), deadline)
@@ -317,12 +324,12 @@ async def _aexchange_on(connection: Any, commands: Sequence[Command], failed: Ex
     return found
 
 
-async def aexchange_at(node: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+async def aexchange_at(node: Any, commands: Sequence[Command], deadline: float, watch: Watch) -> list[Any]:
     """Exchange *commands* on a connection of a node of an asyncio client of a cluster."""
     connection, replies = node.acquire_connection(), None
     try:
         if _is_aready(connection):
-            replies = await aexchange(connection, commands, _patient(connection, deadline))
+            replies = await aexchange(connection, commands, _patient(connection, deadline), watch)
         else:
             async with until(deadline):
                 if connection.should_reconnect():

@@ -58,12 +58,12 @@ def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -
 
 
 def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
-    tries = Tries("the question for the cluster's nodes", CLUSTER, timeout)
+    tries = Tries("the question for the cluster's nodes", CLUSTER, timeout, time.monotonic() + timeout)
     options = {**_TIMEOUTS, "retry": retry}
     while True:
         try:
             return undisturbed(lambda _: kinds.RedisCluster.from_url(url, **options), tries.left())
-        except tries.errors as error:
+        except CLUSTER.errors as error:
             pause = tries.pause(OutOfTime() if type(error) is TimeoutError else error)
         time.sleep(pause)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hiredis import pack_command
 
-__all__ = ("Batch", "Command", "by_source", "command", "packed")
+__all__ = ("Command", "by_source", "command", "packed")
 
 Word = bytes | bytearray | memoryview | str | int | float
 
@@ -18,14 +18,6 @@ class Command(NamedTuple):
     words: tuple[bytes, ...]
     key: bytes | None = None
     """A key of it; without one any primary does it."""
-
-
-class Batch(NamedTuple):
-    """Commands for one round trip: on one connection but for a cluster, where each goes to the node of its key."""
-
-    commands: Sequence[Command]
-    together: bool = False
-    """On a cluster too, on one connection, to the node of the first's key: a write, and the wait for its replicas."""
 
 
 def command(*words: Word, key: bytes | None = None) -> Command:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
@@ -22,7 +23,7 @@ from zerograph_redis.forks import settle
 
 from .commands import Command
 from .connections import timed
-from .exchange import adrop, aexchange, ahas_news, exchange, has_news
+from .exchange import Receiver, Watch, adrop, ahas_news, exchange, has_news, sort_out
 from .helpers import undisturbed
 from .retries import OutOfTime
 from .sentinel import AsyncFollowingConnection, FollowingConnection
@@ -118,71 +119,115 @@ def _prepare(line: _Line, deadline: float) -> None:
     connection.prepare(deadline)
 
 
+class _AsyncLine:
+    """A connection of a saver's own, and what receives on it."""
+
+    __slots__ = ("connection", "follows", "receiver", "used")
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.follows = isinstance(connection, AsyncFollowingConnection)
+        self.receiver: Receiver | None = None
+        self.used = 0.0
+
+
 class AsyncOwn:
     """Connections of a saver's own for one event loop, handed out to one task after the other."""
 
     def __init__(self) -> None:
         """Open none yet."""
-        self._free: list[tuple[Any, float]] = []
+        self._free: list[_AsyncLine] = []
         self._all: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._watch = Watch()
+        self._busy = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        """Tasks that wait for a place, in their order."""
 
     async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Exchange *commands* with the server of *client*."""
-        now, pool, places = monotonic(), client.connection_pool, self._places
+        now, pool = monotonic(), client.connection_pool
         patience = pool.connection_kwargs.get("socket_timeout")
         if patience is not None and now + patience < deadline:
             deadline = now + patience
-        if places.locked():
-            async with until(deadline):
-                await places.acquire()
+        if self._busy < AT_ONCE:
+            self._busy += 1
         else:
-            await places.acquire()  # at once
+            await self._wait(deadline)
         try:
-            connection, used = self._free.pop() if self._free else (self._open(pool), 0.0)
+            line = self._free.pop() if self._free else self._open(pool)
             replies = None
             try:
-                if now - used > IDLE or not connection.is_connected or _is_doubtful(connection):
+                receiver = line.receiver
+                if (
+                    receiver is None
+                    or receiver.is_over
+                    or now - line.used > IDLE
+                    or (line.follows and line.connection.is_doubtful())
+                ):
                     async with until(deadline):
-                        await _aprepare(connection, used)
-                replies = await aexchange(connection, commands, deadline)
+                        receiver = await self._prepare(line)
+                found = await receiver.ask(commands, deadline)
+                replies = await sort_out(line.connection, found) if receiver.is_odd else found
             finally:
                 if replies is None:
-                    adrop(connection)
-            self._free.append((connection, now))
+                    adrop(line.connection)
+            line.used = now
+            self._free.append(line)
             return replies
         finally:
-            places.release()
+            self._leave()
 
-    def _open(self, pool: Any) -> Any:
+    async def _wait(self, deadline: float) -> None:
+        """Wait for the place of another task."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with until(deadline):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._leave()  # it got a place that it does not need any more
+            raise
+
+    def _leave(self) -> None:
+        """Give a place to the next task that waits for one."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy -= 1
+
+    def _open(self, pool: Any) -> _AsyncLine:
         # One time-out for the whole: redis-py's own, one for each step, each make a task that may swallow a cancellation.
         options = {**pool.connection_kwargs, "retry": AsyncRetry(NoBackoff(), 0), "socket_timeout": None}
         connection = pool.connection_class(**options)
         self._all.add(connection)
-        return connection
+        return _AsyncLine(connection)
+
+    async def _prepare(self, line: _AsyncLine) -> Receiver:
+        """Do all that redis-py does before it sends a command: connect, log in, look whether the server is well."""
+        connection = line.connection
+        if line.receiver is not None and connection.is_connected:
+            line.receiver.leave()
+            if ahas_news(connection):
+                adrop(connection)
+        connection.next_health_check = line.used + connection.health_check_interval
+        await connection.send_packed_command(())
+        line.receiver = receiver = Receiver(connection, self._watch)
+        return receiver
 
     async def doubt(self, client: Any) -> None:  # noqa: ARG002 - as below
         """Close the idle connections, so that others ask where to go."""
         free, self._free = self._free, []
-        for connection, _ in free:
-            await connection.disconnect(nowait=True)
+        for line in free:
+            await line.connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
         """Close all of them."""
         for each in list(self._all):
             await each.disconnect()
         self._free.clear()
-
-
-def _is_doubtful(connection: Any) -> bool:
-    return isinstance(connection, AsyncFollowingConnection) and connection.is_doubtful()
-
-
-async def _aprepare(connection: Any, used: float) -> None:
-    if connection.is_connected and ahas_news(connection):
-        adrop(connection)
-    connection.next_health_check = used + connection.health_check_interval
-    await connection.send_packed_command(())
 
 
 class until:  # noqa: N801 - used as the function that it stands for

@@ -60,19 +60,14 @@ class Tries:
 
     __slots__ = ("_asked", "_policy", "_seconds", "_told", "deadline", "failed")
 
-    def __init__(self, asked: Request[Any] | str, policy: Policy, seconds: float) -> None:
-        """Begin now."""
+    def __init__(self, asked: Request[Any] | str, policy: Policy, seconds: float, deadline: float) -> None:
+        """Have so many *seconds* in all, until the *deadline* by the clock of `monotonic`."""
         self._asked = asked
         self._policy = policy
         self._seconds = seconds
         self._told: Exception | None = None
-        self.deadline = monotonic() + seconds
+        self.deadline = deadline
         self.failed = 0
-
-    @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """What is tried again."""
-        return self._policy.errors
 
     def pause(self, error: Exception) -> float:
         """Return for how many seconds to wait before the next try; raise *error* if there is none."""

@@ -7,8 +7,9 @@ elsewhere, is decided here, as a generator that yields what is to be done and ge
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -22,7 +23,8 @@ from redis.retry import Retry
 from zerograph_redis.core.drive import adrive, drive
 
 from .borrowed import AsyncBorrowed, Borrowed, aexchange_at
-from .commands import Batch, Command, command
+from .commands import Command, command
+from .exchange import Watch
 from .faults import is_left_behind
 from .helpers import aundisturbed, undisturbed
 from .own import AsyncOwn, Own
@@ -47,19 +49,20 @@ class _Refresh:
     """Have the client of a cluster ask which node has which slots."""
 
 
-_Step = tuple[Any, Sequence[Command]] | _Refresh
 _Unit = Sequence[Command]
 """What goes to one node, on one connection."""
+_Step = tuple[Any, _Unit] | _Refresh
+_Steps = Generator[_Step, Any, list[Any]]
 
 
-def _through_nodes(client: Any, batch: Batch, *, everywhere: bool) -> Generator[_Step, Any, list[Any]]:
+def _through_nodes(client: Any, commands: Sequence[Command]) -> _Steps:
     """Send each command to its node, and follow the answer that a slot is elsewhere; raises what is worth another try."""
-    if everywhere:
-        replies = []
-        for node in client.get_primaries():
-            replies += yield node, batch.commands
-        return replies
-    units: list[_Unit] = [batch.commands] if batch.together else [[each] for each in batch.commands]
+    units: list[list[Command]] = []
+    for each in commands:
+        if each.key is None and units:
+            units[-1].append(each)  # the wait for the replicas of the write before it
+        else:
+            units.append([each])
     at_nodes: dict[Any, list[int]] = defaultdict(list)
     for place, unit in enumerate(units):
         at_nodes[_node_of(client, unit)].append(place)
@@ -70,15 +73,23 @@ def _through_nodes(client: Any, batch: Batch, *, everywhere: bool) -> Generator[
             found[place], replies = replies[: len(units[place])], replies[len(units[place]) :]
     for place, unit in enumerate(units):
         found[place] = yield from _redirected(client, unit, found[place])
-    for reply in (reply for each in found for reply in each):
-        if batch.together and is_left_behind(reply):
-            raise exceptions.TryAgainError(str(reply))
-        if isinstance(reply, _PASSING):
-            raise reply
+    for unit, replies in zip(units, found, strict=True):
+        for reply in replies:
+            if len(unit) > 1 and is_left_behind(reply):
+                raise exceptions.TryAgainError(str(reply))
+            if isinstance(reply, _PASSING):
+                raise reply
     return [reply for each in found for reply in each]
 
 
-def _redirected(client: Any, unit: _Unit, replies: list[Any]) -> Generator[_Step, Any, list[Any]]:
+def _through_primaries(client: Any, commands: Sequence[Command]) -> _Steps:
+    replies = []
+    for node in client.get_primaries():
+        replies += yield node, commands
+    return replies
+
+
+def _redirected(client: Any, unit: _Unit, replies: list[Any]) -> _Steps:
     for _ in range(_REDIRECTIONS):
         if type(replies[0]) is exceptions.AskError:  # which is also a base of MovedError
             node = client.get_node(replies[0].host, replies[0].port)
@@ -103,8 +114,47 @@ def _node_of(client: Any, unit: _Unit) -> Any:
     return primaries[0]
 
 
+class _Nodes:
+    """Connections to the nodes of a cluster."""
+
+    def __init__(self, lines: Borrowed | Own) -> None:
+        """Have *lines* to each of them."""
+        self._lines = lines
+
+    def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Exchange *commands* with the nodes that have their keys."""
+        return self._follow(client, _through_nodes(client, commands), deadline)
+
+    def send_everywhere(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Exchange *commands* with each primary."""
+        return self._follow(client, _through_primaries(client, commands), deadline)
+
+    def _follow(self, client: Any, steps: _Steps, deadline: float) -> list[Any]:
+        try:
+            return drive(steps, lambda step: self._do(client, step, deadline))
+        except _PASSING:
+            with suppress(*DRIVER_ERRORS):
+                self._do(client, _Refresh(), deadline)
+            raise
+
+    def _do(self, client: Any, step: _Step, deadline: float) -> Any:
+        if isinstance(step, _Refresh):
+            return self._ask(client.nodes_manager.initialize, deadline)
+        node, commands = step
+        if node.redis_connection is None:
+            self._ask(lambda: client.get_redis_connection(node), deadline)
+        return self._lines.send(node.redis_connection, commands, deadline)
+
+    @staticmethod
+    def _ask(question: Callable[[], Any], deadline: float) -> Any:
+        try:
+            return undisturbed(lambda _: question(), deadline - monotonic())
+        except TimeoutError:
+            raise OutOfTime from None
+
+
 class Wire:
-    """To a server, through a blocking client."""
+    """To a server, or the nodes of a cluster, through a blocking client."""
 
     def __init__(self, client: Any, *, own: bool = False) -> None:
         """Use *client*; connections are the saver's own if the client is, and otherwise those of the client's pool."""
@@ -113,6 +163,12 @@ class Wire:
         self.policy = _policy_of(client, own=own)
         pooled = not own or _is_limited(client)
         self._lines = Borrowed() if pooled else Own()
+        self._nodes = _Nodes(self._lines) if self.is_cluster else None
+        self.send: Callable[[Sequence[Command], float], list[Any]] = partial((self._nodes or self._lines).send, client)
+        """Send commands once, until a deadline; returns their replies, the server's errors among them.
+
+        On a cluster, each goes to the node of its key, and what has none to that of the command before it.
+        """
         if own and pooled and not self.is_cluster:
             # What fails is tried again by the saver, which notes it. The nodes of a cluster's client do so anyway.
             client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
@@ -126,33 +182,11 @@ class Wire:
             return name
         return None
 
-    def send(self, batch: Batch, deadline: float, *, everywhere: bool = False) -> Sequence[Any]:
-        """Send a batch once; returns its replies, the server's errors among them. On a cluster, maybe *everywhere*."""
-        if not self.is_cluster:
-            return self._lines.send(self.client, batch.commands, deadline)
-        try:
-            return drive(
-                _through_nodes(self.client, batch, everywhere=everywhere), lambda step: self._do(step, deadline)
-            )
-        except _PASSING:
-            with suppress(*DRIVER_ERRORS):
-                self._do(_Refresh(), deadline)
-            raise
-
-    def _do(self, step: _Step, deadline: float) -> Any:
-        if isinstance(step, _Refresh):
-            return self._ask(self.client.nodes_manager.initialize, deadline)
-        node, commands = step
-        if node.redis_connection is None:
-            self._ask(lambda: self.client.get_redis_connection(node), deadline)
-        return self._lines.send(node.redis_connection, commands, deadline)
-
-    @staticmethod
-    def _ask(question: Callable[[], Any], deadline: float) -> Any:
-        try:
-            return undisturbed(lambda _: question(), deadline - monotonic())
-        except TimeoutError:
-            raise OutOfTime from None
+    def send_everywhere(self, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Send commands once, on a cluster to each primary."""
+        if self._nodes is None:
+            return self.send(commands, deadline)
+        return self._nodes.send_everywhere(self.client, commands, deadline)
 
     def doubt(self) -> None:
         """Have a client of Sentinels ask them for the primary again."""
@@ -172,8 +206,39 @@ class Wire:
         return [getattr(owner, name) for name in ("_initialization_lock", "_lock") if hasattr(owner, name)]
 
 
+class _AsyncNodes:
+    """Connections to the nodes of a cluster, which are always those of its client."""
+
+    def __init__(self) -> None:
+        """Use none yet."""
+        self._watch = Watch()
+
+    async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Await `_Nodes.send`."""
+        return await self._follow(client, _through_nodes, commands, deadline)
+
+    async def send_everywhere(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Await `_Nodes.send_everywhere`."""
+        return await self._follow(client, _through_primaries, commands, deadline)
+
+    async def _follow(self, client: Any, way: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
+        try:
+            if client._initialize:  # noqa: SLF001 - a task for each request would cost more than the rest
+                await _in_time(client.initialize(), deadline)
+            return await adrive(way(client, commands), lambda step: self._do(client, step, deadline))
+        except _PASSING:
+            with suppress(*DRIVER_ERRORS):
+                await self._do(client, _Refresh(), deadline)
+            raise
+
+    async def _do(self, client: Any, step: _Step, deadline: float) -> Any:
+        if isinstance(step, _Refresh):
+            return await _in_time(client.nodes_manager.initialize(), deadline)
+        return await aexchange_at(*step, deadline, self._watch)
+
+
 class AsyncWire:
-    """To a server, through an asyncio client."""
+    """To a server, or the nodes of a cluster, through an asyncio client."""
 
     def __init__(self, client: Any, *, own: bool = False) -> None:
         """Use *client*, as above."""
@@ -182,28 +247,19 @@ class AsyncWire:
         self.policy = _policy_of(client, own=own)
         pooled = not own or _is_limited(client)
         self._lines = AsyncBorrowed() if pooled else AsyncOwn()
+        self._nodes = _AsyncNodes() if self.is_cluster else None
+        self.send: Callable[[Sequence[Command], float], Awaitable[list[Any]]] = partial(
+            (self._nodes or self._lines).send, client
+        )
+        """Await `Wire.send`."""
         if own and pooled and not self.is_cluster:
             client.connection_pool.connection_kwargs["retry"] = AsyncRetry(NoBackoff(), 0)
 
-    async def send(self, batch: Batch, deadline: float, *, everywhere: bool = False) -> Sequence[Any]:
-        """Await `Wire.send`."""
-        if not self.is_cluster:
-            return await self._lines.send(self.client, batch.commands, deadline)
-        try:
-            if self.client._initialize:  # noqa: SLF001 - a task for each request would cost more than the rest
-                await _in_time(self.client.initialize(), deadline)
-            return await adrive(
-                _through_nodes(self.client, batch, everywhere=everywhere), lambda step: self._do(step, deadline)
-            )
-        except _PASSING:
-            with suppress(*DRIVER_ERRORS):
-                await self._do(_Refresh(), deadline)
-            raise
-
-    async def _do(self, step: _Step, deadline: float) -> Any:
-        if isinstance(step, _Refresh):
-            return await _in_time(self.client.nodes_manager.initialize(), deadline)
-        return await aexchange_at(*step, deadline)
+    async def send_everywhere(self, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Await `Wire.send_everywhere`."""
+        if self._nodes is None:
+            return await self.send(commands, deadline)
+        return await self._nodes.send_everywhere(self.client, commands, deadline)
 
     async def doubt(self) -> None:
         """Have a client of Sentinels ask them for the primary again."""
