@@ -36,7 +36,6 @@ READS: Mapping[type[Request[Any]], Answer] = {
 WRITES: Mapping[type[Request[Any]], Answer] = {
     **checkpoints.WRITES,
     **threads.WRITES,
-    **examining.WRITES,
     StageThread: stage_thread,
     LeaseThread: lease_thread,
     PublishThread: publish_thread,
