@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -47,6 +48,7 @@ from .threads import (
 __all__ = ("READS", "WRITES", "Place", "read_writes")
 
 AT_ONCE = 16  # checkpoints that one put lets go of, at the most
+WRITES_AT_ONCE = 8  # pending writes that one statement stores, at the most
 
 Place = tuple[int, str, str]
 """The number of a thread, namespace and id of a checkpoint, escaped."""
@@ -236,13 +238,6 @@ def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], place: 
     return orders.get(parent) == order < orders.get(checkpoint_id, _END)
 
 
-_KEEP_WRITE = (
-    "INSERT INTO zerograph_redis_writes (thread, namespace, id, identity, record) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (thread, namespace, id, identity) DO NOTHING"
-)
-_REPLACE_WRITE = _KEEP_WRITE.replace("NOTHING", "UPDATE SET record = excluded.record")
-
-
 def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> WritesReply | None:
     """Store writes; one whose identity is known keeps its number, and so its place."""
     thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
@@ -262,9 +257,22 @@ def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> 
 
 
 def _store_writes(connection: sqlite3.Connection, request: PutWrites, place: Place) -> None:
-    connection.executemany(
-        _REPLACE_WRITE if request.replace else _KEEP_WRITE,
-        [(*place, write.identity, write.record) for write in request.writes],
+    for first in range(0, len(request.writes), WRITES_AT_ONCE):
+        some = request.writes[first : first + WRITES_AT_ONCE]
+        given: list[Any] = [*place]
+        for write in some:
+            given += (write.identity, write.record)
+        connection.execute(_storing(len(some), request.replace), given)
+
+
+@lru_cache
+def _storing(count: int, replace: bool) -> str:  # noqa: FBT001 - as the request says it
+    """The statement that stores so many writes of one checkpoint."""
+    rows = ", ".join(["(?1, ?2, ?3, ?, ?)"] * count)
+    known = "UPDATE SET record = excluded.record" if replace else "NOTHING"
+    return (
+        f"INSERT INTO zerograph_redis_writes (thread, namespace, id, identity, record) VALUES {rows} "  # noqa: S608 - our own
+        f"ON CONFLICT (thread, namespace, id, identity) DO {known}"
     )
 
 

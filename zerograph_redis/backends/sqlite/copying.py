@@ -114,7 +114,7 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
     if request.number != pages:
         return request.number < pages
     if not thread:
-        thread = new_number()
+        thread = new_number(connection, now)
         connection.execute(
             "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment, ttl) "
             "VALUES (?1, ?2, ?3, ?3, 0, ?4)",

@@ -7,8 +7,9 @@ have their count in a table of their own. A log is kept in the stretches that pu
 ``updated``, those of some seconds leave its ``moment`` as it is (see `threads.MOMENT`): so that is what the index is on
 that threads are listed by.
 
-All other rows but leases name a thread by its ``number``, which is shorter than most ids, and random: so no row that lost
-its thread, or a bit, is another thread's. ``generation`` names a log, 0 for none. Ids are escaped.
+All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs in which the row of
+the thread was made: so new threads come last in every index, which changes few pages, and rows whose thread was lost are
+not taken for those of a later one. ``generation`` names a log, 0 for none. Ids are escaped.
 Orders and points in time are µs, ``ttl`` is ms. ``gone`` counts the records that were ever removed or replaced. A thread
 whose name begins with US is a copy that is not published yet. ``origin`` is what a thread was published from, if it was.
 

@@ -22,7 +22,7 @@ from zerograph_redis.core.requests import (
     ThreadRanks,
 )
 from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.ids import escape, random_name, read_name
+from zerograph_redis.ids import escape, read_name
 
 from . import leases
 
@@ -84,10 +84,7 @@ class Facts:
     """A thread lives at least for as long as somebody holds it."""
 
 
-FACTS = (
-    "threads.number, last_order, generation, length, dropped, live, gone, moment, threads.deadline, "
-    "leases.token, leases.deadline, leases.owner"
-)
+FACTS = "threads.number, last_order, generation, length, dropped, live, gone, moment, threads.deadline, leases.token"
 """The columns that `read_facts` reads, of `threads` and the `leases` joined to it."""
 
 _LOAD = (
@@ -103,12 +100,12 @@ def load_facts(connection: sqlite3.Connection, request: Any, thread: str, now: i
 
 def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] | None, now: int) -> Facts:
     """Do what `load_facts` does, for the row of the thread if there is one; it begins with `FACTS`."""
-    if row is None:
-        return Facts(lease_deadline=leases.check_fence(connection, request, now))
-    deadline, token, *lease = row[8:12]
     held_until = 0
-    if token is not None or request.fence is not None:
-        held_until = leases.check(request, (0, 0, "") if token is None else (token, *lease), now)
+    if row is None or row[9] is not None or request.fence is not None:
+        held_until = leases.check_fence(connection, request, now)
+    if row is None:
+        return Facts(lease_deadline=held_until)
+    deadline = row[8]
     if deadline is not None and bounds.whole(deadline) <= now:
         delete_rows(connection, row[0])
         return Facts(lease_deadline=held_until)
@@ -121,16 +118,19 @@ def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] 
 def start_thread(connection: sqlite3.Connection, thread: str, facts: Facts, now: int) -> None:
     """Make the row of a thread if there is none."""
     if not facts.number:
-        facts.number, facts.moment = new_number(), now // MOMENT
+        facts.number, facts.moment = new_number(connection, now), now // MOMENT
         connection.execute(
             "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment) VALUES (?1, ?2, ?3, ?3, ?4)",
             (facts.number, thread, now, facts.moment),
         )
 
 
-def new_number() -> int:
-    """Return a number for a thread that no other has."""
-    return int(random_name(), 16)
+def new_number(connection: sqlite3.Connection, now: int) -> int:
+    """Return a number for a new thread: the time, or the first after it that no thread has."""
+    number = now
+    while connection.execute("SELECT 1 FROM zerograph_redis_threads WHERE number = ?", (number,)).fetchone():
+        number += 1
+    return number
 
 
 _SAVE_ALL = (
