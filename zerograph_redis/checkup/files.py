@@ -24,7 +24,9 @@ def judge_file(backend: SqliteBackend, *, deep: bool) -> list[Finding]:
     """Judge a database, and the file that it is in."""
 
     def judge(connection: sqlite3.Connection) -> list[Finding]:
-        found = [_integrity(connection, deep=deep), _rows(connection), _journal(connection)]
+        found = [_integrity(connection, deep=deep), _journal(connection)]
+        if found[0].level is Level.OK:
+            found.append(_rows(connection))
         if backend.path != ":memory:":
             found.append(_size(connection, Path(backend.path)))
         return found

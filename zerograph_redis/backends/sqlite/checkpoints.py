@@ -85,8 +85,9 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
         and (request.follows is None or _is_behind(connection, request.follows, place))
     ):
         return None
-    start_thread(connection, thread, facts, now)
-    place = (facts.number, namespace, name)
+    if not facts.number:
+        start_thread(connection, thread, facts, now)
+        place = (facts.number, namespace, name)
     if header is not None and done:
         placed = Placed(header.order, header.generation, header.base)
     else:
@@ -111,7 +112,8 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
             record = _record(connection, (facts.number, escape(put.namespace), escape(base.checkpoint_id)))
             if not _is_proven(facts, record, base, needed):
                 return None
-    start_thread(connection, thread, facts, now)
+    if not facts.number:
+        start_thread(connection, thread, facts, now)
     generation = start = 0
     if users:
         if not facts.generation or logs.is_due(facts.dropped, needed):
@@ -247,7 +249,8 @@ def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> 
         version = _version_of(there)
         if version != request.extends:
             return WritesReply(stored=False, version=version, writes=there)
-    start_thread(connection, thread, facts, now)
+    if not facts.number:
+        start_thread(connection, thread, facts, now)
     place = (facts.number, namespace, name)
     _store_writes(connection, request, place)
     save_write(connection, facts, request.ttl, now)

@@ -116,13 +116,12 @@ def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] 
 
 
 def start_thread(connection: sqlite3.Connection, thread: str, facts: Facts, now: int) -> None:
-    """Make the row of a thread if there is none."""
-    if not facts.number:
-        facts.number, facts.moment = new_number(connection, now), now // MOMENT
-        connection.execute(
-            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment) VALUES (?1, ?2, ?3, ?3, ?4)",
-            (facts.number, thread, now, facts.moment),
-        )
+    """Make the row of a thread that has none."""
+    facts.number, facts.moment = new_number(connection, now), now // MOMENT
+    connection.execute(
+        "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment) VALUES (?1, ?2, ?3, ?3, ?4)",
+        (facts.number, thread, now, facts.moment),
+    )
 
 
 def new_number(connection: sqlite3.Connection, now: int) -> int:
