@@ -233,31 +233,18 @@ def test_what_is_left_of_a_copy_goes_and_one_under_way_stays(checked_redis):
     assert [client.exists(each) for each in (left, new)] == [0, 1]
 
 
-def test_rows_of_a_copy_that_lost_its_deadline_go(checked):
+def test_rows_without_the_row_of_their_thread_are_told(checked):
     if checked.kind != "sqlite":
         return
     saver = checked.open()
     fill(saver, 2)
-    staged = "\x1ftoken\x1fa%7bcopy%7d"
-    with transaction(saver) as connection:
-        connection.execute(
-            "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, 1, 0, 1, ?)",
-            (staged, b"x"),
-        )
-    assert amiss(look(saver).within)["copies"].items == ["a{copy} (token)"]
-    assert mended(saver) == ({}, {})
-
-
-def test_rows_without_the_row_of_their_thread_are_a_broken_thread(checked):
-    if checked.kind != "sqlite":
-        return
-    saver = checked.open()
-    fill(saver, 2)
+    assert levels(look(saver).around) == {}
     with transaction(saver) as connection:
         connection.execute("DELETE FROM zerograph_redis_threads")
-    assert levels(look(saver).within) == {"threads": "problem"}
-    saver.delete_thread("thread")
-    assert levels(look(saver).within) == {}
+    report = look(saver)
+    assert (levels(report.around), levels(report.within)) == ({"rows": "problem"}, {})
+    fill(saver, 1)
+    assert [each.checkpoint["id"] for each in saver.list(at())] == ["c0"]
 
 
 def test_keys_that_no_saver_wrote_are_told(checked_redis):

@@ -284,7 +284,7 @@ def test_a_file_in_order(tmp_path):
         fill(saver, 3)
         report = look(saver)
         assert amiss(report.findings) == {}
-        assert [each.check for each in report.around] == ["integrity", "journal", "size"]
+        assert [each.check for each in report.around] == ["integrity", "journal", "rows", "size"]
 
 
 def test_a_damaged_file_is_told(tmp_path):

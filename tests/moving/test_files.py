@@ -307,7 +307,9 @@ def damage(store, thread):
 
         with closing(sqlite3.connect(store.path)) as connection:
             connection.execute(
-                "UPDATE zerograph_redis_logs SET data = zeroblob(LENGTH(data)) WHERE thread = ?", (thread,)
+                "UPDATE zerograph_redis_logs SET data = zeroblob(LENGTH(data)) WHERE thread = "
+                "(SELECT number FROM zerograph_redis_threads WHERE thread = ?)",
+                (thread,),
             )
             connection.commit()
     else:

@@ -69,13 +69,13 @@ def _next_page_of_any_time(self: Any) -> Any:
 _release = logs.release
 
 
-def _release_early(connection: Any, thread: str, facts: Any, records: Any) -> None:
-    _release(connection, thread, facts, records)
+def _release_early(connection: Any, facts: Any, records: Any) -> None:
+    _release(connection, facts, records)
     for record in records:
         header = read_header("a checkpoint", record)
         connection.execute(
             "DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ? AND start = ?",
-            (thread, int(header.generation, 16), header.base),
+            (facts.number, int(header.generation, 16), header.base),
         )
 
 

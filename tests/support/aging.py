@@ -11,6 +11,7 @@ import pytest
 
 from support.facts import change_facts, note_namespaces, read_facts
 from support.stores import STORES, Store
+from zerograph_redis.backends.sqlite.threads import MOMENT
 from zerograph_redis.ids import escape
 
 US = b"\x1f"
@@ -28,7 +29,9 @@ def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread",
     if store.kind in {"sqlite", "memory"}:
         with transaction(saver) as connection:
             rows = connection.execute(
-                "SELECT number, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (name,)
+                "SELECT number, id, position, record FROM zerograph_redis_checkpoints WHERE thread = "
+                "(SELECT number FROM zerograph_redis_threads WHERE thread = ?)",
+                (name,),
             ).fetchall()
             for number, name_of, position, record in rows:
                 if not only or name_of in only:
@@ -59,9 +62,8 @@ def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") 
     if store.kind in {"sqlite", "memory"}:
         with transaction(saver) as connection:
             connection.execute(
-                "UPDATE zerograph_redis_threads SET updated = updated - ?1, second = (updated - ?1) / 1000000 "
-                "WHERE thread = ?2",
-                (move, name),
+                "UPDATE zerograph_redis_threads SET updated = updated - ?1, moment = (updated - ?1) / ?2 WHERE thread = ?3",
+                (move, MOMENT, name),
             )
         return
     client, key = store.client(), f"{store.prefix}:{{{name}}}:thread"

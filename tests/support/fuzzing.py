@@ -355,12 +355,15 @@ class SqliteTarget(Target):
     def _spoil(self, rng: Random) -> str:
         table = rng.choice((*self._TABLES, "checkpoints", "checkpoints", "writes"))
         columns = [row[1].decode() for row in self._raw.execute(f"PRAGMA table_info(zerograph_redis_{table})")]
-        rows = self._raw.execute(f"SELECT * FROM zerograph_redis_{table} WHERE thread = 'bad'").fetchall()
+        named = "'bad'"
+        if table not in {"threads", "leases"}:
+            named = "(SELECT number FROM zerograph_redis_threads WHERE thread = 'bad')"
+        rows = self._raw.execute(f"SELECT * FROM zerograph_redis_{table} WHERE thread = {named}").fetchall()
         if not rows:
             return ""
         row = dict(zip(columns, rng.choice(rows), strict=True))
         column = rng.choice((*columns, "record") if "record" in row else columns)
-        where = "thread = 'bad'" + "".join(
+        where = f"thread = {named}" + "".join(
             f" AND {name} IS ?" if not isinstance(row[name], bytes) else f" AND CAST({name} AS BLOB) IS ?"
             for name in columns
             if name in {"number", "stop", "id", "namespace"}

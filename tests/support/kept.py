@@ -143,18 +143,19 @@ class SqliteTarget:
     def load(self, thread: str, *, other: bool = False) -> Kept:
         kept = Kept()
         with self._connected(other=other) as connection:
+            number = _number(connection, thread)
             for ns, name, position, record in connection.execute(
-                "SELECT namespace, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
+                "SELECT namespace, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (number,)
             ):
                 kept.checkpoints[ns, name] = (f"{position:016x}", record)
             for ns, name, identity, record in connection.execute(
                 "SELECT namespace, id, identity, record FROM zerograph_redis_writes WHERE thread = ? ORDER BY number",
-                (thread,),
+                (number,),
             ):
                 kept.writes.setdefault((ns, name), []).append((identity.encode(), record))
             for generation, start, data in connection.execute(
                 "SELECT generation, start, data FROM zerograph_redis_logs WHERE thread = ? ORDER BY generation, start",
-                (thread,),
+                (number,),
             ):
                 log = kept.logs.setdefault(f"{generation:016x}", b"")
                 assert len(log) == start
@@ -164,24 +165,30 @@ class SqliteTarget:
     def save(self, kept: Kept) -> None:
         with self._connected(other=False) as connection:
             connection.execute("BEGIN IMMEDIATE")
+            number = _number(connection, THREAD)
             for table in ("checkpoints", "writes", "logs"):
-                connection.execute(f"DELETE FROM zerograph_redis_{table} WHERE thread = ?", (THREAD,))
+                connection.execute(f"DELETE FROM zerograph_redis_{table} WHERE thread = ?", (number,))
             connection.executemany(
                 "INSERT OR IGNORE INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) "
                 "VALUES (?, ?, ?, ?, ?)",
-                [(THREAD, *where, int(order, 16), record) for where, (order, record) in kept.checkpoints.items()],
+                [(number, *where, int(order, 16), record) for where, (order, record) in kept.checkpoints.items()],
             )
             connection.executemany(
                 "INSERT OR IGNORE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
                 "VALUES (?, ?, ?, ?, ?)",
                 [
-                    (THREAD, *where, identity.decode(), record)
+                    (number, *where, identity.decode(), record)
                     for where, rows in kept.writes.items()
                     for identity, record in rows
                 ],
             )
             connection.executemany(
                 "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, 0, ?, ?)",
-                [(THREAD, int(log, 16), len(data), data) for log, data in kept.logs.items()],
+                [(number, int(log, 16), len(data), data) for log, data in kept.logs.items()],
             )
             connection.execute("COMMIT")
+
+
+def _number(connection: sqlite3.Connection, thread: str) -> int:
+    """The number that the rows of a thread have."""
+    return connection.execute("SELECT number FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()[0]

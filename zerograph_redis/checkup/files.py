@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zerograph_redis.backends.sqlite import SqliteBackend
-from zerograph_redis.backends.sqlite.threads import shown_name
+from zerograph_redis.backends.sqlite.threads import CONTENT, shown_name
 from zerograph_redis.ids import SEPARATOR
 
 from .findings import Finding, Level
@@ -17,7 +17,6 @@ from .threads import Names
 __all__ = ("find_names", "judge_file")
 
 _LARGE = 64 * 1024 * 1024  # bytes of a write-ahead log that nothing keeps from being written back
-_TABLES = ("threads", "checkpoints", "writes", "logs")
 _SHOWN = 10
 
 
@@ -26,6 +25,8 @@ def judge_file(backend: SqliteBackend, *, deep: bool) -> list[Finding]:
 
     def judge(connection: sqlite3.Connection) -> list[Finding]:
         found = [_integrity(connection, deep=deep), _journal(connection)]
+        if found[0].level is Level.OK:
+            found.append(_rows(connection))
         if backend.path != ":memory:":
             found.append(_size(connection, Path(backend.path)))
         return found
@@ -34,14 +35,12 @@ def judge_file(backend: SqliteBackend, *, deep: bool) -> list[Finding]:
 
 
 def find_names(backend: SqliteBackend) -> Names:
-    """Find the names of all threads that have rows, and of copies that are not published."""
+    """Find the names of all threads, and of copies that are not published."""
 
     def find(connection: sqlite3.Connection) -> Names:
         names = Names()
-        for table in _TABLES:
-            rows = connection.execute(f"SELECT DISTINCT thread FROM zerograph_redis_{table}")  # noqa: S608 - our own names
-            for (name,) in rows:
-                _note_name(name, names)
+        for (name,) in connection.execute("SELECT thread FROM zerograph_redis_threads"):
+            _note_name(name, names)
         return names
 
     return backend.read(find)
@@ -71,6 +70,18 @@ def _integrity(connection: sqlite3.Connection, *, deep: bool) -> Finding:
         "bring back a backup, or what `sqlite3 FILE .recover` finds",
         items=told,
     )
+
+
+def _rows(connection: sqlite3.Connection) -> Finding:
+    lost = 0
+    for table in CONTENT:
+        belongs = "thread IN (SELECT number FROM zerograph_redis_threads)"
+        rows = connection.execute(f"SELECT COUNT(*) FROM {table} WHERE NOT {belongs}")  # noqa: S608 - our own names
+        lost += rows.fetchone()[0]
+    if not lost:
+        return Finding("rows", Level.OK, "every row belongs to a thread")
+    told = f"{lost:,} rows belong to no thread: its row was lost, and with it the thread"
+    return Finding("rows", Level.PROBLEM, told, "bring back a backup")
 
 
 def _journal(connection: sqlite3.Connection) -> Finding:

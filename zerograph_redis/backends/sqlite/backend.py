@@ -36,7 +36,6 @@ READS: Mapping[type[Request[Any]], Answer] = {
 WRITES: Mapping[type[Request[Any]], Answer] = {
     **checkpoints.WRITES,
     **threads.WRITES,
-    **examining.WRITES,
     StageThread: stage_thread,
     LeaseThread: lease_thread,
     PublishThread: publish_thread,
@@ -72,19 +71,18 @@ class SqliteBackend:
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
         reply: R
-        if isinstance(request, Bundle):
-            reply = [self._settled(each) for each in request.requests]  # type: ignore[assignment]
-            return reply
         kind = type(request)
         try:
-            if kind in checkpoints.READS:
+            if kind in WRITES:
+                reply = self._connections.run(self._write, request, write=True)
+            elif kind in checkpoints.READS:
                 reply, late = self._connections.run(_read_checkpoints, request, write=False)
                 if late:
                     self._connections.run(_refresh, request, write=True)
-            elif kind in READS:
-                reply = self._connections.run(_read, request, write=False)
+            elif isinstance(request, Bundle):
+                reply = [self._settled(each) for each in request.requests]  # type: ignore[assignment]
             else:
-                reply = self._connections.run(self._write, request, write=True)
+                reply = self._connections.run(_read, request, write=False)
         except sqlite3.Error as error:
             raise self._translate(error, asked_for(request)) from error
         except UNREADABLE as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -32,49 +33,67 @@ from zerograph_redis.ids import escape, read_name
 from zerograph_redis.pieces.base import BaseCheckpoint
 
 from . import logs
-from .threads import FACTS, Facts, delete_rows, is_late, load_facts, read_facts, save_log, save_write
+from .threads import (
+    FACTS,
+    Facts,
+    delete_rows,
+    is_late,
+    load_facts,
+    read_facts,
+    save_log,
+    save_write,
+    start_thread,
+)
 
-__all__ = ("READS", "WRITES", "read_writes")
+__all__ = ("READS", "WRITES", "Place", "read_writes")
 
 AT_ONCE = 16  # checkpoints that one put lets go of, at the most
+WRITES_AT_ONCE = 8  # pending writes that one statement stores, at the most
 
-Place = tuple[str, str, str]
-"""Thread, namespace and id of a checkpoint, escaped."""
+Place = tuple[int, str, str]
+"""The number of a thread, namespace and id of a checkpoint, escaped."""
 
 
 _PUT = (
     f"SELECT {FACTS}, earlier.record, base.record FROM zerograph_redis_threads AS threads "  # noqa: S608 - our own words
     "LEFT JOIN zerograph_redis_leases AS leases USING (thread) "
     "LEFT JOIN zerograph_redis_checkpoints AS earlier "
-    "ON earlier.thread = ?1 AND earlier.namespace = ?2 AND earlier.id = ?3 "
-    "LEFT JOIN zerograph_redis_checkpoints AS base ON base.thread = ?1 AND base.namespace = ?2 AND base.id = ?4 "
+    "ON earlier.thread = threads.number AND earlier.namespace = ?2 AND earlier.id = ?3 "
+    "LEFT JOIN zerograph_redis_checkpoints AS base "
+    "ON base.thread = threads.number AND base.namespace = ?2 AND base.id = ?4 "
     "WHERE threads.thread = ?1"
 )
 
 
 def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: int) -> Placed | None:
     """Store a record under the next order, or in the place of the earlier one; then let go of what is too old."""
-    place = (escape(request.thread), escape(request.namespace), escape(request.checkpoint_id))
-    thread, base = place[0], request.base
-    row = connection.execute(_PUT, (*place, None if base is None else escape(base.checkpoint_id))).fetchone()
-    facts = read_facts(connection, request, thread, row, now)
+    thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
+    base = request.base
+    row = connection.execute(
+        _PUT, (thread, namespace, name, None if base is None else escape(base.checkpoint_id))
+    ).fetchone()
+    facts = read_facts(connection, request, row, now)
+    place = (facts.number, namespace, name)
     earlier, built_on = row[-2:] if facts.number else (None, None)
     if request.expected is not None:
-        _check_expected(connection, request, place, is_stored=facts.number > 0)
+        _check_expected(connection, request, place)
     header = None if earlier is None else read_header(f"checkpoint {request.checkpoint_id!r}", bounds.blob(earlier))
     # The same put may come again, since its reply was lost.
     done = header is not None and header.attempt == request.attempt
     if not done and not (
         (base is None or _is_proven(facts, built_on, base, request.needed))
-        and (request.follows is None or (facts.number and _is_behind(connection, request.follows, place)))
+        and (request.follows is None or _is_behind(connection, request.follows, place))
     ):
         return None
+    if not facts.number:
+        start_thread(connection, thread, facts, now)
+        place = (facts.number, namespace, name)
     if header is not None and done:
         placed = Placed(header.order, header.generation, header.base)
     else:
         placed = _store(connection, request, place, facts, earlier, now)
     _retain(connection, request, place, facts, now)
-    save_write(connection, thread, facts, request.ttl, now)
+    save_write(connection, facts, request.ttl, now)
     return placed
 
 
@@ -83,27 +102,29 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
     thread = escape(request.thread)
     facts = load_facts(connection, request, thread, now)
     puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
-    done = _done(connection, puts)
+    done = _done(connection, facts, puts)
     if done is not None:
         return done
     needed, users = max((put.needed for put in puts), default=0), sum(put.needed > 0 for put in puts)
     for put in puts:
         base = put.base
         if base is not None:
-            record = _record(connection, (thread, escape(put.namespace), escape(base.checkpoint_id)))
+            record = _record(connection, (facts.number, escape(put.namespace), escape(base.checkpoint_id)))
             if not _is_proven(facts, record, base, needed):
                 return None
+    if not facts.number:
+        start_thread(connection, thread, facts, now)
     generation = start = 0
     if users:
         if not facts.generation or logs.is_due(facts.dropped, needed):
-            logs.begin(connection, thread, facts, log_name(puts[0].attempt, max(now, facts.last_order + 1)))
+            logs.begin(connection, facts, log_name(puts[0].attempt, max(now, facts.last_order + 1)))
         appended = b"".join([put.appended for put in puts])
-        generation, start = facts.generation, logs.append(connection, thread, facts, appended)
+        generation, start = facts.generation, logs.append(connection, facts, appended)
         # The log has all of its checkpoints from now on, so none that is dropped below takes it along.
         facts.live += users
     placed = PlacedBatch(f"{generation:016x}", start, [])
     for each in request.writes:
-        place = (thread, escape(each.namespace), escape(each.checkpoint_id))
+        place = (facts.number, escape(each.namespace), escape(each.checkpoint_id))
         if isinstance(each, PutCheckpoint):
             log = generation, start
             placed.orders.append(_store(connection, each, place, facts, _record(connection, place), now, log).order)
@@ -111,15 +132,13 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
             _retain(connection, each, place, facts, now)
         else:
             _store_writes(connection, each, place)
-    save_write(connection, thread, facts, request.ttl, now)
+    save_write(connection, facts, request.ttl, now)
     return placed
 
 
-def _done(connection: sqlite3.Connection, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
+def _done(connection: sqlite3.Connection, facts: Facts, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
     """Tell where a batch is that was done before, since its reply was lost."""
-    found = [
-        _record(connection, (escape(put.thread), escape(put.namespace), escape(put.checkpoint_id))) for put in puts
-    ]
+    found = [_record(connection, (facts.number, escape(put.namespace), escape(put.checkpoint_id))) for put in puts]
     headers = [None if record is None else read_header("a checkpoint", record) for record in found]
     # The last that has a part in the log appended the end of what the batch did.
     last = max((number for number, put in enumerate(puts) if put.needed), default=len(puts) - 1)
@@ -139,9 +158,9 @@ def _record(connection: sqlite3.Connection, place: Place) -> bytes | None:
 
 def _retain(connection: sqlite3.Connection, request: PutCheckpoint, place: Place, facts: Facts, now: int) -> None:
     if request.keep_last is not None:
-        _drop(connection, place[0], place[1], facts, request.keep_last, None, AT_ONCE)
+        _drop(connection, facts, place[1], request.keep_last, None, AT_ONCE)
     if request.max_age is not None:
-        _drop(connection, place[0], place[1], facts, 1, now - request.max_age, AT_ONCE)
+        _drop(connection, facts, place[1], 1, now - request.max_age, AT_ONCE)
 
 
 def _store(
@@ -163,8 +182,8 @@ def _store(
         generation, base = log
     elif request.needed:
         if not facts.generation or logs.is_due(facts.dropped, request.needed):
-            logs.begin(connection, place[0], facts, log_name(request.attempt, order))
-        generation, base = facts.generation, logs.append(connection, place[0], facts, request.appended)
+            logs.begin(connection, facts, log_name(request.attempt, order))
+        generation, base = facts.generation, logs.append(connection, facts, request.appended)
         facts.live += 1
     if earlier is None:
         facts.last_order = order
@@ -182,20 +201,18 @@ def _store(
             "UPDATE zerograph_redis_checkpoints SET record = ? WHERE thread = ? AND namespace = ? AND id = ?",
             (record, *place),
         )
-        logs.release(connection, place[0], facts, [earlier])
+        logs.release(connection, facts, [earlier])
     return Placed(f"{order:016x}", f"{generation:016x}", base)
 
 
-def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, place: Place, *, is_stored: bool) -> None:
-    names: list[str] = []
-    if is_stored:
-        rows = connection.execute(
-            "SELECT id FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 "
-            "AND (id = ?3 OR position = (SELECT MAX(position) FROM zerograph_redis_checkpoints "
-            "WHERE thread = ?1 AND namespace = ?2)) ORDER BY position DESC",
-            place,
-        ).fetchall()
-        names = [read_name(name) for (name,) in rows]
+def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, place: Place) -> None:
+    rows = connection.execute(
+        "SELECT id FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 "
+        "AND (id = ?3 OR position = (SELECT MAX(position) FROM zerograph_redis_checkpoints "
+        "WHERE thread = ?1 AND namespace = ?2)) ORDER BY position DESC",
+        place,
+    ).fetchall()
+    names = [read_name(name) for (name,) in rows]
     newest = names[0] if names else None
     # The checkpoint being there itself means that this put was done already, and is tried again.
     if request.expected != (newest,) and request.checkpoint_id not in names:
@@ -223,33 +240,42 @@ def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], place: 
     return orders.get(parent) == order < orders.get(checkpoint_id, _END)
 
 
-_KEEP_WRITE = (
-    "INSERT INTO zerograph_redis_writes (thread, namespace, id, identity, record) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (thread, namespace, id, identity) DO NOTHING"
-)
-_REPLACE_WRITE = _KEEP_WRITE.replace("NOTHING", "UPDATE SET record = excluded.record")
-
-
 def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> WritesReply | None:
     """Store writes; one whose identity is known keeps its number, and so its place."""
-    place = (escape(request.thread), escape(request.namespace), escape(request.checkpoint_id))
-    facts = load_facts(connection, request, place[0], now)
+    thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
+    facts = load_facts(connection, request, thread, now)
     if request.extends is not None:
-        there = read_writes(connection, place) if facts.number else []
+        there = read_writes(connection, (facts.number, namespace, name))
         version = _version_of(there)
         if version != request.extends:
             return WritesReply(stored=False, version=version, writes=there)
+    if not facts.number:
+        start_thread(connection, thread, facts, now)
+    place = (facts.number, namespace, name)
     _store_writes(connection, request, place)
-    save_write(connection, place[0], facts, request.ttl, now)
+    save_write(connection, facts, request.ttl, now)
     if request.extends is None:
         return None
     return WritesReply(stored=True, version=_version_of(read_writes(connection, place)))
 
 
 def _store_writes(connection: sqlite3.Connection, request: PutWrites, place: Place) -> None:
-    connection.executemany(
-        _REPLACE_WRITE if request.replace else _KEEP_WRITE,
-        [(*place, write.identity, write.record) for write in request.writes],
+    for first in range(0, len(request.writes), WRITES_AT_ONCE):
+        some = request.writes[first : first + WRITES_AT_ONCE]
+        given: list[Any] = [*place]
+        for write in some:
+            given += (write.identity, write.record)
+        connection.execute(_storing(len(some), request.replace), given)
+
+
+@lru_cache
+def _storing(count: int, replace: bool) -> str:  # noqa: FBT001 - as the request says it
+    """The statement that stores so many writes of one checkpoint."""
+    rows = ", ".join(["(?1, ?2, ?3, ?, ?)"] * count)
+    known = "UPDATE SET record = excluded.record" if replace else "NOTHING"
+    return (
+        f"INSERT INTO zerograph_redis_writes (thread, namespace, id, identity, record) VALUES {rows} "  # noqa: S608 - our own
+        f"ON CONFLICT (thread, namespace, id, identity) DO {known}"
     )
 
 
@@ -260,21 +286,17 @@ def _version_of(writes: Sequence[StoredWrite]) -> str:
     return digest_of(b"".join(each.identity.encode() + (each.record or b"")[:9] for each in writes)).hex()
 
 
-_READ = "SELECT ttl, deadline, id, record, position FROM zerograph_redis_threads AS threads "
-_BEHIND = (
-    f"{_READ} LEFT JOIN zerograph_redis_checkpoints AS checkpoints "
-    "ON checkpoints.thread = ?1 AND namespace = ?2 AND position < {} "
-    "WHERE threads.thread = ?1 ORDER BY position DESC LIMIT ?4"
+_READ = (
+    "SELECT ttl, deadline, threads.number, id, record, position FROM zerograph_redis_threads AS threads "
+    "LEFT JOIN zerograph_redis_checkpoints AS checkpoints ON checkpoints.thread = threads.number AND namespace = ?2 AND "
 )
+_BEHIND = _READ + "position < {} WHERE threads.thread = ?1 ORDER BY position DESC LIMIT ?4"
 _BEHIND_ORDER = _BEHIND.format("?3")
 # Nothing is less than NULL.
 _BEHIND_ID = _BEHIND.format(
-    "(SELECT position FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 AND id = ?3)"
+    "(SELECT position FROM zerograph_redis_checkpoints WHERE thread = threads.number AND namespace = ?2 AND id = ?3)"
 )
-_NAMED = (
-    f"{_READ} LEFT JOIN zerograph_redis_checkpoints AS checkpoints "
-    "ON checkpoints.thread = ?1 AND namespace = ?2 AND id = ?3 WHERE threads.thread = ?1"
-)
+_NAMED = _READ + "id = ?3 WHERE threads.thread = ?1"
 
 
 def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> tuple[Fetched, bool]:
@@ -284,20 +306,20 @@ def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: 
         rows = connection.execute(_BEHIND_ORDER, (thread, namespace, _END, 1)).fetchall()
     else:
         rows = connection.execute(_NAMED, (thread, namespace, escape(request.checkpoint_id))).fetchall()
-    return _fetched(connection, request, (thread, namespace), rows, now)
+    return _fetched(connection, request, namespace, rows, now)
 
 
 def get_writes(connection: sqlite3.Connection, request: GetWrites, now: int) -> tuple[list[StoredWrite], bool]:
     """Read the pending writes of a checkpoint."""
-    thread = escape(request.thread)
     row = connection.execute(
-        "SELECT ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
-        (thread, now),
+        "SELECT number, ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
+        (escape(request.thread), now),
     ).fetchone()
     if row is None:
         return [], False
-    found = read_writes(connection, (thread, escape(request.namespace), escape(request.checkpoint_id)))
-    return found, request.refresh and is_late(row[0], row[1], now)
+    number, ttl, deadline = row
+    found = read_writes(connection, (number, escape(request.namespace), escape(request.checkpoint_id)))
+    return found, request.refresh and is_late(ttl, deadline, now)
 
 
 def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, now: int) -> tuple[Fetched, bool]:
@@ -309,13 +331,13 @@ def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, n
     else:
         order = _END if request.before_order is None else int(request.before_order, 16)
         rows = connection.execute(_BEHIND_ORDER, (thread, namespace, order, request.limit)).fetchall()
-    return _fetched(connection, request, (thread, namespace), rows, now, request.longest)
+    return _fetched(connection, request, namespace, rows, now, request.longest)
 
 
 def _fetched(
     connection: sqlite3.Connection,
     request: GetCheckpoint | ListCheckpoints,
-    place: tuple[str, str],
+    namespace: str,
     rows: Sequence[Any],
     now: int,
     longest: int | None = None,
@@ -323,7 +345,7 @@ def _fetched(
     """Make a reply of rows that belong to one thread; if it has none that was asked for, there is one without an id."""
     if not rows:
         return Fetched([], []), False
-    ttl, deadline, name, record, position = rows[0]
+    ttl, deadline, thread, name = rows[0][:4]
     late = False
     if deadline is not None:
         if bounds.whole(deadline) <= now:
@@ -332,20 +354,19 @@ def _fetched(
     if name is None:
         return Fetched([], []), late
     if len(rows) == 1:
-        found = [_stored(name, record, position, read_writes(connection, (*place, name)))]
+        writes = {name: read_writes(connection, (thread, namespace, name))}
     else:
-        writes = _writes_of(connection, place, rows)
-        found = [_stored(name, record, position, writes.get(name, [])) for _, _, name, record, position in rows]
-    return Fetched(found, logs.fetch(connection, place[0], [row[3] for row in rows], request.known, longest)), late
-
-
-def _stored(name: str, record: bytes, position: int, writes: list[StoredWrite]) -> StoredCheckpoint:
-    order = f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
-    return StoredCheckpoint(read_name(name), bounds.blob(record), writes, order)
+        writes = _writes_of(connection, thread, namespace, rows)
+    found, records = [], []
+    for _, _, _, name, record, position in rows:
+        order = f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
+        found.append(StoredCheckpoint(read_name(name), bounds.blob(record), writes.get(name, []), order))
+        records.append(record)
+    return Fetched(found, logs.fetch(connection, thread, records, request.known, longest)), late
 
 
 def _writes_of(
-    connection: sqlite3.Connection, place: tuple[str, str], rows: Sequence[Any]
+    connection: sqlite3.Connection, thread: int, namespace: str, rows: Sequence[Any]
 ) -> dict[str, list[StoredWrite]]:
     """Read the writes of checkpoints that follow one another, by id."""
     found: dict[str, list[StoredWrite]] = {}
@@ -353,7 +374,7 @@ def _writes_of(
         "SELECT id, identity, writes.record FROM zerograph_redis_checkpoints AS checkpoints "
         "JOIN zerograph_redis_writes AS writes USING (thread, namespace, id) "
         "WHERE thread = ? AND namespace = ? AND position BETWEEN ? AND ? ORDER BY writes.number",
-        (*place, rows[-1][4], rows[0][4]),
+        (thread, namespace, rows[-1][5], rows[0][5]),
     ):
         found.setdefault(name, []).append(StoredWrite(bounds.text(identity), bounds.blob(record)))
     return found
@@ -365,61 +386,56 @@ def read_writes(connection: sqlite3.Connection, place: Place) -> list[StoredWrit
         "SELECT number, identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
         place,
     ).fetchall()
+    if not rows:
+        return []
     rows.sort()  # which for a few is quicker than to have SQLite do it
     return [StoredWrite(bounds.text(identity), bounds.blob(record)) for _, identity, record in rows]
 
 
 def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
     """Drop all but the newest of every namespace. No server waits here, so one slice does it all."""
-    thread = escape(request.thread)
     before = None if request.max_age is None else max(now - request.max_age, 0)
-    facts = load_facts(connection, request, thread, now)
+    facts = load_facts(connection, request, escape(request.thread), now)
     if not facts.number:
         return Pruned(0, None)
     namespaces = connection.execute(
-        "SELECT DISTINCT namespace FROM zerograph_redis_checkpoints WHERE thread = ?", (thread,)
+        "SELECT DISTINCT namespace FROM zerograph_redis_checkpoints WHERE thread = ?", (facts.number,)
     ).fetchall()
-    removed = sum(_drop(connection, thread, each, facts, request.keep, before, -1) for (each,) in namespaces)
+    removed = sum(_drop(connection, facts, each, request.keep, before, -1) for (each,) in namespaces)
     left = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM zerograph_redis_checkpoints WHERE thread = ?1) "
         "OR EXISTS (SELECT 1 FROM zerograph_redis_writes WHERE thread = ?1)",
-        (thread,),
+        (facts.number,),
     ).fetchone()[0]
     if left:
         save_log(connection, facts)
     else:
-        delete_rows(connection, thread)
+        delete_rows(connection, facts.number)
     return Pruned(removed, None)
 
 
 def _drop(
-    connection: sqlite3.Connection,
-    thread: str,
-    namespace: str,
-    facts: Facts,
-    keep: int,
-    before: int | None,
-    most: int,
+    connection: sqlite3.Connection, facts: Facts, namespace: str, keep: int, before: int | None, most: int
 ) -> int:
     """Drop the checkpoints behind the newest *keep*, those before the order *before* only; at most *most*, -1 for all."""
     newest = connection.execute(
         "SELECT position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
         "ORDER BY position DESC LIMIT 1 OFFSET ?",
-        (thread, namespace, keep),
+        (facts.number, namespace, keep),
     ).fetchone()
     if newest is None:
         return 0
     rows = connection.execute(
         "SELECT number, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
         "AND position <= ? AND position < ? ORDER BY position LIMIT ?",
-        (thread, namespace, *newest, _END if before is None else before, most),
+        (facts.number, namespace, *newest, _END if before is None else before, most),
     ).fetchall()
     connection.executemany("DELETE FROM zerograph_redis_checkpoints WHERE number = ?", [row[:1] for row in rows])
     connection.executemany(
         "DELETE FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
-        [(thread, namespace, row[1]) for row in rows],
+        [(facts.number, namespace, row[1]) for row in rows],
     )
-    logs.release(connection, thread, facts, [row[2] for row in rows])
+    logs.release(connection, facts, [row[2] for row in rows])
     return len(rows)
 
 

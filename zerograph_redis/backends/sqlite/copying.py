@@ -12,7 +12,6 @@ from zerograph_redis.core.requests import (
     Cursor,
     LogRange,
     Page,
-    Past,
     PublishThread,
     ScanThread,
     StageThread,
@@ -23,7 +22,7 @@ from zerograph_redis.ids import SEPARATOR, escape, read_name
 from . import leases
 from .checkpoints import read_writes
 from .logs import LONGEST, generation_of
-from .threads import CONTENT, SECOND, Facts, delete_rows, is_alive, save_write
+from .threads import MOMENT, Facts, delete_thread_rows, new_number, number_of, save_write
 
 __all__ = ("publish_thread", "scan_thread", "stage_thread", "staged_name")
 
@@ -34,8 +33,8 @@ STAGED_FOR = 600_000_000  # µs that an unfinished copy is kept
 
 def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -> Page:
     """Read a page: all writes first, then the checkpoints, then the logs."""
-    thread = escape(request.thread)
-    if not is_alive(connection, thread, now):
+    thread = number_of(connection, escape(request.thread), now)
+    if not thread:
         return Page([], [], "", ZERO, None)
     generation, gone, others = connection.execute(_LOGS, (thread,)).fetchone()
     bounds.whole(generation, bounds.END_OF_LOGS)
@@ -46,13 +45,13 @@ def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -
 
 _LOGS = """
 SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM zerograph_redis_older_logs WHERE thread = ?1)
-FROM zerograph_redis_threads WHERE thread = ?1
+FROM zerograph_redis_threads WHERE number = ?1
 """
 
 Found = tuple[list[tuple[str, StoredCheckpoint]], list[LogRange], Cursor | None]
 
 
-def _writes(connection: sqlite3.Connection, thread: str, position: str) -> Found:
+def _writes(connection: sqlite3.Connection, thread: int, position: str) -> Found:
     rows = connection.execute(
         "SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ? AND (namespace, id) > (?, ?) "
         "ORDER BY namespace, id LIMIT ?",
@@ -69,7 +68,7 @@ def _writes(connection: sqlite3.Connection, thread: str, position: str) -> Found
     return found, [], following
 
 
-def _checkpoints(connection: sqlite3.Connection, thread: str, position: str) -> Found:
+def _checkpoints(connection: sqlite3.Connection, thread: int, position: str) -> Found:
     rows = connection.execute(
         "SELECT namespace, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND (namespace, id) > (?, ?) "
         "ORDER BY namespace, id LIMIT ?",
@@ -83,7 +82,7 @@ def _checkpoints(connection: sqlite3.Connection, thread: str, position: str) -> 
     return found, [], following
 
 
-def _log(connection: sqlite3.Connection, thread: str, position: str) -> Found:
+def _log(connection: sqlite3.Connection, thread: int, position: str) -> Found:
     generation, stop = map(int, position.split(SEPARATOR))
     rows = connection.execute(
         "SELECT generation, start, stop, data FROM zerograph_redis_logs WHERE thread = ? AND (generation, stop) > (?, ?) "
@@ -107,16 +106,23 @@ _SCANS = {"writes": _writes, "checkpoints": _checkpoints, "logs": _log}
 
 def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int) -> bool:
     """Store a page under a name that no reader asks for. What has no order yet counts its pages there."""
-    thread = staged_name(request.thread, request.token)
-    row = connection.execute("SELECT last_order FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
-    pages = 0 if row is None else row[0]
+    name = staged_name(request.thread, request.token)
+    row = connection.execute(
+        "SELECT number, last_order FROM zerograph_redis_threads WHERE thread = ?", (name,)
+    ).fetchone()
+    thread, pages = row or (0, 0)
     if request.number != pages:
         return request.number < pages
+    if not thread:
+        thread = new_number(connection, now)
+        connection.execute(
+            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment, ttl) "
+            "VALUES (?1, ?2, ?3, ?3, 0, ?4)",
+            (thread, name, now, STAGED_FOR),
+        )
     connection.execute(
-        "INSERT INTO zerograph_redis_threads (thread, last_order, created, updated, second, ttl, deadline) "
-        "VALUES (?1, 1, ?2, ?2, 0, ?3, ?2 + ?3) ON CONFLICT (thread) "
-        "DO UPDATE SET last_order = last_order + 1, deadline = excluded.deadline",
-        (thread, now, STAGED_FOR),
+        "UPDATE zerograph_redis_threads SET last_order = last_order + 1, deadline = ? WHERE number = ?",
+        (now + STAGED_FOR, thread),
     )
     for namespace, stored in request.page.rows:
         place = (thread, escape(namespace), escape(stored.checkpoint_id))
@@ -151,7 +157,7 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     thread, staged = escape(request.thread), staged_name(request.thread, request.token)
     past = request.past
     origin = request.token if past is None else past.origin
-    if is_alive(connection, thread, now):
+    if number_of(connection, thread, now):
         there = connection.execute(
             "SELECT origin, updated, gone FROM zerograph_redis_threads WHERE thread = ?", (thread,)
         ).fetchone()
@@ -159,34 +165,37 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
             return True
         if request.instead is None or there != (*request.instead, 0):
             return None
+    number = number_of(connection, staged, now)
     staged_now = connection.execute(
         "SELECT (SELECT COUNT(*) FROM zerograph_redis_checkpoints WHERE thread = ?1), "
         "(SELECT COUNT(*) FROM (SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ?1)), "
         "(SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1), "
-        "(SELECT last_order FROM zerograph_redis_threads WHERE thread = ?1)",
-        (staged,),
+        "(SELECT last_order FROM zerograph_redis_threads WHERE number = ?1)",
+        (number,),
     ).fetchone()
     if staged_now != (request.checkpoints, request.written, request.log_bytes, request.pages):
         return False
-    delete_rows(connection, thread)
-    facts = _facts_of(connection, staged, int(request.current, 16))
-    for table in CONTENT:
-        connection.execute(
-            f"UPDATE {table} SET thread = ? WHERE thread = ?",  # noqa: S608 - our own table names
-            (thread, staged),
-        )
-    delete_rows(connection, staged)
+    delete_thread_rows(connection, thread)
+    facts = _facts_of(connection, number, int(request.current, 16))
     facts.lease_deadline = held_until
-    save_write(connection, thread, facts, request.ttl, now)
-    connection.execute("UPDATE zerograph_redis_threads SET origin = ? WHERE thread = ?", (origin, thread))
-    if past is not None:
-        _restore(connection, thread, past, now)
+    save_write(connection, facts, request.ttl, now)
+    updated = now if past is None else min(past.updated, now)
+    connection.execute(
+        "UPDATE zerograph_redis_threads SET thread = ?, origin = ?, created = ?, updated = ?, moment = ? WHERE number = ?",
+        (thread, origin, now if past is None else min(past.created, updated), updated, updated // MOMENT, number),
+    )
+    if past is not None and past.left is not None:
+        connection.execute(
+            "UPDATE zerograph_redis_threads SET deadline = MAX(?2 + ?3 * 1000, ?4) "
+            "WHERE number = ?1 AND deadline IS NOT NULL",
+            (number, now, past.left, held_until),
+        )
     return True
 
 
-def _facts_of(connection: sqlite3.Connection, thread: str, current: int) -> Facts:
+def _facts_of(connection: sqlite3.Connection, thread: int, current: int) -> Facts:
     """Find the facts of rows that were staged, and note how many checkpoints need each of their older logs."""
-    facts = Facts()
+    facts = Facts(thread)
     live: Counter[int] = Counter()
     appended: Counter[int] = Counter()
     for position, record in connection.execute(
@@ -207,21 +216,6 @@ def _facts_of(connection: sqlite3.Connection, thread: str, current: int) -> Fact
         "INSERT INTO zerograph_redis_older_logs VALUES (?, ?, ?)", [(thread, *each) for each in live.items() if each[1]]
     )
     return facts
-
-
-def _restore(connection: sqlite3.Connection, thread: str, past: Past, now: int) -> None:
-    updated = min(past.updated, now)
-    connection.execute(
-        "UPDATE zerograph_redis_threads SET created = ?, updated = ?, second = ? WHERE thread = ?",
-        (min(past.created, updated), updated, updated // SECOND, thread),
-    )
-    if past.left is not None:
-        connection.execute(
-            "UPDATE zerograph_redis_threads SET deadline = MAX(?2 + ?3 * 1000, "
-            "COALESCE((SELECT deadline FROM zerograph_redis_leases WHERE thread = ?1), 0)) "
-            "WHERE thread = ?1 AND deadline IS NOT NULL",
-            (thread, now, past.left),
-        )
 
 
 def staged_name(thread: str, token: str) -> str:

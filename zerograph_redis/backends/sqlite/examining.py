@@ -25,10 +25,9 @@ from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, escape
 
 from . import leases
-from .copying import staged_name
-from .threads import CONTENT, delete_rows, describe_thread, is_alive
+from .threads import describe_thread, number_of
 
-__all__ = ("READS", "WRITES")
+__all__ = ("READS",)
 
 ROWS = 100
 
@@ -47,8 +46,6 @@ def examine_thread(connection: sqlite3.Connection, request: ExamineThread, now: 
     row = connection.execute("SELECT ttl FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
     if facts is not None:
         return Condition(True, "", Entry.RIGHT, 0, facts.updated, facts.checkpoints, facts.bytes, row[0], *lease)
-    if row is None and _has_content(connection, thread):
-        return Condition(True, "the row of its facts is gone", Entry.RIGHT, 0, 0, 0, 0, None, *lease)
     return Condition(False, "", Entry.RIGHT if row is None else Entry.EXPIRED, 0, 0, 0, 0, None, *lease)
 
 
@@ -60,8 +57,8 @@ _WRITES = (
 
 def outline_thread(connection: sqlite3.Connection, request: OutlineThread, now: int) -> OutlinePage:
     """Read the sizes of checkpoints, by namespace and order."""
-    thread = escape(request.thread)
-    if not is_alive(connection, thread, now):
+    thread = number_of(connection, escape(request.thread), now)
+    if not thread:
         return OutlinePage([], {}, now, None)
     namespace, _, position = (request.cursor or SEPARATOR).partition(SEPARATOR)
     rows = connection.execute(
@@ -83,18 +80,12 @@ def outline_thread(connection: sqlite3.Connection, request: OutlineThread, now: 
 
 def mend_thread(connection: sqlite3.Connection, request: MendThread, now: int) -> bool:
     """Tell whether a thread is there: its row is its entry in the list, and has its only deadline."""
-    return is_alive(connection, escape(request.thread), now)
+    return number_of(connection, escape(request.thread), now) > 0
 
 
 def discard_staged(connection: sqlite3.Connection, request: DiscardStaged, now: int) -> bool:
-    """Find the rows of an unfinished copy without the row that has its deadline."""
-    staged = staged_name(request.thread, request.token)
-    known = connection.execute("SELECT 1 FROM zerograph_redis_threads WHERE thread = ?", (staged,)).fetchone()
-    if known or not _has_content(connection, staged):
-        return False
-    if request.remove:
-        delete_rows(connection, staged)
-    return True
+    """Tell that no copy lost its deadline: it stands in the row that has its name."""
+    return False
 
 
 def _outlined(namespace: str, name: str, position: int, record: bytes, *writes: int) -> Outline:
@@ -112,13 +103,6 @@ def _log(generation: int) -> str:
     return f"{bounds.whole(generation, bounds.END_OF_LOGS):016x}"
 
 
-def _has_content(connection: sqlite3.Connection, thread: str) -> bool:
-    return any(
-        connection.execute(f"SELECT 1 FROM {table} WHERE thread = ? LIMIT 1", (thread,)).fetchone()  # noqa: S608 - our own
-        for table in CONTENT
-    )
-
-
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
 
 READS: Mapping[type[Request[Any]], Answer] = {
@@ -126,5 +110,5 @@ READS: Mapping[type[Request[Any]], Answer] = {
     ExamineThread: examine_thread,
     OutlineThread: outline_thread,
     MendThread: mend_thread,
+    DiscardStaged: discard_staged,
 }
-WRITES: Mapping[type[Request[Any]], Answer] = {DiscardStaged: discard_staged}

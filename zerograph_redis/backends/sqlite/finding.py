@@ -20,21 +20,18 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.ids import escape, read_name
 
-from .threads import is_alive
+from .threads import number_of
 
 __all__ = ("READS",)
 
 
 def find_checkpoints(connection: sqlite3.Connection, request: FindCheckpoints, now: int) -> FoundCheckpoints:
     """Look for ids that begin alike, in all namespaces of the thread."""
-    thread, prefix = escape(request.thread), escape(request.prefix)
-    rows: list[tuple[str, str, int]] = []
-    if is_alive(connection, thread, now):
-        rows = connection.execute(
-            "SELECT namespace, id, position FROM zerograph_redis_checkpoints "
-            "WHERE thread = ?1 AND SUBSTR(id, 1, LENGTH(?2)) = ?2 ORDER BY namespace, position",
-            (thread, prefix),
-        ).fetchall()
+    rows: list[tuple[str, str, int]] = connection.execute(
+        "SELECT namespace, id, position FROM zerograph_redis_checkpoints "
+        "WHERE thread = ?1 AND SUBSTR(id, 1, LENGTH(?2)) = ?2 ORDER BY namespace, position",
+        (number_of(connection, escape(request.thread), now), escape(request.prefix)),
+    ).fetchall()
     return FoundCheckpoints(
         [FoundCheckpoint(read_name(namespace), read_name(name), _order(order)) for namespace, name, order in rows], None
     )
@@ -42,26 +39,20 @@ def find_checkpoints(connection: sqlite3.Connection, request: FindCheckpoints, n
 
 def list_namespaces(connection: sqlite3.Connection, request: ListNamespaces, now: int) -> Namespaces:
     """Count what each namespace of the thread has."""
-    thread = escape(request.thread)
-    rows: list[tuple[str, int, int]] = []
-    if is_alive(connection, thread, now):
-        rows = connection.execute(
-            "SELECT namespace, COUNT(*), MAX(position) FROM zerograph_redis_checkpoints WHERE thread = ? "
-            "GROUP BY namespace ORDER BY namespace",
-            (thread,),
-        ).fetchall()
+    rows: list[tuple[str, int, int]] = connection.execute(
+        "SELECT namespace, COUNT(*), MAX(position) FROM zerograph_redis_checkpoints WHERE thread = ? "
+        "GROUP BY namespace ORDER BY namespace",
+        (number_of(connection, escape(request.thread), now),),
+    ).fetchall()
     return Namespaces([NamespaceFacts(read_name(name), count, _order(newest)) for name, count, newest in rows], None)
 
 
 def find_namespace(connection: sqlite3.Connection, request: FindNamespace, now: int) -> FoundNamespace:
     """Look for a checkpoint id in all namespaces of the thread."""
-    thread = escape(request.thread)
-    row = None
-    if is_alive(connection, thread, now):
-        row = connection.execute(
-            "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
-            (thread, escape(request.checkpoint_id)),
-        ).fetchone()
+    row = connection.execute(
+        "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
+        (number_of(connection, escape(request.thread), now), escape(request.checkpoint_id)),
+    ).fetchone()
     return FoundNamespace(None if row is None else read_name(row[0]), None)
 
 

@@ -11,7 +11,7 @@ from zerograph_redis.core.refusals import lost
 from zerograph_redis.core.requests import DeleteThread, Leased, LeaseThread
 from zerograph_redis.ids import escape, read_name
 
-__all__ = ("check", "check_fence", "held", "lease_thread")
+__all__ = ("check_fence", "held", "lease_thread")
 
 KEPT = 86_400_000_000  # µs that an ended lease is remembered, though tokens grow with the clock too
 
@@ -26,20 +26,19 @@ def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> int:
         "SELECT token, deadline, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
     ).fetchone()
     try:
-        return check(request, lease or _NOBODY, now)
+        return _check(request, lease or _NOBODY, now)
     except bounds.UNREADABLE:
         # A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
         if not isinstance(request, DeleteThread):
             raise
         connection.execute("DELETE FROM zerograph_redis_leases WHERE thread = ?", (thread,))
-        return check(request, _NOBODY, now)
+        return _check(request, _NOBODY, now)
 
 
 _NOBODY = (0, 0, "")
 
 
-def check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
-    """Do what `check_fence` does, for a lease that was read: token, deadline and owner, as stored."""
+def _check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
     token, deadline, owner = lease
     left = bounds.whole(deadline) - now
     if request.fence is None:

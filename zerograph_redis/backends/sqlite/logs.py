@@ -30,28 +30,28 @@ def is_due(dropped: int, needed: int) -> bool:
     return dropped > 4096 and dropped > 2 * needed
 
 
-def begin(connection: sqlite3.Connection, thread: str, facts: Facts, generation: int) -> None:
+def begin(connection: sqlite3.Connection, facts: Facts, generation: int) -> None:
     """Begin a log. The one before stays for as long as a checkpoint needs it."""
     if facts.live:
         connection.execute(
-            "INSERT INTO zerograph_redis_older_logs VALUES (?, ?, ?)", (thread, facts.generation, facts.live)
+            "INSERT INTO zerograph_redis_older_logs VALUES (?, ?, ?)", (facts.number, facts.generation, facts.live)
         )
     facts.generation, facts.length, facts.dropped, facts.live = generation, 0, 0, 0
 
 
-def append(connection: sqlite3.Connection, thread: str, facts: Facts, data: bytes) -> int:
+def append(connection: sqlite3.Connection, facts: Facts, data: bytes) -> int:
     """Append to the log; returns where the bytes begin."""
     start = bounds.whole(facts.length, LONGEST)
     if data:
         facts.length += len(data)
         connection.execute(
             "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
-            (thread, facts.generation, start, facts.length, data),
+            (facts.number, facts.generation, start, facts.length, data),
         )
     return start
 
 
-def release(connection: sqlite3.Connection, thread: str, facts: Facts, records: Iterable[bytes]) -> None:
+def release(connection: sqlite3.Connection, facts: Facts, records: Iterable[bytes]) -> None:
     """Count what gone checkpoints appended as rubbish, and remove the logs that no checkpoint is left of."""
     released: Counter[int] = Counter()
     for record in records:
@@ -69,15 +69,17 @@ def release(connection: sqlite3.Connection, thread: str, facts: Facts, records: 
         if generation == facts.generation:
             facts.live = left = max(facts.live - count, 0)
         else:
-            left = _release_older(connection, thread, generation, count)
+            left = _release_older(connection, facts.number, generation, count)
         if left:
             continue
-        connection.execute("DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (thread, generation))
+        connection.execute(
+            "DELETE FROM zerograph_redis_logs WHERE thread = ? AND generation = ?", (facts.number, generation)
+        )
         if generation == facts.generation:
             facts.generation = facts.length = facts.dropped = 0
 
 
-def _release_older(connection: sqlite3.Connection, thread: str, generation: int, count: int) -> int:
+def _release_older(connection: sqlite3.Connection, thread: int, generation: int, count: int) -> int:
     place = (thread, generation)
     row = connection.execute(
         "SELECT live FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", place
@@ -94,7 +96,7 @@ def _release_older(connection: sqlite3.Connection, thread: str, generation: int,
 
 def fetch(
     connection: sqlite3.Connection,
-    thread: str,
+    thread: int,
     records: Iterable[bytes],
     known: Sequence[Span],
     longest: int | None = None,
@@ -122,6 +124,8 @@ def fetch(
                     stop = max(first, start)
             if start < stop:
                 wanted.setdefault(generation, []).append((start, stop))
+    if not wanted:
+        return []
     return [
         LogRange(generation, bounds.whole(start), bounds.blob(data))
         for generation, ranges in wanted.items()
@@ -141,7 +145,7 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _stretches(
-    connection: sqlite3.Connection, thread: str, generation: int, first: int, last: int
+    connection: sqlite3.Connection, thread: int, generation: int, first: int, last: int
 ) -> list[tuple[int, bytes]]:
     rows = connection.execute(
         "SELECT start, data FROM zerograph_redis_logs WHERE thread = ? AND generation = ? AND stop > ? AND start < ? "

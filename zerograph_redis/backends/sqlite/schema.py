@@ -4,11 +4,14 @@ A put writes as few pages as it can, since each is written to the disk before it
 that a put needs to know: its last order, and of the log that is written to now how long it is (``length``), how much of
 it gone checkpoints appended (``dropped``), and how many checkpoints need it (``live``). Older logs that are still needed
 have their count in a table of their own. A log is kept in the stretches that puts appended. And while every write changes
-``updated``, those of one step leave its ``second`` as it is: so that is what the index is on that threads are listed by.
+``updated``, those of some seconds leave its ``moment`` as it is (see `threads.MOMENT`): so that is what the index is on
+that threads are listed by.
 
-``generation`` names a log, 0 for none. Ids are escaped. Orders and points in time are µs, ``ttl`` is ms. ``gone`` counts
-the records that were ever removed or replaced. A thread whose name begins with US is a copy that is not published yet.
-``origin`` is what a thread was published from, if it was.
+All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs in which the row of
+the thread was made: so new threads come last in every index, which changes few pages, and rows whose thread was lost are
+not taken for those of a later one. ``generation`` names a log, 0 for none. Ids are escaped.
+Orders and points in time are µs, ``ttl`` is ms. ``gone`` counts the records that were ever removed or replaced. A thread
+whose name begins with US is a copy that is not published yet. ``origin`` is what a thread was published from, if it was.
 
 Whatever types columns declare, a row may hold any: who reads it looks (see `core.bounds`). STRICT tables would not spare
 that, since a file comes from anywhere; and a SQLite before 3.37 could not read ZeroGraph's own tables beside them.
@@ -22,10 +25,10 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_format (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     number INTEGER PRIMARY KEY,
     thread TEXT NOT NULL UNIQUE,
-    last_order INTEGER NOT NULL,
+    last_order INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
-    second INTEGER NOT NULL,
+    moment INTEGER NOT NULL,
     ttl INTEGER,
     deadline INTEGER,
     generation INTEGER NOT NULL DEFAULT 0,
@@ -35,13 +38,13 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     gone INTEGER NOT NULL DEFAULT 0,
     origin TEXT
 );
-CREATE INDEX IF NOT EXISTS zerograph_redis_threads_second ON zerograph_redis_threads (second);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_moment ON zerograph_redis_threads (moment);
 CREATE INDEX IF NOT EXISTS zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
     WHERE deadline IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_checkpoints (
     number INTEGER PRIMARY KEY,
-    thread TEXT NOT NULL,
+    thread INTEGER NOT NULL,
     namespace TEXT NOT NULL,
     id TEXT NOT NULL,
     position INTEGER NOT NULL,
@@ -53,7 +56,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS zerograph_redis_checkpoints_position
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_logs (
     number INTEGER PRIMARY KEY,
-    thread TEXT NOT NULL,
+    thread INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     start INTEGER NOT NULL,
     stop INTEGER NOT NULL,
@@ -62,7 +65,7 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_logs (
 );
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_older_logs (
-    thread TEXT NOT NULL,
+    thread INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     live INTEGER NOT NULL,
     PRIMARY KEY (thread, generation)
@@ -78,7 +81,7 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_leases (
 
 CREATE TABLE IF NOT EXISTS zerograph_redis_writes (
     number INTEGER PRIMARY KEY,
-    thread TEXT NOT NULL,
+    thread INTEGER NOT NULL,
     namespace TEXT NOT NULL,
     id TEXT NOT NULL,
     identity TEXT NOT NULL,

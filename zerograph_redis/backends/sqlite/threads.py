@@ -29,23 +29,26 @@ from . import leases
 __all__ = (
     "CONTENT",
     "FACTS",
+    "MOMENT",
     "READS",
-    "SECOND",
     "WRITES",
     "Facts",
     "delete_rows",
-    "is_alive",
+    "delete_thread_rows",
     "is_late",
     "load_facts",
+    "new_number",
+    "number_of",
     "read_facts",
     "refresh",
     "save_log",
     "save_write",
     "shown_name",
+    "start_thread",
     "sweep",
 )
 
-SECOND = 1_000_000  # µs
+MOMENT = 16_000_000  # µs in which the place of a thread in the index of last writes stays the same
 SWEPT = 2  # expired threads that are removed at a time
 CONTENT = (
     "zerograph_redis_checkpoints",
@@ -53,18 +56,15 @@ CONTENT = (
     "zerograph_redis_logs",
     "zerograph_redis_older_logs",
 )
-_TABLES = (*CONTENT, "zerograph_redis_threads")
 
 
-def is_alive(connection: sqlite3.Connection, thread: str, now: int) -> bool:
-    """Tell whether a thread is stored and not expired."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
-            (thread, now),
-        ).fetchone()
-        is not None
-    )
+def number_of(connection: sqlite3.Connection, thread: str, now: int) -> int:
+    """The number of an escaped thread that is stored and not expired; 0 if there is none."""
+    row = connection.execute(
+        "SELECT number FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
+        (thread, now),
+    ).fetchone()
+    return 0 if row is None else bounds.whole(row[0], 1 << 63)
 
 
 @dataclass(slots=True)
@@ -72,22 +72,19 @@ class Facts:
     """What a write has to know of a thread, and changes: see `schema`."""
 
     number: int = 0
-    """Names its row; 0 if there is none."""
+    """Names its rows; 0 if there are none."""
     last_order: int = 0
     generation: int = 0
     length: int = 0
     dropped: int = 0
     live: int = 0
     gone: int = 0
-    second: int = 0
+    moment: int = 0
     lease_deadline: int = field(default=0, kw_only=True)
     """A thread lives at least for as long as somebody holds it."""
 
 
-FACTS = (
-    "threads.number, last_order, generation, length, dropped, live, gone, second, threads.deadline, "
-    "leases.token, leases.deadline, leases.owner"
-)
+FACTS = "threads.number, last_order, generation, length, dropped, live, gone, moment, threads.deadline, leases.token"
 """The columns that `read_facts` reads, of `threads` and the `leases` joined to it."""
 
 _LOAD = (
@@ -98,19 +95,19 @@ _LOAD = (
 
 def load_facts(connection: sqlite3.Connection, request: Any, thread: str, now: int) -> Facts:
     """Read what a write has to know of a thread; refuse one that its lease does not permit; remove one that expired."""
-    return read_facts(connection, request, thread, connection.execute(_LOAD, (thread,)).fetchone(), now)
+    return read_facts(connection, request, connection.execute(_LOAD, (thread,)).fetchone(), now)
 
 
-def read_facts(connection: sqlite3.Connection, request: Any, thread: str, row: Sequence[Any] | None, now: int) -> Facts:
+def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] | None, now: int) -> Facts:
     """Do what `load_facts` does, for the row of the thread if there is one; it begins with `FACTS`."""
-    if row is None:
-        return Facts(lease_deadline=leases.check_fence(connection, request, now))
-    deadline, token, *lease = row[8:12]
     held_until = 0
-    if token is not None or request.fence is not None:
-        held_until = leases.check(request, (0, 0, "") if token is None else (token, *lease), now)
+    if row is None or row[9] is not None or request.fence is not None:
+        held_until = leases.check_fence(connection, request, now)
+    if row is None:
+        return Facts(lease_deadline=held_until)
+    deadline = row[8]
     if deadline is not None and bounds.whole(deadline) <= now:
-        delete_rows(connection, thread)
+        delete_rows(connection, row[0])
         return Facts(lease_deadline=held_until)
     numbers = row[:8]
     if set(map(type, numbers)) != {int} or min(numbers) < 0 or numbers[1] >= bounds.END_OF_ORDERS:
@@ -118,30 +115,41 @@ def read_facts(connection: sqlite3.Connection, request: Any, thread: str, row: S
     return Facts(*numbers, lease_deadline=held_until)
 
 
+def start_thread(connection: sqlite3.Connection, thread: str, facts: Facts, now: int) -> None:
+    """Make the row of a thread that has none."""
+    facts.number, facts.moment = new_number(connection, now), now // MOMENT
+    connection.execute(
+        "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment) VALUES (?1, ?2, ?3, ?3, ?4)",
+        (facts.number, thread, now, facts.moment),
+    )
+
+
+def new_number(connection: sqlite3.Connection, now: int) -> int:
+    """Return a number for a new thread: the time, or the first after it that no thread has."""
+    number = now
+    while connection.execute("SELECT 1 FROM zerograph_redis_threads WHERE number = ?", (number,)).fetchone():
+        number += 1
+    return number
+
+
 _SAVE_ALL = (
     "UPDATE zerograph_redis_threads SET last_order = ?, updated = ?, ttl = ?, deadline = ?, generation = ?, length = ?, "
     "dropped = ?, live = ?, gone = ?{} WHERE number = ?"
 )
-_SAVE, _SAVE_SECOND = _SAVE_ALL.format(""), _SAVE_ALL.format(", second = ?")
+_SAVE, _SAVE_MOMENT = _SAVE_ALL.format(""), _SAVE_ALL.format(", moment = ?")
 
 
-def save_write(connection: sqlite3.Connection, thread: str, facts: Facts, ttl: int | None, now: int) -> None:
-    """Note a write to a thread, which may be new, and give it its deadline."""
+def save_write(connection: sqlite3.Connection, facts: Facts, ttl: int | None, now: int) -> None:
+    """Note a write to a thread, and give it its deadline."""
     deadline = None if ttl is None else max(now + ttl * 1000, facts.lease_deadline)
     changed = (
         facts.last_order, now, ttl, deadline, facts.generation, facts.length, facts.dropped, facts.live, facts.gone
     )  # fmt: skip
-    second = now // SECOND
-    if not facts.number:
-        connection.execute(
-            "INSERT INTO zerograph_redis_threads (last_order, updated, ttl, deadline, generation, length, dropped, live, "
-            "gone, second, created, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*changed, second, now, thread),
-        )
-    elif second == facts.second:
+    moment = now // MOMENT
+    if moment == facts.moment:
         connection.execute(_SAVE, (*changed, facts.number))
     else:
-        connection.execute(_SAVE_SECOND, (*changed, second, facts.number))
+        connection.execute(_SAVE_MOMENT, (*changed, moment, facts.number))
 
 
 def save_log(connection: sqlite3.Connection, facts: Facts) -> None:
@@ -155,7 +163,7 @@ def save_log(connection: sqlite3.Connection, facts: Facts) -> None:
 def sweep(connection: sqlite3.Connection, now: int) -> bool:
     """Remove a few threads that expired. Returns whether there may be more."""
     expired = connection.execute(
-        "SELECT thread FROM zerograph_redis_threads WHERE deadline <= ? LIMIT ?", (now, SWEPT)
+        "SELECT number FROM zerograph_redis_threads WHERE deadline <= ? LIMIT ?", (now, SWEPT)
     ).fetchall()
     for (each,) in expired:
         delete_rows(connection, each)
@@ -176,27 +184,39 @@ def refresh(connection: sqlite3.Connection, request: Any, now: int) -> None:
     )
 
 
-def delete_rows(connection: sqlite3.Connection, thread: str) -> None:
-    """Remove every row of an escaped thread."""
-    for table in _TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE thread = ?", (thread,))  # noqa: S608 - our own table names
+def delete_rows(connection: sqlite3.Connection, number: int) -> None:
+    """Remove every row of the thread that has a number."""
+    for table in CONTENT:
+        connection.execute(f"DELETE FROM {table} WHERE thread = ?", (number,))  # noqa: S608 - our own table names
+    connection.execute("DELETE FROM zerograph_redis_threads WHERE number = ?", (number,))
+
+
+def delete_thread_rows(connection: sqlite3.Connection, thread: str) -> None:
+    """Remove every row of an escaped thread, if there is any."""
+    row = connection.execute("SELECT number FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
+    if row is not None:
+        delete_rows(connection, row[0])
 
 
 def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: int) -> bool:
     """Remove a thread, unless it was written since *updated*."""
     leases.check_fence(connection, request, now)
-    thread = escape(request.thread)
-    row = connection.execute("SELECT updated FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
-    if row is not None and request.updated not in {None, row[0]}:
+    row = connection.execute(
+        "SELECT number, updated FROM zerograph_redis_threads WHERE thread = ?", (escape(request.thread),)
+    ).fetchone()
+    if row is None:
+        return True
+    if request.updated not in {None, row[1]}:
         return False
-    delete_rows(connection, thread)
+    delete_rows(connection, row[0])
     return True
 
 
 def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: int) -> None:
     """Remove what is left of an expired thread."""
-    if not is_alive(connection, escape(request.thread), now):
-        delete_rows(connection, escape(request.thread))
+    thread = escape(request.thread)
+    if not number_of(connection, thread, now):
+        delete_thread_rows(connection, thread)
 
 
 def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int) -> ThreadRanks:
@@ -208,10 +228,10 @@ def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int)
         updated = cursor.updated
         place = updated if isinstance(updated, tuple) else _place_of(connection, cursor.name, updated)
         bound = (*place, cursor.name)
-        behind = "second <= ?1 AND (second, updated, thread) < (?1, ?2, ?3) AND"
+        behind = "moment <= ?1 AND (moment, updated, thread) < (?1, ?2, ?3) AND"
     rows = connection.execute(
-        f"SELECT second, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
-        "AND (deadline IS NULL OR deadline > ?) ORDER BY second DESC, updated DESC, thread DESC LIMIT ?",
+        f"SELECT moment, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
+        "AND (deadline IS NULL OR deadline > ?) ORDER BY moment DESC, updated DESC, thread DESC LIMIT ?",
         (*bound, " ", now, request.limit),
     ).fetchall()
     found, odd = [], []
@@ -227,10 +247,10 @@ def list_threads(connection: sqlite3.Connection, request: ListThreads, now: int)
 def _place_of(connection: sqlite3.Connection, thread: Any, updated: int) -> tuple[Any, Any]:
     """Where in the list a thread stands that was written last at a time; elsewhere, if its row says two times."""
     row = connection.execute(
-        "SELECT second, updated FROM zerograph_redis_threads WHERE thread = ? AND second IS NOT updated / ?",
-        (thread, SECOND),
+        "SELECT moment, updated FROM zerograph_redis_threads WHERE thread = ? AND moment IS NOT updated / ?",
+        (thread, MOMENT),
     ).fetchone()
-    return (updated // SECOND, updated) if row is None else row
+    return (updated // MOMENT, updated) if row is None else row
 
 
 def shown_name(stored: Any) -> str:
@@ -244,23 +264,23 @@ def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now
     """Count what a thread holds."""
     thread = escape(request.thread)
     row = connection.execute(
-        "SELECT created, updated, deadline, ttl, last_order, origin FROM zerograph_redis_threads "
+        "SELECT number, created, updated, deadline, ttl, last_order, origin FROM zerograph_redis_threads "
         "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
         (thread, now),
     ).fetchone()
     if row is None:
         return None
+    number, created, updated, deadline, lifetime, order, origin = row
     checkpoints, namespaces, size = connection.execute(
         "SELECT COUNT(*), COUNT(DISTINCT namespace), COALESCE(SUM(LENGTH(record)), 0) "
         "FROM zerograph_redis_checkpoints WHERE thread = ?",
-        (thread,),
+        (number,),
     ).fetchone()
     (beside,) = connection.execute(
         "SELECT (SELECT COALESCE(SUM(LENGTH(record)), 0) FROM zerograph_redis_writes WHERE thread = ?1) "
         "+ (SELECT COALESCE(SUM(stop - start), 0) FROM zerograph_redis_logs WHERE thread = ?1)",
-        (thread,),
+        (number,),
     ).fetchone()
-    created, updated, deadline, lifetime, order, origin = row
     return ThreadFacts(
         bounds.whole(created, bounds.END_OF_ORDERS),
         bounds.whole(updated, bounds.END_OF_ORDERS),
