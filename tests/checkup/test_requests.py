@@ -15,6 +15,9 @@ from zerograph_redis.core.bundles import Bundle, together
 from zerograph_redis.core.examination import Entry, ExamineThread, MendThread, OutlineThread, ReadClock
 from zerograph_redis.core.requests import DeleteThread, DescribeThreads, GetCheckpoint, GetWrites, ScanThread
 
+NOTE = b"\x1f"
+"""The field that says of the thread itself which checkpoint is the newest."""
+
 
 def outlines(saver, thread="thread"):
     """All pages of a thread's outline: the rows, and the logs."""
@@ -236,16 +239,16 @@ def test_a_record_that_is_gone_or_in_a_wrong_place_shows_in_the_outline(redis_st
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda client, key: client.hset(key, "n:", client.hget(key, "n:").replace(b"c2", b"c1")),
-        lambda client, key: client.hset(key, "n:", client.hget(key, "n:").replace(b"3 ", b"2 ")),
-        lambda client, key: client.hset(key, "n:", b"junk"),
-        lambda client, key: client.hset(key, "n:", client.hget(key, "n:sub")),
-        lambda client, key: client.hset(key, "n:other", client.hget(key, "n:sub")),
-        lambda client, key: client.hdel(key, "n:"),
+        lambda client, key: client.hset(key, NOTE, client.hget(key, NOTE).replace(b"c2", b"c1")),
+        lambda client, key: client.hset(key, NOTE, client.hget(key, NOTE).replace(b" - ", b" 0 ")),
+        lambda client, key: client.hset(key, NOTE, b"junk"),
+        lambda client, key: client.hset(key, NOTE, client.hget(key, b"sub\x1f")),
+        lambda client, key: client.hset(key, b"other\x1f", client.hget(key, b"sub\x1f")),
+        lambda client, key: client.hdel(key, NOTE),
         lambda client, key: change_facts(client, key, namespaces=1),
         lambda client, key: change_facts(client, key, order="0" * 16),
     ],
-    ids=["another", "fewer", "junk", "another namespace's", "too many", "none", "a count", "an earlier order"],
+    ids=["another", "another log", "junk", "another namespace's", "too many", "none", "a count", "an earlier order"],
 )
 def test_what_is_noted_of_the_newest_and_is_not_so_is_damage(redis_store, spoil):
     saver = redis_store.open()
@@ -264,7 +267,7 @@ def test_what_is_noted_of_the_newest_and_is_not_so_is_damage(redis_store, spoil)
 def test_a_newest_checkpoint_that_is_not_noted_is_neither_missed_nor_forgotten(redis_store):
     saver = redis_store.open()
     fill(saver, 3)
-    redis_store.client().hdel(f"{redis_store.prefix}:{{thread}}:thread", "n:")
+    redis_store.client().hdel(f"{redis_store.prefix}:{{thread}}:thread", NOTE)
     for call in (
         lambda: saver.get_tuple(at()),
         lambda: saver.list(at()),

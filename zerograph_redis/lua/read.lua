@@ -1,12 +1,8 @@
 -- Shared by the scripts that read checkpoints: records, their writes, and the bytes of the log that the reader lacks.
 
--- Of the packed facts what a read looks at, which is seldom more: how many checkpoints have writes, as text, and whether the
--- deadline is to be moved, if `renew` is '1'. Nothing if nothing is stored, or if the facts cannot be read.
-local function glance(packed, renew)
-  local ttl, deadline, written = (packed or ''):match('^1 [1-9]%d* %d+ (%d*) (%d+) %x+ %d+ %d+ %d+ (%d+) ')
-  local due = renew == '1' and ttl and ttl ~= '' and is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl)
-  return written, due
-end
+-- Of the packed facts what a read looks at, which is seldom more: how many checkpoints have writes, and ttl and deadline.
+-- Nothing if nothing is stored, or if the facts cannot be read.
+local GLANCE = '^1 (%d+) (%d*) (%d+) [1-9]'
 
 -- A read that keeps the thread alive gives it the ttl that its last write asked for.
 local function refresh(id, facts)
@@ -20,35 +16,38 @@ end
 -- An error if the thread is not whole, else false: for those who found nothing, or are about to read everything. And the
 -- facts.
 local function check_whole()
-  local facts = read_facts(thread)
-  local failure = lost_keys(facts)
-  if not failure and (redis.call('HLEN', checkpoints) ~= facts.checkpoints or redis.call('ZCARD', index) ~= facts.checkpoints) then
+  local facts = read_facts(KEYS.thread)
+  local failure, count = lost_keys(facts), facts.checkpoints + 0
+  if not failure and (redis.call('HLEN', KEYS.checkpoints) ~= count or redis.call('ZCARD', KEYS.index) ~= count) then
     failure = damaged('some of the checkpoints that it counts are gone')
   end
   return failure or false, facts
 end
 
--- An error if a namespace that the index has is not noted with its newest checkpoint and how many it has.
+-- An error if a namespace that the index has is not noted with its newest checkpoint, as its record says it. And the order
+-- of that.
 local function check_namespace(facts, namespace)
   local first, last = range_of(namespace)
-  local _, order, id = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1])
-  local failure = misnoted(facts, namespace, order, id)
-  if not failure and redis.call('ZLEXCOUNT', index, first, last) ~= facts.spaces[namespace].count then
-    failure = damaged('some of the checkpoints that it counts in a namespace are gone')
+  local _, order, id = parse_member(redis.call('ZREVRANGEBYLEX', KEYS.index, last, first, 'LIMIT', 0, 1)[1])
+  local note = redis.call('HGET', KEYS.thread, namespace .. US)
+  local failure = misnoted(facts, namespace, order, id, note)
+  local record = redis.call('HGET', KEYS.checkpoints, namespace .. US .. id)
+  if not failure and record and note_of(record, id) ~= note then
+    failure = damaged('the newest checkpoint of a namespace and what it notes of it differ')
   end
-  return failure
+  return failure, order
 end
 
 -- An error if one of the first namespaces is noted wrongly, or if more or fewer are noted than there are.
 local function check_namespaces()
-  local facts, found = read_facts(thread, 'copy', 'pruned')
+  local facts, found = read_facts(KEYS.thread, 'copy', 'pruned')
   local others = (found[1] and 1 or 0) + (found[2] and 1 or 0) + (found[3] and 1 or 0) + (found[4] and 1 or 0)
-  if redis.call('HLEN', thread) - others ~= facts.namespaces then
+  if redis.call('HLEN', KEYS.thread) - others ~= facts.namespaces + 0 then
     return damaged('what it notes of its namespaces is not what they are')
   end
   local cursor = '-'
   for _ = 1, 100 do
-    local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
+    local member = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, 1)[1]
     if not member then return nil end
     local namespace = parse_member(member)
     local failure = check_namespace(facts, namespace)
@@ -73,17 +72,17 @@ end
 -- The pending writes of checkpoints, each by its field: lists of their manifests (false for none) and of the records that
 -- each names, up to the first that is gone: its reader misses it, and needs no more.
 local function read_all_writes(fields)
-  local manifests, names, counts = read_fields(writes, fields), {}, {}
+  local manifests, names, counts = read_fields(KEYS.writes, fields), {}, {}
   local total
   for place, manifest in ipairs(manifests) do
     local count = manifest and parse_manifest(manifest) or 0
-    if count > 0 then total = total or redis.call('HLEN', writes) end
+    if count > 0 then total = total or redis.call('HLEN', KEYS.writes) end
     -- Who reads the manifest finds out that it is damaged, and can say which it is.
     if count > 0 and count >= total then count = 0 end
     for number = 1, count do names[#names + 1] = fields[place] .. US .. number end
     counts[place] = count
   end
-  local found, lists, before = read_fields(writes, names), {}, 0
+  local found, lists, before = read_fields(KEYS.writes, names), {}, 0
   for place, count in ipairs(counts) do
     local records = {}
     for number = 1, count do
@@ -95,10 +94,18 @@ local function read_all_writes(fields)
   return manifests, lists
 end
 
--- The pending writes of one checkpoint.
-local function read_writes(field)
-  local manifests, lists = read_all_writes({ field })
-  return manifests[1], lists[1]
+-- The records that the manifest of one checkpoint names, likewise.
+local function read_writes(field, manifest)
+  local count = parse_manifest(manifest) or 0
+  if count == 0 or count >= redis.call('HLEN', KEYS.writes) then return {} end
+  local names, records = {}, {}
+  for number = 1, count do names[number] = field .. US .. number end
+  local found = read_fields(KEYS.writes, names)
+  for number = 1, count do
+    if not found[number] then break end
+    records[number] = found[number]
+  end
+  return records
 end
 
 -- What the reader has of the log, <generation>:<start>-<stop> with commas between, by generation.
@@ -118,10 +125,10 @@ local function want(wanted, spans, record, longest)
   -- A plain search looks at many bytes at once, as a pattern does not.
   local base, last = parse_proof(proof), record:find(US, HEADER + 1, true)
   -- Who reads the record finds out that it is damaged, and can say which it is.
-  if not logs[slot] or not base or not last then return end
+  if not log_of(slot) or not base or not last then return end
   local ranges = wanted[slot]
   if not ranges then
-    ranges = { length = redis.call('STRLEN', logs[slot]), stops = {} }
+    ranges = { length = redis.call('STRLEN', log_of(slot)), stops = {} }
     wanted[slot] = ranges
   end
   ranges.generation = generation
@@ -161,7 +168,7 @@ local function fetch(wanted)
       end
       found[#found + 1] = ranges.generation
       found[#found + 1] = integer(start)
-      found[#found + 1] = redis.call('GETRANGE', logs[slot], start, stop - 1)
+      found[#found + 1] = redis.call('GETRANGE', log_of(slot), start, stop - 1)
       place = place + 1
     end
   end
