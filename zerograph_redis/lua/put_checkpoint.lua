@@ -18,31 +18,45 @@ local found = redis.call('HMGET', KEYS.thread, 'lease', 'facts', begin)
 local lease, packed, note = unpack(found, 1, 3)
 local earlier = redis.call('HGET', KEYS.checkpoints, begin .. checkpoint_id)
 
--- Most puts store a new checkpoint behind the newest of its namespace, while nobody holds the thread, its log goes on and its
--- deadline stays. Then few of the facts change, and nothing is done but that: what follows behind does the same for any put.
-if packed and note and not (lease or token or earlier) then
-  local head, written, its_ttl, deadline, dropped, slot, generation, last, count, bytes, length, live_0, live_1 = packed:match(
-    '^(1 (%d+) (%d*) (%d+) [1-9]%d* %d+ (%d+) %d+ ([01]) (%x+)) %d+ (000%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
-  local keys, order = 2, string.format('%016x', now)
-  if written and written ~= '0' then keys = keys + 1 end
-  if live_0 ~= '0' then keys = keys + 1 end
-  if live_1 ~= '0' then keys = keys + 1 end
-  local later = head and ttl ~= '' and math.floor(now / 1000) + ttl - deadline or 0
-  if head and #packed < 200 and #last == 16 and last < order and #generation == 16 and #count < 10 and #bytes < 14
-    and #length < 8 and #dropped < 4 and #live_0 < 10 and #live_1 < 10 and #appended < 1000000
-    and (slot == '0' and live_0 or live_1) ~= '0' and count ~= '0' and needed ~= '0'
-    and ttl == its_ttl and (ttl == '' and deadline == '0' or ttl ~= '' and later >= 0 and later * 100 < ttl + 0)
-    and (base == '' or (base:find(generation, 1, true) == 1 and #note == NOTED_BASE - 1 + #base
-      and note:find(base, NOTED_BASE, true)))
+-- Most puts store a new checkpoint, as the first of a thread or behind the newest of its namespace, while nobody holds the
+-- thread, its log goes on and its deadline stays. Then few of the facts change, and nothing is done but that: what follows
+-- behind does the same for any put. What is not changed here is not looked at either.
+if not (lease or token or earlier) then
+  local order, usual = string.format('%016x', now), false
+  local updated = #time[2] == 6 and time[1] .. time[2] or string.format('%d', now)
+  local head, written, its_ttl, deadline, dropped, slot, generation, last, count, bytes, length, live_0, live_1
+  local keys = 0
+  if packed and note and #packed < 200 then
+    head, written, its_ttl, deadline, dropped, slot, generation, last, count, bytes, length, live_0, live_1 = packed:match(
+      '^(1 (%d+) (%d*) (%d+) [1-9]%d* %d+ (%d+) %d+ ([01-]) (%x+)) %d+ (000%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    keys = 2 + (written ~= '0' and 1 or 0) + (live_0 ~= '0' and 1 or 0) + (live_1 ~= '0' and 1 or 0)
+    local later = head and ttl ~= '' and math.floor(now / 1000) + ttl - deadline
+    local used = slot == '0' and live_0 or slot == '1' and live_1 or '0'
+    usual = head and count ~= '0' and last < order and #last == 16 and #generation == 16 and #count < 10 and #bytes < 14
+      and #length < 8 and #dropped < 4 and #live_0 < 10 and #live_1 < 10 and (needed == '0' or used ~= '0')
+      and ttl == its_ttl and (ttl == '' and deadline == '0' or later and later >= 0 and later * 100 < ttl + 0)
+      and (base == '' or (base:find(generation, 1, true) == 1 and #note == NOTED_BASE - 1 + #base
+        and note:find(base, NOTED_BASE, true)))
+  elseif not (packed or note) and base == '' and ttl == '' and appended ~= '' then
+    -- with log_name
+    slot, generation, count, bytes, live_0, live_1 = '0', log_name(name:sub(11), order), 0, 0, 0, 0
+    head, usual = '1 0  0 ' .. updated .. ' 1 0 0 0 ' .. generation, true
+  end
+  if usual and #appended < 1000000
     and redis.call('EXISTS', KEYS.index, KEYS.checkpoints, KEYS.writes, KEYS.log_0, KEYS.log_1) == keys then
-    if appended ~= '' then
-      length = redis.call('APPEND', slot == '0' and KEYS.log_0 or KEYS.log_1, appended)
+    local start = '0000000000'
+    if needed == '0' then
+      slot, generation = '-', '0000000000000000'
+    else
+      if appended ~= '' then
+        length = redis.call('APPEND', slot == '0' and KEYS.log_0 or KEYS.log_1, appended)
+      end
+      start = string.format('%010x', length - #appended)
+      if slot == '0' then live_0 = live_0 + 1 else live_1 = live_1 + 1 end
     end
-    local start, updated = string.format('%010x', length - #appended), string.format('%d', now)
     redis.call('ZADD', KEYS.index, 0, begin .. order .. US .. checkpoint_id)
     record = version .. order .. generation .. slot .. start .. name .. record
     redis.call('HSET', KEYS.checkpoints, begin .. checkpoint_id, record)
-    if slot == '0' then live_0 = live_0 + 1 else live_1 = live_1 + 1 end
     redis.call('HSET', KEYS.thread, 'facts', head .. ' ' .. updated .. ' ' .. order
       .. string.format(' %d %d %d %d %d', count + 1, bytes + #record, length, live_0, live_1), begin,
       order .. ' ' .. slot .. ' ' .. generation .. ' ' .. start .. name .. ' ' .. checkpoint_id)

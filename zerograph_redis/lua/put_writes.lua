@@ -28,7 +28,7 @@ if packed and not lease and token == '' then
     local facts = { written = written, bytes = bytes }
     local reply = store_writes(facts, field, how, FIRST, #ARGV)
     if reply == 1 or reply[1] == 1 then
-      local updated = string.format('%d', now)
+      local updated = #time[2] == 6 and time[1] .. time[2] or string.format('%d', now)
       redis.call('HSET', KEYS.thread, 'facts', string.format('1 %d ', facts.written) .. kept .. ' ' .. updated .. ' ' .. order
         .. string.format(' %d ', facts.bytes) .. rest)
       if KEYS.threads then
