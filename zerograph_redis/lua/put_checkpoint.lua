@@ -4,10 +4,9 @@
 --       begin: namespace US   checkpoint_id   version: of the format   name: of this put, behind the size of what it appends,
 --       as its record says it   record: from its segments on   appended: to the log   needed: how many bytes of the log the
 --       state is made of   base: the checkpoint that its segments were taken from, <generation> <proof> <id>, or '';
---       then, if there is any of these at all, each or '':
---       token: of the lease   keep_last: how many to keep   max_age: how old to keep, µs   expected: '=' and the id that the
---       newest checkpoint must have, '=' alone for none   parent_order: of the parent that the record says it follows
---       parent_id
+--       then, where there is one or more behind: token: of the lease, or ''; then, where there is any of these, each or '':
+--       keep_last: how many to keep   max_age: how old to keep, µs   expected: '=' and the id that the newest checkpoint must
+--       have, '=' alone for none   parent_order: of the parent that the record says it follows   parent_id
 -- Reply its order, the generation and where the appended bytes begin, behind each other; or nothing if the segments refer
 --       to what is not there, or a new log begins: then the state must be sent whole; or if the checkpoint does not follow
 --       that parent
@@ -16,12 +15,18 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local found = redis.call('HMGET', KEYS.thread, 'lease', 'facts', begin)
 local lease, packed, note = unpack(found, 1, 3)
-local earlier = redis.call('HGET', KEYS.checkpoints, begin .. checkpoint_id)
+local field = begin .. checkpoint_id
+local earlier = redis.call('HGET', KEYS.checkpoints, field)
 
--- Most puts store a new checkpoint, as the first of a thread or behind the newest of its namespace, while nobody holds the
--- thread, its log goes on and its deadline stays. Then few of the facts change, and nothing is done but that: what follows
--- behind does the same for any put. What is not changed here is not looked at either.
-if not (lease or token or earlier) then
+-- Most puts store a new checkpoint, as the first of a thread or behind the newest of its namespace, while its log goes on and
+-- its deadline stays. Then few of the facts change, and nothing is done but that: what follows behind does the same for any
+-- put. What is not changed here is not looked at either.
+local free = not (lease or token)
+if lease and packed and ttl == '' then
+  -- with refused
+  free = not refused(lease, token or '', now)
+end
+if free and not (keep_last or earlier) then
   local order, usual = string.format('%016x', now), false
   local updated = #time[2] == 6 and time[1] .. time[2] or string.format('%d', now)
   local head, written, its_ttl, deadline, dropped, slot, generation, last, count, bytes, length, live_0, live_1
@@ -56,7 +61,7 @@ if not (lease or token or earlier) then
     end
     redis.call('ZADD', KEYS.index, 0, begin .. order .. US .. checkpoint_id)
     record = version .. order .. generation .. slot .. start .. name .. record
-    redis.call('HSET', KEYS.checkpoints, begin .. checkpoint_id, record)
+    redis.call('HSET', KEYS.checkpoints, field, record)
     redis.call('HSET', KEYS.thread, 'facts', head .. ' ' .. updated .. ' ' .. order
       .. string.format(' %d %d %d %d %d', count + 1, bytes + #record, length, live_0, live_1), begin,
       order .. ' ' .. slot .. ' ' .. generation .. ' ' .. start .. name .. ' ' .. checkpoint_id)

@@ -12,9 +12,14 @@ local now = time[1] * 1000000 + time[2]
 local found = redis.call('HMGET', KEYS.thread, 'lease', 'facts')
 local lease, packed = found[1], found[2]
 
--- Most of these change few of the facts, while nobody holds the thread and its deadline stays. Then nothing is done but that:
--- what follows behind does the same for any.
-if packed and not lease and token == '' then
+-- Most of these change few of the facts, while the deadline stays. Then nothing is done but that: what follows behind does the
+-- same for any.
+local free = not lease and token == ''
+if lease and ttl == '' then
+  -- with refused
+  free = not refused(lease, token, now)
+end
+if free and packed then
   local written, kept, its_ttl, deadline, order, count, bytes, rest, live_0, live_1 = packed:match(
     '^1 (%d+) ((%d*) (%d+) [1-9]%d* %d+ %d+ %d+ [01-] %x+) %d+ (000%x+ (%d+)) (%d+) (%d+ (%d+) (%d+))$')
   local keys = count == '0' and 0 or 2

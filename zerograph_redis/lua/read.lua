@@ -121,9 +121,9 @@ end
 -- Note in `wanted` (slot -> generation, length of the log, and start -> stop of each range) what a record needs and the
 -- reader lacks, but for segments of more than `longest` bytes, if that is given.
 local function want(wanted, spans, record, longest)
-  local _, generation, slot, proof = read_header(record)
+  local generation, slot, base = record:sub(18, 33), record:sub(34, 34), tonumber(record:sub(35, 44), 16)
   -- A plain search looks at many bytes at once, as a pattern does not.
-  local base, last = parse_proof(proof), record:find(US, HEADER + 1, true)
+  local last = record:find(US, HEADER + 1, true)
   -- Who reads the record finds out that it is damaged, and can say which it is.
   if not log_of(slot) or not base or not last then return end
   local ranges = wanted[slot]
@@ -135,9 +135,8 @@ local function want(wanted, spans, record, longest)
   local known, end_of_log, stops = spans[generation] or {}, ranges.length, ranges.stops
   local place = HEADER + 1
   while place < last do
-    -- The next 30 characters have all that matters of any that is one; longer runs of digits take long to look through.
-    local sign, offset, length = record:sub(place, math.min(place + 29, last - 1)):match('^([+-]?)(%d+):(%d+)')
-    place = (record:find(',', place, true) or last) + 1
+    local sign, offset, length, following = record:match('^([+-]?)(%d+):(%d+)[^,\31]*,?()', place)
+    place = following or (record:find(',', place, true) or last) + 1
     local start = offset and (sign == '' and offset + 0 or base + (sign .. offset))
     local stop = offset and start + length
     -- Beyond the ends of the log there is nothing, and the reader finds that out.

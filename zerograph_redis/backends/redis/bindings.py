@@ -106,8 +106,8 @@ def _put_checkpoint(request: PutCheckpoint) -> tuple[bytes, ...]:
     fence, keep_last, max_age = request.fence, request.keep_last, request.max_age
     expected, follows = request.expected, request.follows
     put = (encode(request.thread), number(request.ttl), *_put(request))
-    if fence is None and keep_last is None and max_age is None and expected is None and follows is None:
-        return put
+    if keep_last is None and max_age is None and expected is None and follows is None:
+        return put if fence is None else (*put, number(fence))
     return (
         *put,
         number(fence),
