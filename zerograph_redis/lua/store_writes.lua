@@ -6,7 +6,7 @@
 -- {0, the version now, manifest or nil, {record of each write}}.
 local function store_writes(facts, field, how, first, last)
   local manifest = redis.call('HGET', KEYS.writes, field)
-  local count, size, identities, version, given = 0, 0, '\31', '-', ''
+  local count, size, identities, version, given = 0, 0, US, '-', ''
   local number_of, place_of = {}, {}
   if manifest then
     -- with read_manifest, stop_at_damage
@@ -37,20 +37,21 @@ local function store_writes(facts, field, how, first, last)
   local fields, added = { field, '' }, {}
   for argument = first, last, 2 do
     local identity, record = ARGV[argument], ARGV[argument + 1]
-    local number = number_of[identity]
-    if not number then
-      count = count + 1
-      number = count
-      number_of[identity], added[#added + 1] = number, identity .. '\31'
-    elseif how == 'keep' then
-      number = nil
-    else
-      local place = place_of[number]
-      size = size - (place and #fields[place] or redis.call('HSTRLEN', KEYS.writes, field .. '\31' .. number))
-    end
-    if number then
-      local place = place_of[number] or #fields + 2
-      fields[place - 1], fields[place], place_of[number] = field .. '\31' .. number, record, place
+    local number, place = number_of[identity], place_of[identity]
+    if how ~= 'keep' or not (number or place) then
+      if place then
+        size = size - #fields[place]
+      else
+        if number then
+          size = size - redis.call('HSTRLEN', KEYS.writes, field .. US .. number)
+        else
+          count = count + 1
+          number, added[#added + 1] = count, identity .. US
+        end
+        place = #fields + 2
+        fields[place - 1], place_of[identity] = field .. US .. number, place
+      end
+      fields[place] = record
       size = size + #record
     end
   end

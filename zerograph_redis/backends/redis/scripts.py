@@ -33,7 +33,7 @@ _CONSTANTS: dict[str, str] = {}
 """What the names of the constants that scripts share stand for."""
 
 _FUNCTIONS: dict[str, str] = {}
-"""The functions that scripts share, and tables; none uses a later one."""
+"""The functions that scripts share; none uses a later one."""
 
 _USES: dict[str, set[str]] = {}
 """Which of them each uses: itself, and what it uses in turn."""
