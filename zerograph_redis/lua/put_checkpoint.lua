@@ -42,7 +42,7 @@ if free and not (keep_last or earlier) then
       and ttl == its_ttl and (ttl == '' and deadline == '0' or later and later >= 0 and later * 100 < ttl + 0)
       and (base == '' or (base:find(generation, 1, true) == 1 and #note == NOTED_BASE - 1 + #base
         and note:find(base, NOTED_BASE, true)))
-  elseif not (packed or note) and base == '' and ttl == '' and appended ~= '' then
+  elseif not (packed or note) and base == '' and ttl == '' and needed ~= '0' and appended ~= '' then
     -- with log_name
     slot, generation, count, bytes, live_0, live_1 = '0', log_name(name:sub(11), order), 0, 0, 0, 0
     head, usual = '1 0  0 ' .. updated .. ' 1 0 0 0 ' .. generation, true

@@ -24,21 +24,18 @@ local function check_whole()
   return failure or false, facts
 end
 
--- An error if a namespace that the index has is not noted with its newest checkpoint, as its record says it. And the order
--- of that.
+-- An error if a namespace that the index has is not noted with its newest checkpoint; and the order and the id of that, and
+-- the note.
 local function check_namespace(facts, namespace)
   local first, last = range_of(namespace)
   local _, order, id = parse_member(redis.call('ZREVRANGEBYLEX', KEYS.index, last, first, 'LIMIT', 0, 1)[1])
   local note = redis.call('HGET', KEYS.thread, namespace .. US)
   local failure = misnoted(facts, namespace, order, id, note)
-  local record = redis.call('HGET', KEYS.checkpoints, namespace .. US .. id)
-  if not failure and record and note_of(record, id) ~= note then
-    failure = damaged('the newest checkpoint of a namespace and what it notes of it differ')
-  end
-  return failure, order
+  return failure, order, id, note
 end
 
--- An error if one of the first namespaces is noted wrongly, or if more or fewer are noted than there are.
+-- An error if one of the first namespaces is noted wrongly, or otherwise than its record says, or if more or fewer are noted
+-- than there are.
 local function check_namespaces()
   local facts, found = read_facts(KEYS.thread, 'copy', 'pruned')
   local others = (found[1] and 1 or 0) + (found[2] and 1 or 0) + (found[3] and 1 or 0) + (found[4] and 1 or 0)
@@ -50,8 +47,12 @@ local function check_namespaces()
     local member = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, 1)[1]
     if not member then return nil end
     local namespace = parse_member(member)
-    local failure = check_namespace(facts, namespace)
+    local failure, _, id, note = check_namespace(facts, namespace)
     if failure then return failure end
+    local record = redis.call('HGET', KEYS.checkpoints, namespace .. US .. id)
+    if record and note_of(record, id) ~= note then
+      return damaged('what it notes of the newest checkpoint of a namespace is not what the record says')
+    end
     cursor = '(' .. namespace .. ' '
   end
 end
