@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import re
+import struct
 import types
 import typing
 from importlib.resources import files
@@ -119,6 +120,7 @@ def test_a_header_says_what_is_declared_and_nothing_numbers_it(name):
     for each in (*script.arguments, *(name for fields in script.fields for name in fields.names)):
         assert re.search(rf"\b{each}\b", said), f"{each} is not explained"
     assert not re.search(r"\b(?:ARGV|KEYS)\[\d", code(source))
+    assert not re.search(r"\bKEYS\.", script.source)
 
 
 @pytest.mark.parametrize("name", sorted(BOUND))
@@ -175,6 +177,53 @@ def test_a_script_compiles_and_sets_no_globals(name):
     # Fields of a table constructor that stand on a line of their own look the same.
     fields = set(re.findall(r"[{,]\s*([A-Za-z_]\w*)\s*=[^=]", code(source)))
     assert assigned - local - fields == set()
+
+
+def globals_of(source: str) -> set[str]:
+    """The globals that a source names, by the code that Lua 5.1 makes of it: what no variable of its own stands for."""
+    lupa = pytest.importorskip("lupa.lua51")
+    dump = lupa.LuaRuntime(encoding=None).eval(b"function(source) return string.dump(assert(loadstring(source))) end")
+    code, place, found = dump(source.encode()), 12, set()
+
+    def read(form: str) -> Any:
+        nonlocal place
+        (value,) = struct.unpack_from(form, code, place)
+        place += struct.calcsize(form)
+        return value
+
+    def text() -> bytes:
+        return read(f"{read('<Q')}s")[:-1]
+
+    def function() -> None:
+        text(), read("8s"), read("4s")
+        instructions = [read("<I") for _ in range(read("<I"))]
+        constants = []
+        for _ in range(read("<I")):
+            kind = read("B")
+            constants.append(text() if kind == 4 else read("d") if kind == 3 else read("B") if kind == 1 else None)
+        found.update(constants[each >> 14].decode() for each in instructions if each & 0x3F in {5, 7})
+        for _ in range(read("<I")):
+            function()
+        read(f"{4 * read('<I')}s")
+        for _ in range(read("<I")):
+            text(), read("8s")
+        for _ in range(read("<I")):
+            text()
+
+    function()
+    return found
+
+
+BUILT_IN = {
+    *("ARGV", "KEYS", "redis", "string", "table", "math"),
+    *("error", "ipairs", "pairs", "pcall", "select", "tonumber", "tostring", "type", "unpack"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BOUND))
+def test_all_that_a_script_uses_is_there_where_it_uses_it(name):
+    assert globals_of(BOUND[name][1].script.source) <= BUILT_IN
+    assert globals_of("local a = b; local function f() return a, c, function() d = 1 end end") == {"b", "c", "d"}
 
 
 @pytest.mark.parametrize("name", sorted(BOUND))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from support.aging import make_idle, make_older
@@ -14,6 +15,10 @@ from zerograph_redis import CorruptCheckpointError, LeaseHeldError
 from zerograph_redis.core.bundles import Bundle, together
 from zerograph_redis.core.examination import Entry, ExamineThread, MendThread, OutlineThread, ReadClock
 from zerograph_redis.core.requests import DeleteThread, DescribeThreads, GetCheckpoint, GetWrites, ScanThread
+from zerograph_redis.pieces.base import BaseCheckpoint
+
+NOTE = b"\x1f"
+"""The field that says of the thread itself which checkpoint is the newest."""
 
 
 def outlines(saver, thread="thread"):
@@ -236,16 +241,16 @@ def test_a_record_that_is_gone_or_in_a_wrong_place_shows_in_the_outline(redis_st
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda client, key: client.hset(key, "n:", client.hget(key, "n:").replace(b"c2", b"c1")),
-        lambda client, key: client.hset(key, "n:", client.hget(key, "n:").replace(b"3 ", b"2 ")),
-        lambda client, key: client.hset(key, "n:", b"junk"),
-        lambda client, key: client.hset(key, "n:", client.hget(key, "n:sub")),
-        lambda client, key: client.hset(key, "n:other", client.hget(key, "n:sub")),
-        lambda client, key: client.hdel(key, "n:"),
+        lambda client, key: client.hset(key, NOTE, client.hget(key, NOTE).replace(b"c2", b"c1")),
+        lambda client, key: client.hset(key, NOTE, client.hget(key, NOTE).replace(b" - ", b" 0 ")),
+        lambda client, key: client.hset(key, NOTE, b"junk"),
+        lambda client, key: client.hset(key, NOTE, client.hget(key, b"sub\x1f")),
+        lambda client, key: client.hset(key, b"other\x1f", client.hget(key, b"sub\x1f")),
+        lambda client, key: client.hdel(key, NOTE),
         lambda client, key: change_facts(client, key, namespaces=1),
         lambda client, key: change_facts(client, key, order="0" * 16),
     ],
-    ids=["another", "fewer", "junk", "another namespace's", "too many", "none", "a count", "an earlier order"],
+    ids=["another", "another log", "junk", "another namespace's", "too many", "none", "a count", "an earlier order"],
 )
 def test_what_is_noted_of_the_newest_and_is_not_so_is_damage(redis_store, spoil):
     saver = redis_store.open()
@@ -264,7 +269,7 @@ def test_what_is_noted_of_the_newest_and_is_not_so_is_damage(redis_store, spoil)
 def test_a_newest_checkpoint_that_is_not_noted_is_neither_missed_nor_forgotten(redis_store):
     saver = redis_store.open()
     fill(saver, 3)
-    redis_store.client().hdel(f"{redis_store.prefix}:{{thread}}:thread", "n:")
+    redis_store.client().hdel(f"{redis_store.prefix}:{{thread}}:thread", NOTE)
     for call in (
         lambda: saver.get_tuple(at()),
         lambda: saver.list(at()),
@@ -274,6 +279,24 @@ def test_a_newest_checkpoint_that_is_not_noted_is_neither_missed_nor_forgotten(r
             call()
     assert saver.prune("thread", 1) == 2
     assert saver.get_tuple(at()).checkpoint["id"] == "c2"
+
+
+def test_nothing_of_the_log_is_sent_to_a_reader_that_has_this_very_put(redis_store):
+    saver, other = redis_store.open(), redis_store.open()
+    messages = ["what was said " * 50]
+    saver.put(at(), state("c0", messages=messages), {})
+    ask = partial(GetCheckpoint, "thread", "", refresh=False, known=())
+    whole = saver.ask(iter(ask(checkpoint_id=None)))
+    record = whole.checkpoints[0].record
+    base = BaseCheckpoint("c0", record[17:33].decode(), record[34:70].decode(), b"", b"", {}, 0)
+    assert whole.ranges
+    for named in (None, "c0"):
+        found = saver.ask(iter(ask(checkpoint_id=named, base=base)))
+        assert [(each.checkpoint_id, each.record) for each in found.checkpoints] == [("c0", record)]
+        assert found.ranges == []
+    # The same id, stored by another worker.
+    other.put(at(), state("c0", messages=[*messages, "more " * 200]), {})
+    assert saver.ask(iter(ask(checkpoint_id=None, base=base))).ranges
 
 
 def test_keys_whose_deadline_is_another_are_astray_until_they_are_mended(redis_store):

@@ -93,18 +93,16 @@ MEMORY: dict[str, Fault] = {
 }
 
 LUA: dict[str, Fault] = {
-    "a base is taken without proof": _lua(PutCheckpoint, " and proof == put.base_proof", ""),
+    "a base is taken without proof": _lua(PutCheckpoint, " and proof == base:sub(18, 53)", ""),
     "a proof without the name of the put": _lua(
-        PutCheckpoint, "proof == put.base_proof", "proof:sub(1, 20) == put.base_proof:sub(1, 20)"
+        PutCheckpoint, "proof == base:sub(18, 53)", "proof:sub(1, 20) == base:sub(18, 37)"
     ),
-    "any log is the current one": _lua(PutCheckpoint, "anew or put.generation ~= facts.generation", "anew"),
+    "any log is the current one": _lua(PutCheckpoint, "anew or base:sub(1, 16) ~= facts.generation", "anew"),
     "pages of a copy in any order": lambda: _both(
         changed_script(StageThread, "if number ~= pages then", "if false then"),
         changed_script(PublishThread, "(pages or '0') ~= page_count", "false"),
     ),
-    "bytes go while others need them": _lua(
-        PutCheckpoint, "if facts.live[slot] == 0 then", "if facts.live[slot] <= 1 then"
-    ),
+    "bytes go while others need them": _lua(PutCheckpoint, "if facts[slot] == 0 then", "if facts[slot] <= 1 then"),
 }
 
 

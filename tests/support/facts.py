@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ("FACTS", "NAMES", "change_facts", "note_namespaces", "pack_facts", "read_facts", "unpack_facts")
+__all__ = ("FACTS", "NAMES", "change_facts", "note_namespaces", "note_of", "pack_facts", "read_facts", "unpack_facts")
 
 FACTS = b"facts"
 NAMES = (
-    *("version", "created", "updated", "ttl", "deadline", "order", "checkpoints", "namespaces", "bytes", "written"),
-    *("slot", "generation", "length", "dropped", "live:0", "live:1", "gone"),
+    *("version", "written", "ttl", "deadline", "created", "namespaces", "dropped", "gone", "slot", "generation"),
+    *("updated", "order", "checkpoints", "bytes", "length", "live:0", "live:1"),
 )
 
 
@@ -36,11 +36,15 @@ def change_facts(client: Any, key: Any, **changes: Any) -> None:
 
 def note_namespaces(client: Any, stem: str) -> None:
     """Have a thread's hash say of its namespaces what the index says, after the index was changed."""
-    noted: dict[bytes, tuple[int, bytes, bytes]] = {}
+    noted = {}
     for member in client.zrange(stem + "index", 0, -1):
-        namespace, order, name = member.split(b"\x1f")
-        noted[namespace] = (noted.get(namespace, (0,))[0] + 1, order, name)
-    for namespace, (count, order, name) in noted.items():
-        client.hset(stem + "thread", b"n:" + namespace, b"%d %b %b" % (count, order, name))
-    latest = max(order.decode() for _, order, _ in noted.values())
+        namespace, _, name = member.split(b"\x1f")
+        noted[namespace + b"\x1f"] = note_of(client.hget(stem + "checkpoints", namespace + b"\x1f" + name), name)
+    client.hset(stem + "thread", mapping=noted)
+    latest = max(note[:16].decode() for note in noted.values())
     change_facts(client, stem + "thread", order=max(latest, read_facts(client, stem + "thread")["order"]))
+
+
+def note_of(record: bytes, name: bytes) -> bytes:
+    """The note of a namespace whose newest checkpoint has this record and id."""
+    return b" ".join((record[1:17], record[33:34], record[17:33], record[34:70], name))

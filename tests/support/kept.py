@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import redis
 
-from support.facts import FACTS, pack_facts, unpack_facts
+from support.facts import FACTS, note_of, pack_facts, unpack_facts
 from zerograph_redis import EncryptedSerializer, RedisSaver, SqliteSaver
 
 KEYS = {"k": bytes(range(32))}
@@ -95,11 +95,13 @@ class RedisTarget:
     def save(self, kept: Kept) -> None:
         pipe = self.client.pipeline()
         pipe.delete(*(self._key(kind) for kind in ("thread", "index", "checkpoints", "writes", "log:0", "log:1")))
-        fields = {name: value for name, value in kept.facts.items() if not name.startswith(b"n:")}
+        fields = {name: value for name, value in kept.facts.items() if not name.endswith(b"\x1f")}
         counts = Counter(ns for ns, _ in kept.checkpoints)
-        for ns, count in counts.items():
-            order, name = max((order, name) for (space, name), (order, _) in kept.checkpoints.items() if space == ns)
-            fields[f"n:{ns}".encode()] = f"{count} {order} {name}".encode()
+        for ns in counts:
+            order, name, record = max(
+                (order, name, record) for (space, name), (order, record) in kept.checkpoints.items() if space == ns
+            )
+            fields[f"{ns}\x1f".encode()] = order.encode() + note_of(record, name.encode())[16:]
         facts = unpack_facts(fields[FACTS])
         facts |= {"checkpoints": str(len(kept.checkpoints)), "namespaces": str(len(counts))}
         facts |= {"written": str(len(kept.writes))}

@@ -60,8 +60,8 @@ class Rig:
             facts = unpack_facts(fields[FACTS]) if FACTS in fields else {}
             lease = fields.get(b"lease", b"- - - -").split()
             needed = int(facts.pop("length", 0)) - int(facts.pop("dropped", 0))
-            # How many checkpoints each namespace has, and the id of the newest; its order differs.
-            spaces = {name: value.split()[::2] for name, value in fields.items() if name.startswith(b"n:")}
+            # The id of the newest checkpoint of each namespace; its order and its log differ.
+            spaces = {name: value.split(b" ", 4)[4] for name, value in fields.items() if name.endswith(b"\x1f")}
             found[thread] = (
                 everything(saver, thread, "", "sub"),
                 {name: value for name, value in facts.items() if name not in BY_CLOCK_AND_CHANCE},

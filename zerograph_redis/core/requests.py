@@ -243,13 +243,18 @@ class Fetched:
 
 @dataclass(slots=True)
 class GetCheckpoint(Request[Fetched]):
-    """One checkpoint with its writes: the named one, or the newest of the namespace; none if there is none."""
+    """One checkpoint with its writes: the named one, or the newest of the namespace; none if there is none.
+
+    With *base*, nothing of the log need be fetched if the record that is found is that of this very put.
+    """
 
     thread: str
     namespace: str
     checkpoint_id: str | None
     refresh: bool
     known: Sequence[Span]
+    base: BaseCheckpoint | None = None
+    """What the reader has of the namespace."""
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@
 --       its last write asked for, ms or '', order that was given out last, what it was published from or nil, ms for
 --       which it is held or 0, owner}, or nothing if it is not stored
 
-local facts, found = read_facts(thread, 'copy')
+local facts, found = read_facts(KEYS.thread, 'copy')
 if facts.created == '0' then return false end
-local bytes = facts.bytes + redis.call('STRLEN', log_0) + redis.call('STRLEN', log_1)
+local bytes = facts.bytes + redis.call('STRLEN', KEYS.log_0) + redis.call('STRLEN', KEYS.log_1)
 local _, deadline, _, owner = parse_lease(facts.lease)
 local held = math.max(math.ceil((deadline - microseconds()) / 1000), 0)
 return { facts.created, facts.updated, integer(facts.checkpoints), integer(facts.namespaces), integer(bytes),
-  redis.call('PTTL', thread), facts.ttl, facts.order, found[3], held, owner }
+  redis.call('PTTL', KEYS.thread), facts.ttl, facts.order, found[3], held, owner }

@@ -12,7 +12,7 @@ if not readable then
   local told = type(failure) == 'table' and failure.err or tostring(failure)
   failure = damaged(told:match('DAMAGED (.*)$') or told)
 end
-local known, facts = pcall(read_facts, thread)
+local known, facts = pcall(read_facts, KEYS.thread)
 if not known then facts = { created = '0', updated = '', ttl = '', checkpoints = 0, bytes = 0 } end
 local stored = facts.created ~= '0'
 local there = failure or stored
@@ -32,13 +32,13 @@ if there and known then
   end
 end
 if there then
-  for _, log in pairs(logs) do size = size + redis.call('STRLEN', log) end
+  size = size + redis.call('STRLEN', KEYS.log_0) + redis.call('STRLEN', KEYS.log_1)
 end
 
 local entry = 'elsewhere'
-if threads then
+if KEYS.threads then
   entry = 'right'
-  local listed, deadline = redis.call('ZSCORE', threads, id), redis.call('ZSCORE', deadlines, id)
+  local listed, deadline = redis.call('ZSCORE', KEYS.threads, id), redis.call('ZSCORE', KEYS.deadlines, id)
   if stored then
     local right = ttl == '' and not deadline
     if ttl ~= '' and deadline then right = not differs(deadline - math.floor(now / 1000), left) end
@@ -53,7 +53,7 @@ if threads then
 end
 
 local held_until, owner, _
-readable, _, held_until, _, owner = pcall(parse_lease, redis.call('HGET', thread, 'lease'))
+readable, _, held_until, _, owner = pcall(parse_lease, redis.call('HGET', KEYS.thread, 'lease'))
 if not readable then
   held_until, owner = 0, ''
   failure = failure or damaged('its lease cannot be read')

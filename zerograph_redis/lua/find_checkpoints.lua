@@ -5,7 +5,7 @@
 local AT_ONCE = 400
 local failure = check_whole()
 if failure then return failure end
-local members = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, AT_ONCE)
+local members = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, AT_ONCE)
 local found = {}
 for _, member in ipairs(members) do
   local namespace, order, id = parse_member(member)

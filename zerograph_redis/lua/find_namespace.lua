@@ -5,10 +5,10 @@
 local failure = check_whole()
 if failure then return failure end
 for _ = 1, 500 do
-  local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, 1)[1]
   if not member then return { false, false } end
   local namespace = parse_member(member)
-  if redis.call('HEXISTS', checkpoints, namespace .. US .. checkpoint_id) == 1 then return { namespace, false } end
+  if redis.call('HEXISTS', KEYS.checkpoints, namespace .. US .. checkpoint_id) == 1 then return { namespace, false } end
   cursor = '(' .. namespace .. ' '
 end
 return { false, cursor }

@@ -2,8 +2,8 @@
 -- ARGV  id: the thread
 -- Reply nothing
 
-if threads and redis.call('EXISTS', unpack(KEYS, 1, OWN_KEYS)) == 0 then
-  redis.call('ZREM', threads, id)
-  redis.call('ZREM', deadlines, id)
+if KEYS.threads and redis.call('EXISTS', unpack(KEYS, 1, OWN_KEYS)) == 0 then
+  redis.call('ZREM', KEYS.threads, id)
+  redis.call('ZREM', KEYS.deadlines, id)
 end
 return false

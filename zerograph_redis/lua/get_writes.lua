@@ -1,13 +1,21 @@
 -- Read the pending writes of a checkpoint.
--- ARGV  id: the thread   namespace   checkpoint_id   renew: '1' to renew the deadline
+-- ARGV  field: namespace US checkpoint id   renew: the id of the thread, to renew its deadline, or ''
 -- Reply {manifest or nil, {record of each write}}
 
-local manifest, records = read_writes(namespace .. US .. checkpoint_id)
-local written, due = glance(redis.call('HGET', thread, 'facts'), renew)
-if not written or not manifest or due then
-  local facts = read_facts(thread)
-  local failure = (not written or not manifest) and lost_keys(facts)
+local manifest = redis.call('HGET', KEYS.writes, field)
+local packed = redis.call('HGET', KEYS.thread, 'facts')
+local written, ttl, deadline = nil, nil, nil
+if packed then written, ttl, deadline = packed:match(GLANCE) end
+if not written or not manifest then
+  -- with read_facts, lost_keys
+  local failure = lost_keys((read_facts(KEYS.thread)))
   if failure then return failure end
-  if due then refresh(id, facts) end
 end
-return { manifest, records }
+if renew ~= '' and ttl and ttl ~= '' then
+  -- with is_due, microseconds
+  if is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl) then
+    -- with read_facts, refresh
+    refresh(renew, (read_facts(KEYS.thread)))
+  end
+end
+return { manifest, manifest and read_writes(field, manifest) or {} }

@@ -5,7 +5,7 @@
 -- Reply {token, attempt, owner, for how long it is held now, ms}
 
 local now = microseconds()
-local stored = redis.call('HGET', thread, 'lease')
+local stored = redis.call('HGET', KEYS.thread, 'lease')
 if stored and action == 'break' and not pcall(parse_lease, stored) then
   -- Nobody can hold one that cannot be read. Tokens still grow, as the clock does.
   stored = '0 ' .. integer(now + 1) .. ' - '
@@ -30,11 +30,11 @@ else
 end
 local lease = current .. ' ' .. integer(deadline) .. ' ' .. holder .. ' ' .. held_by
 local left = deadline > 0 and math.ceil((deadline - now) / 1000) or 0
-local readable, facts = pcall(read_facts, thread)
-redis.call('HSET', thread, 'lease', lease)
+local readable, facts = pcall(read_facts, KEYS.thread)
+redis.call('HSET', KEYS.thread, 'lease', lease)
 if readable and facts.created == '0' then
   -- Nothing but the lease is here. Its token outlives it for a while, though tokens grow with the clock too.
-  redis.call('PEXPIRE', thread, left + 60000)
+  redis.call('PEXPIRE', KEYS.thread, left + 60000)
 elseif readable and left > 0 then
   -- Who holds a thread uses it.
   facts.lease = lease

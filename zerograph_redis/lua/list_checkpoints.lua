@@ -5,24 +5,24 @@
 -- Reply {list of {id, record, manifest, {record of each write}, order by the index}, {generation, start, bytes of the log
 --       …}}; a record that is gone is nil
 
-local facts, stored = read_facts(thread, 'n:' .. namespace)
+local facts, stored = read_facts(KEYS.thread, namespace .. US)
 local failure = lost_keys(facts)
 if failure then return failure end
-if redis.call('ZCARD', index) ~= facts.checkpoints then return damaged('its index has not all checkpoints') end
+if redis.call('ZCARD', KEYS.index) ~= facts.checkpoints + 0 then return damaged('its index has not all checkpoints') end
 if renew == '1' then refresh(id, facts) end
 
 local first, last = range_of(namespace)
 local from_the_newest = before == '' and order == ''
 if before ~= '' then
-  local record = redis.call('HGET', checkpoints, namespace .. US .. before)
+  local record = redis.call('HGET', KEYS.checkpoints, namespace .. US .. before)
   if not record then return { {}, {} } end
   order = read_header(record)
-  if not redis.call('ZSCORE', index, namespace .. US .. order .. US .. before) then
+  if not redis.call('ZSCORE', KEYS.index, namespace .. US .. order .. US .. before) then
     return damaged('the order of a checkpoint does not match its index')
   end
 end
 if order ~= '' then last = '(' .. namespace .. US .. order end
-local found = redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, limit)
+local found = redis.call('ZREVRANGEBYLEX', KEYS.index, last, first, 'LIMIT', 0, limit)
 local rows, fields = {}, {}
 for place, member in ipairs(found) do
   local _, its_order, checkpoint_id = parse_member(member)
@@ -33,7 +33,7 @@ if from_the_newest and #rows > 0 then
   if failure then return failure end
 end
 local wanted, spans, most = {}, parse_spans(known), tonumber(longest)
-local records, manifests, lists = read_fields(checkpoints, fields), read_all_writes(fields)
+local records, manifests, lists = read_fields(KEYS.checkpoints, fields), read_all_writes(fields)
 for place, row in ipairs(rows) do
   local record = records[place]
   if record then want(wanted, spans, record, most) end

@@ -6,13 +6,13 @@ local failure, facts = check_whole()
 if failure then return failure end
 local found = {}
 for _ = 1, 200 do
-  local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, 1)[1]
   if not member then return { found, false } end
   local namespace = parse_member(member)
-  failure = check_namespace(facts, namespace)
+  local order
+  failure, order = check_namespace(facts, namespace)
   if failure then return failure end
-  local space = space_of(facts, namespace)
-  found[#found + 1] = { namespace, integer(space.count), space.order }
+  found[#found + 1] = { namespace, integer(redis.call('ZLEXCOUNT', KEYS.index, range_of(namespace))), order }
   cursor = '(' .. namespace .. ' '
 end
 return { found, cursor }

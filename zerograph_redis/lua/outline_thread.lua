@@ -7,14 +7,14 @@ local failure = check_whole()
 if failure then return failure end
 local rows = {}
 local MEMBERS, BYTES = 30, 512 * 1024
-local members = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, MEMBERS)
+local members = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, MEMBERS)
 cursor = ''
 local read = 0
 for place, member in ipairs(members) do
   local namespace, _, checkpoint_id = parse_member(member)
   local field = namespace .. US .. checkpoint_id
-  local record = redis.call('HGET', checkpoints, field)
-  local manifest = redis.call('HGET', writes, field)
+  local record = redis.call('HGET', KEYS.checkpoints, field)
+  local manifest = redis.call('HGET', KEYS.writes, field)
   local count, size = parse_manifest(manifest or '')
   rows[place] = {
     member, record and #record or -1, record and record:sub(1, (record:find(US, 1, true) or 0) - 1) or '',
@@ -26,4 +26,4 @@ for place, member in ipairs(members) do
     break
   end
 end
-return { cursor, redis.call('STRLEN', log_0), redis.call('STRLEN', log_1), integer(microseconds()), rows }
+return { cursor, redis.call('STRLEN', KEYS.log_0), redis.call('STRLEN', KEYS.log_1), integer(microseconds()), rows }

@@ -4,7 +4,7 @@
 -- Reply {how many were dropped, cursor or nil}; the same again for a slice that was answered already
 
 local now = microseconds()
-local facts, found = read_facts(thread, 'pruned')
+local facts, found = read_facts(KEYS.thread, 'pruned')
 local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 if found[3] then
@@ -14,24 +14,24 @@ end
 
 keep = tonumber(keep)
 local before = max_age ~= '' and string.format('%016x', math.max(now - max_age, 0))
-local dropped, budget, drop = 0, 200, dropping(facts)
+local dropped, budget = 0, 200
 while budget > 0 do
-  local member = redis.call('ZRANGEBYLEX', index, cursor, '+', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, 1)[1]
   if not member then
     cursor = ''
     break
   end
   local namespace = parse_member(member)
   local first, last = range_of(namespace)
-  local count = redis.call('ZLEXCOUNT', index, first, last)
+  local count = redis.call('ZLEXCOUNT', KEYS.index, first, last)
   local done = count <= keep
   if not done then
     local most = math.min(count - keep, budget)
     local upper = before and '(' .. namespace .. US .. before or last
-    local oldest = redis.call('ZRANGEBYLEX', index, first, upper, 'LIMIT', 0, most)
+    local oldest = redis.call('ZRANGEBYLEX', KEYS.index, first, upper, 'LIMIT', 0, most)
     local left = #oldest
     for _, each in ipairs(oldest) do
-      budget = budget - drop(each)
+      budget = budget - drop(facts, each)
       dropped = dropped + 1
       left = left - 1
       if budget <= 0 then break end
@@ -39,11 +39,11 @@ while budget > 0 do
     count = count - (#oldest - left)
     done = count <= keep or (left == 0 and #oldest < most)
     if count > 0 then
-      local _, order, newest = parse_member(redis.call('ZREVRANGEBYLEX', index, last, first, 'LIMIT', 0, 1)[1])
-      facts.spaces[namespace] = { count = count, order = order, id = newest }
+      local _, _, newest = parse_member(redis.call('ZREVRANGEBYLEX', KEYS.index, last, first, 'LIMIT', 0, 1)[1])
+      local record = redis.call('HGET', KEYS.checkpoints, namespace .. US .. newest)
+      if record then redis.call('HSET', KEYS.thread, namespace .. US, note_of(record, newest)) end
     else
-      redis.call('HDEL', thread, 'n:' .. namespace)
-      facts.spaces[namespace] = nil
+      redis.call('HDEL', KEYS.thread, namespace .. US)
       facts.namespaces = math.max(facts.namespaces - 1, 0)
     end
   end
@@ -52,16 +52,16 @@ while budget > 0 do
 end
 
 if dropped > 0 then
-  redis.call('HSET', thread, 'pruned', slice .. ' ' .. dropped .. ' ' .. cursor)
-  if facts.checkpoints == 0 and facts.written == 0 then
+  redis.call('HSET', KEYS.thread, 'pruned', slice .. ' ' .. dropped .. ' ' .. cursor)
+  if facts.checkpoints == 0 and facts.written + 0 == 0 then
     -- Nothing is left but the answer to this slice, which a retry may still ask for, and a lease.
     local _, held_until = parse_lease(facts.lease)
     local left = math.max(60000, math.ceil((held_until - now) / 1000))
     facts.created, facts.ttl, facts.deadline = '0', '', math.floor(now / 1000) + left
-    redis.call('PEXPIREAT', thread, integer(facts.deadline))
-    if threads then
-      redis.call('ZREM', threads, id)
-      redis.call('ZREM', deadlines, id)
+    redis.call('PEXPIREAT', KEYS.thread, integer(facts.deadline))
+    if KEYS.threads then
+      redis.call('ZREM', KEYS.threads, id)
+      redis.call('ZREM', KEYS.deadlines, id)
     end
   end
   write_facts(facts)

@@ -8,20 +8,20 @@
 -- Reply 1, or 0 if not all of it is there (any more), or nil if the thread was not empty
 
 local now = microseconds()
-local facts, found = read_facts(thread, 'copy')
+local facts, found = read_facts(KEYS.thread, 'copy')
 local failure = lost_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 if facts.created ~= '0' and found[3] == copy then return 1 end
-if facts.checkpoints > 0 or facts.written > 0 then
-  if instead == '' or found[3] ~= instead or facts.updated ~= instead_updated or facts.gone > 0 then return false end
+if facts.checkpoints ~= '0' or facts.written ~= '0' then
+  if instead == '' or found[3] ~= instead or facts.updated ~= instead_updated or facts.gone ~= '0' then return false end
 end
 
-local staged, told = read_facts(staged_thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
+local staged, told = read_facts(KEYS.staged_thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
 local _, _, pages, appended_0, appended_1, generation_0, generation_1 = unpack(told)
 staged.lease = facts.lease
-local lengths = { ['0'] = redis.call('STRLEN', staged_log_0), ['1'] = redis.call('STRLEN', staged_log_1) }
-if (pages or '0') ~= page_count or redis.call('HLEN', staged_checkpoints) ~= tonumber(checkpoint_count)
-  or staged.written ~= tonumber(written) or lengths['0'] + lengths['1'] ~= tonumber(log_bytes) then
+local lengths = { ['0'] = redis.call('STRLEN', KEYS.staged_log_0), ['1'] = redis.call('STRLEN', KEYS.staged_log_1) }
+if (pages or '0') ~= page_count or redis.call('HLEN', KEYS.staged_checkpoints) ~= tonumber(checkpoint_count)
+  or staged.written + 0 ~= tonumber(written) or lengths['0'] + lengths['1'] ~= tonumber(log_bytes) then
   return 0
 end
 
@@ -33,9 +33,9 @@ for key = 1, OWN_KEYS do
     redis.call('PERSIST', KEYS[key])
   end
 end
-redis.call('HDEL', thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
-redis.call('HSET', thread, 'copy', copy)
-if facts.lease then redis.call('HSET', thread, 'lease', facts.lease) end
+redis.call('HDEL', KEYS.thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
+redis.call('HSET', KEYS.thread, 'copy', copy)
+if facts.lease then redis.call('HSET', KEYS.thread, 'lease', facts.lease) end
 -- What was staged counted most facts as it came.
 local slot = generation_0 == current and '0' or generation_1 == current and '1' or '-'
 local length = lengths[slot] or 0
@@ -48,6 +48,6 @@ if created == '' then
 else
   updated = integer(math.min(updated, now))
   staged.created = integer(math.min(created, updated))
-  save_facts(id, staged, ttl, now, ttl ~= '' and left ~= '' and left, updated)
+  save_facts(id, staged, ttl, now, nil, nil, ttl ~= '' and left ~= '' and left, updated)
 end
 return 1

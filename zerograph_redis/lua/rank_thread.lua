@@ -4,5 +4,5 @@
 -- Reply nothing
 
 local time = redis.call('TIME')
-redis.call('ZADD', shard, string.format('%.0f', time[1] * 1000000 + time[2]), id)
+redis.call('ZADD', KEYS.shard, string.format('%.0f', time[1] * 1000000 + time[2]), id)
 return false

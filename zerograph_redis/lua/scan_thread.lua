@@ -6,15 +6,15 @@
 
 local failure, facts = check_whole()
 if failure then return failure end
-local generations = facts.slot .. facts.generation .. ' ' .. (facts.live['0'] > 0 and '0' or '')
-  .. (facts.live['1'] > 0 and '1' or '') .. ' ' .. integer(facts.gone)
+local generations = facts.slot .. facts.generation .. ' ' .. (facts['0'] ~= '0' and '0' or '')
+  .. (facts['1'] ~= '0' and '1' or '') .. ' ' .. facts.gone
 
 local KINDS = { 'writes', 'checkpoints', 'log:0', 'log:1' }
 local following = {}
 for place = #KINDS - 1, 1, -1 do
   local other = KINDS[place + 1]
   local slot = other:match('^log:(.)$')
-  following[KINDS[place]] = (not slot or facts.live[slot] > 0) and other or following[other]
+  following[KINDS[place]] = (not slot or facts[slot] ~= '0') and other or following[other]
 end
 
 local function read(kind, cursor)
@@ -22,17 +22,18 @@ local function read(kind, cursor)
   local slot = kind:match('^log:(.)$')
   if slot then
     local PAGE = 256 * 1024
-    local bytes = redis.call('GETRANGE', logs[slot], cursor, cursor + PAGE - 1)
+    local bytes = redis.call('GETRANGE', log_of(slot), cursor, cursor + PAGE - 1)
     if #bytes > 0 then rows[1] = { cursor, bytes } end
     return #bytes == PAGE and integer(cursor + PAGE) or '0', rows
   end
-  local scanned = redis.call('HSCAN', kind == 'writes' and writes or checkpoints, cursor, 'COUNT', 50)
+  local scanned = redis.call('HSCAN', kind == 'writes' and KEYS.writes or KEYS.checkpoints, cursor, 'COUNT', 50)
   for place = 1, #scanned[2], 2 do
     local field = scanned[2][place]
     if kind == 'checkpoints' then
       rows[#rows + 1] = { field, scanned[2][place + 1] }
     elseif field:match('^[^\31]*\31[^\31]*$') then
-      rows[#rows + 1] = { field, read_writes(field) }
+      local manifest = scanned[2][place + 1]
+      rows[#rows + 1] = { field, manifest, read_writes(field, manifest) }
     end
   end
   return scanned[1], rows

@@ -5,11 +5,12 @@
 --       generation, start, bytes
 -- Reply 1, or 0 if the pages before are not there (any more)
 
-local facts, found = read_facts(thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
+local facts, found = read_facts(KEYS.thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
 local pages = found[3] or '0'
 if number ~= pages then return tonumber(number) < tonumber(pages) and 1 or 0 end
 local appended = { ['0'] = tonumber(found[4] or 0), ['1'] = tonumber(found[5] or 0) }
 local generations = { ['0'] = found[6], ['1'] = found[7] }
+local notes = {}
 
 -- The slot that a log comes to lie in here: the first that no other has.
 local function slot_of(generation)
@@ -27,10 +28,10 @@ while argument <= #ARGV do
     argument = argument + 3
     local count, size = read_manifest(manifest)
     for write = 1, count do
-      redis.call('HSET', writes, field .. US .. write, ARGV[argument])
+      redis.call('HSET', KEYS.writes, field .. US .. write, ARGV[argument])
       argument = argument + 1
     end
-    if redis.call('HSET', writes, field, manifest) == 1 then
+    if redis.call('HSET', KEYS.writes, field, manifest) == 1 then
       facts.written, facts.bytes = facts.written + 1, facts.bytes + size
     end
   elseif kind == 'checkpoints' then
@@ -43,26 +44,27 @@ while argument <= #ARGV do
       slot = slot_of(generation)
       record = record:sub(1, 33) .. slot .. record:sub(35)
     end
-    if redis.call('HSET', checkpoints, namespace .. US .. id, record) == 1 then
-      local space = space_of(facts, namespace)
-      redis.call('ZADD', index, 0, namespace .. US .. order .. US .. id)
+    if redis.call('HSET', KEYS.checkpoints, namespace .. US .. id, record) == 1 then
+      redis.call('ZADD', KEYS.index, 0, namespace .. US .. order .. US .. id)
       if order > facts.order then facts.order = order end
-      if space.count == 0 then facts.namespaces = facts.namespaces + 1 end
-      if space.count == 0 or order > space.order then space.order, space.id = order, id end
-      space.count, facts.checkpoints, facts.bytes = space.count + 1, facts.checkpoints + 1, facts.bytes + #record
-      if slot ~= '-' then
-        facts.live[slot], appended[slot] = facts.live[slot] + 1, appended[slot] + own
-      end
+      local begin = namespace .. US
+      local note = notes[begin] or redis.call('HGET', KEYS.thread, begin)
+      if not note then facts.namespaces = facts.namespaces + 1 end
+      if not note or order > note:sub(1, 16) then note = note_of(record, id) end
+      notes[begin] = note
+      facts.checkpoints, facts.bytes = facts.checkpoints + 1, facts.bytes + #record
+      if slot ~= '-' then facts[slot], appended[slot] = facts[slot] + 1, appended[slot] + own end
     end
   else
-    redis.call('SETRANGE', logs[slot_of(ARGV[argument])], ARGV[argument + 1], ARGV[argument + 2])
+    redis.call('SETRANGE', log_of(slot_of(ARGV[argument])), ARGV[argument + 1], ARGV[argument + 2])
     argument = argument + 3
   end
 end
-redis.call('HSET', thread, 'pages', pages + 1, 'appended:0', integer(appended['0']), 'appended:1', integer(appended['1']))
+redis.call('HSET', KEYS.thread, 'pages', pages + 1, 'appended:0', integer(appended['0']), 'appended:1', integer(appended['1']))
 for slot, generation in pairs(generations) do
-  if generation then redis.call('HSET', thread, 'generation:' .. slot, generation) end
+  if generation then redis.call('HSET', KEYS.thread, 'generation:' .. slot, generation) end
 end
+for begin, note in pairs(notes) do redis.call('HSET', KEYS.thread, begin, note) end
 write_facts(facts)
 for key = 1, OWN_KEYS do redis.call('PEXPIRE', KEYS[key], lifetime) end
 return 1

@@ -5,13 +5,20 @@
 -- A manifest names the writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write
 -- stands in the field <ns> US <id> US <n>. If they are encrypted, :<version> follows <bytes>, another for every batch.
 -- Nothing that is stored decides how much a script does: counts and lengths are held against what is there before any loop.
--- The thread hash holds the facts (see read_facts), the lease, and in n:<ns> what is known of a namespace (see space_of).
+-- The thread hash holds the facts (see read_facts), the lease, and in <ns> US the note of a namespace (see read_note).
+-- A part of a script that is seldom gone through makes the functions that it needs itself: `-- with <name>, …` stands for
+-- them, and for what they use in turn. A server makes each function whenever the script comes to it.
 
 local US = '\31'
-local logs = { ['0'] = log_0, ['1'] = log_1 }
 local OWN_KEYS = 6
 -- Orders are less than 2^52, in µs the year 2112: a larger one would leave no room for the next.
 local ORDER = '^000[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]$'
+
+-- The key of a log by its slot; nothing for what is no slot.
+local function log_of(slot)
+  if slot == '0' then return KEYS.log_0 end
+  if slot == '1' then return KEYS.log_1 end
+end
 
 local function microseconds()
   local time = redis.call('TIME')
@@ -73,118 +80,114 @@ local function read_manifest(manifest)
   return count, size, identities, version
 end
 
--- The facts of a thread, from one field of its hash; and all that was read: the lease, that field, and further ones.
--- created, updated: µs, as text; '0' while nothing is stored. ttl: ms, as text, '' for none. deadline: of its keys, ms, 0
--- for none. order: the last that was given out. checkpoints, namespaces: how many. bytes: of records and writes.
--- written: checkpoints with writes. slot, generation, length: of the current log. dropped: how much of it was appended by
--- checkpoints that are gone. live: checkpoints in each slot. gone: how many records were ever dropped or replaced, which
--- tells a copy that it missed some. lease: as stored. spaces: see space_of.
-local function read_facts(key, ...)
-  local found = redis.call('HMGET', key, 'lease', 'facts', ...)
-  local packed = found[2] or '1 0 0  0 0000000000000000 0 0 0 0 - 0000000000000000 0 0 0 0 0'
-  local created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length,
-    dropped, live_0, live_1, gone
+-- The facts of a thread, one field of its hash, as they stand there; `lease` is what stands beside them.
+-- created, updated: µs; '0' while nothing is stored. ttl: ms, '' for none. deadline: of its keys, ms, 0 for none. order: the
+-- last that was given out. checkpoints, namespaces: how many. bytes: of records and writes. written: checkpoints with
+-- writes. slot, generation, length: of the current log. dropped: how much of it was appended by checkpoints that are gone.
+-- ['0'], ['1']: how many checkpoints need the log in that slot. gone: how many records were ever dropped or replaced, which
+-- tells a copy that it missed some. They are text, since most scripts use few of them as numbers: add 0 before you compare.
+local function parse_facts(packed, lease)
+  packed = packed or '1 0  0 0 0 0 0 - 0000000000000000 0 0000000000000000 0 0 0 0 0'
+  local written, ttl, deadline, created, namespaces, dropped, gone, slot, generation, updated, order, count, bytes, length,
+    live_0, live_1
   if #packed <= 300 then
-    created, updated, ttl, deadline, order, checkpoint_count, namespaces, bytes, written, slot, generation, length, dropped,
-      live_0, live_1, gone = packed:match(
-        '^1 (%d+) (%d+) (%d*) (%d+) (000%x+) (%d+) (%d+) (%d+) (%d+) ([01-]) (%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    written, ttl, deadline, created, namespaces, dropped, gone, slot, generation, updated, order, count, bytes, length,
+      live_0, live_1 = packed:match(
+        '^1 (%d+) (%d*) (%d+) (%d+) (%d+) (%d+) (%d+) ([01-]) (%x+) (%d+) (000%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   end
-  if not created then stop_at_damage('its facts are not what a saver stores') end
-  -- Adding 0 makes a number of digits.
-  local facts = {
-    created = created, updated = updated, ttl = ttl, deadline = deadline + 0, order = order,
-    checkpoints = checkpoint_count + 0, namespaces = namespaces + 0, bytes = bytes + 0, written = written + 0,
-    slot = slot, generation = generation, length = length + 0, dropped = dropped + 0,
-    live = { ['0'] = live_0 + 0, ['1'] = live_1 + 0 }, gone = gone + 0, lease = found[1], spaces = {},
-  }
-  -- What a double can count to, and what a log can hold.
-  local most = 2 ^ 53
-  if #created > 16 or #updated > 16 or #ttl > 16 or #order ~= 16 or #generation ~= 16
-    or facts.deadline >= most or facts.checkpoints >= most or facts.namespaces >= most or facts.bytes >= most
-    or facts.written >= most or facts.length >= 2 ^ 40 or facts.dropped >= most or facts.live['0'] >= most
-    or facts.live['1'] >= most or facts.gone >= most or (slot ~= '-' and generation == '0000000000000000') then
+  -- Numbers of so many digits are exact in Lua, and become text again digit by digit.
+  if not created or #created > 16 or #updated > 16 or #ttl > 16 or #order ~= 16 or #generation ~= 16 or #deadline > 14
+    or #count > 14 or #namespaces > 14 or #bytes > 14 or #written > 14 or #length > 12 or #dropped > 14 or #live_0 > 14
+    or #live_1 > 14 or #gone > 14 or (slot ~= '-' and generation == '0000000000000000') then
+    -- with stop_at_damage
     stop_at_damage('its facts are not what a saver stores')
   end
-  return facts, found
+  local facts = {
+    written = written, ttl = ttl, deadline = deadline, created = created, namespaces = namespaces, dropped = dropped,
+    gone = gone, slot = slot, generation = generation, updated = updated, order = order, checkpoints = count,
+    bytes = bytes, length = length, ['0'] = live_0, ['1'] = live_1,
+  }
+  if lease then facts.lease = lease end
+  return facts
 end
 
--- An error if the thread lost a key that its facts name, or has others and no facts.
+-- The facts, and all that was read with them: the lease, the field, and further ones.
+local function read_facts(key, ...)
+  local found = redis.call('HMGET', key, 'lease', 'facts', ...)
+  return parse_facts(found[2], found[1]), found
+end
+
+-- An error if the thread lost a key that its facts name, or has others and no facts. They are as they were read.
 local function lost_keys(facts)
-  local there, live, needed = redis.call('EXISTS', index, checkpoints, writes, log_0, log_1), facts.live, 0
-  if facts.created == '0' then return there > 0 and damaged('the key of its facts is gone') or nil end
-  if facts.checkpoints > 0 then needed = 2 end
-  if facts.written > 0 then needed = needed + 1 end
-  if live['0'] > 0 then needed = needed + 1 end
-  if live['1'] > 0 then needed = needed + 1 end
+  local there, needed = redis.call('EXISTS', KEYS.index, KEYS.checkpoints, KEYS.writes, KEYS.log_0, KEYS.log_1), 0
+  if facts.created ~= '0' then
+    if facts.checkpoints ~= '0' then needed = 2 end
+    if facts.written ~= '0' then needed = needed + 1 end
+    if facts['0'] ~= '0' then needed = needed + 1 end
+    if facts['1'] ~= '0' then needed = needed + 1 end
+  end
   if there == needed then return nil end
+  -- with damaged
+  if facts.created == '0' then return damaged('the key of its facts is gone') end
   -- One may be there that nothing needs, as what damaged writes leave.
   local gone = {}
   local function look(count, key)
-    if count > 0 and redis.call('EXISTS', key) == 0 then gone[#gone + 1] = key:match('}:(.*)$') end
+    if count ~= '0' and redis.call('EXISTS', key) == 0 then gone[#gone + 1] = key:match('}:(.*)$') end
   end
-  look(facts.checkpoints, index)
-  look(facts.checkpoints, checkpoints)
-  look(facts.written, writes)
-  look(live['0'], log_0)
-  look(live['1'], log_1)
+  look(facts.checkpoints, KEYS.index)
+  look(facts.checkpoints, KEYS.checkpoints)
+  look(facts.written, KEYS.writes)
+  look(facts['0'], KEYS.log_0)
+  look(facts['1'], KEYS.log_1)
   return #gone > 0 and damaged('keys of it are gone: ' .. table.concat(gone, ', ')) or nil
 end
 
--- What n:<ns> says of a namespace, <count> <order> <id>: how many checkpoints it has, and the order and the id of the newest.
-local function parse_space(stored)
-  local count, order, id = stored:match('^(%d+) (000%x+) ([^\31]+)$')
-  if not count or #count > 15 or count == '0' or #order ~= 16 then
+-- The note of a namespace says of its newest checkpoint <order> <slot> <generation> <proof> <id>: what the header of its
+-- record says, so that nobody looks in the index for it, and no put that builds on it reads the record.
+local NOTED_BASE = 20
+local NOTED_ID = 74
+local function note_of(record, id)
+  local order, generation, slot, proof = read_header(record)
+  return table.concat({ order, slot, generation, proof, id }, ' ')
+end
+
+-- Order and id of the newest checkpoint by the note of its namespace.
+local function read_note(note)
+  local order, generation, proof, id = note:match('^(000%x+) [01-] (%x+) (%x+) ([^\31]+)$')
+  if not order or #order ~= 16 or #generation ~= 16 or #proof ~= 36 then
     stop_at_damage('what it notes of a namespace cannot be read')
   end
-  return count + 0, order, id
+  return order, id
 end
 
--- What is known of a namespace, so that nobody looks in the index for its newest checkpoint: a table of count, order and
--- id. `stored` is n:<ns>, if it was read.
-local function space_of(facts, namespace, stored)
-  local space = facts.spaces[namespace]
-  if space then return space end
-  if stored == nil then stored = redis.call('HGET', thread, 'n:' .. namespace) end
-  if stored then
-    local count, order, id = parse_space(stored)
-    if order > facts.order then stop_at_damage('what it notes of a namespace cannot be') end
-    space = { count = count, order = order, id = id }
-  else
-    local first, last = range_of(namespace)
-    if facts.checkpoints > 0 and redis.call('ZRANGEBYLEX', index, first, last, 'LIMIT', 0, 1)[1] then
-      stop_at_damage('what it notes of a namespace is gone')
-    end
-    space = { count = 0, id = '' }
+-- For a namespace without a note: stops if it has checkpoints.
+local function check_empty(facts, namespace)
+  local first, last = range_of(namespace)
+  if facts.checkpoints + 0 > 0 and redis.call('ZRANGEBYLEX', KEYS.index, first, last, 'LIMIT', 0, 1)[1] then
+    stop_at_damage('what it notes of a namespace is gone')
   end
-  facts.spaces[namespace] = space
-  return space
 end
 
--- An error unless a namespace is noted with this newest checkpoint, which its index ends with.
-local function misnoted(facts, namespace, order, id, stored)
-  local space = space_of(facts, namespace, stored)
-  if space.order ~= order or space.id ~= id then
+-- An error unless a namespace has the note of this newest checkpoint, which its index ends with.
+local function misnoted(facts, namespace, order, id, note)
+  if not note then return check_empty(facts, namespace) end
+  local noted_order, noted_id = read_note(note)
+  if noted_order > facts.order then stop_at_damage('what it notes of a namespace cannot be') end
+  if noted_order ~= order or noted_id ~= id then
     return damaged('its index and what it notes of the newest checkpoint of a namespace differ')
   end
 end
 
--- Write the facts, and what is known of the namespaces that were looked at.
-local function write_facts(facts)
-  local space_field, space_text
-  local packed = string.format('1 %s %s %s %d %s %d %d %d %d %s %s %d %d %d %d %d', facts.created, facts.updated,
-    facts.ttl, facts.deadline, facts.order, facts.checkpoints, facts.namespaces, facts.bytes, facts.written, facts.slot,
-    facts.generation, facts.length, facts.dropped, facts.live['0'], facts.live['1'], facts.gone)
-  for namespace, space in pairs(facts.spaces) do
-    if space.count > 0 then
-      -- The last of them, mostly the only one, is written together with the facts.
-      if space_field then redis.call('HSET', thread, space_field, space_text) end
-      space_field, space_text = 'n:' .. namespace, space.count .. ' ' .. space.order .. ' ' .. space.id
-    end
-  end
-  if space_field then
-    redis.call('HSET', thread, 'facts', packed, space_field, space_text)
+-- Write the facts, and perhaps the note of a namespace. What most writes change stands at the end.
+local function write_facts(facts, field, note)
+  local packed = '1 ' .. facts.written .. ' ' .. facts.ttl .. ' ' .. facts.deadline .. ' ' .. facts.created .. ' '
+    .. facts.namespaces .. ' ' .. facts.dropped .. ' ' .. facts.gone .. ' ' .. facts.slot .. ' ' .. facts.generation .. ' '
+    .. facts.updated .. ' ' .. facts.order
+    .. string.format(' %d %d %d %d %d', facts.checkpoints, facts.bytes, facts.length, facts['0'], facts['1'])
+  if field then
+    redis.call('HSET', KEYS.thread, 'facts', packed, field, note)
   else
-    redis.call('HSET', thread, 'facts', packed)
+    redis.call('HSET', KEYS.thread, 'facts', packed)
   end
 end
 
@@ -209,11 +212,12 @@ local function choose_deadline(facts, ttl, now, anew)
   if ttl ~= '' then
     deadline = math.floor(now / 1000) + ttl
     if facts.lease then
+      -- with parse_lease
       local _, held_until = parse_lease(facts.lease)
       deadline = math.max(deadline, math.ceil(held_until / 1000))
     end
     if not anew and ttl == facts.ttl and not is_due(ttl, facts.deadline, deadline) then return false end
-  elseif facts.deadline == 0 and not anew then
+  elseif facts.deadline + 0 == 0 and not anew then
     return false
   end
   facts.deadline = deadline
@@ -224,10 +228,10 @@ end
 local function give_deadline(id, facts)
   if facts.deadline == 0 then
     for key = 1, OWN_KEYS do redis.call('PERSIST', KEYS[key]) end
-    if deadlines then redis.call('ZREM', deadlines, id) end
+    if KEYS.deadlines then redis.call('ZREM', KEYS.deadlines, id) end
   else
     local deadline = integer(facts.deadline)
     for key = 1, OWN_KEYS do redis.call('PEXPIREAT', KEYS[key], deadline) end
-    if deadlines then redis.call('ZADD', deadlines, deadline, id) end
+    if KEYS.deadlines then redis.call('ZADD', KEYS.deadlines, deadline, id) end
   end
 end

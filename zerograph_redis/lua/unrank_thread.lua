@@ -4,6 +4,6 @@
 -- Reply nothing
 
 local time = redis.call('TIME')
-local ranked = tonumber(redis.call('ZSCORE', shard, id) or 0)
-if ranked < time[1] * 1000000 + time[2] - age then redis.call('ZREM', shard, id) end
+local ranked = tonumber(redis.call('ZSCORE', KEYS.shard, id) or 0)
+if ranked < time[1] * 1000000 + time[2] - age then redis.call('ZREM', KEYS.shard, id) end
 return false

@@ -13,26 +13,38 @@ local function refused(lease, token, now)
   end
 end
 
--- Write the facts with what every write changes, and rank the thread as the newest. `left` may say that less of the ttl is
--- left than all of it, `updated` that the last write was earlier than now.
-local function save_facts(id, facts, ttl, now, left, updated)
-  updated = updated or integer(now)
-  -- A new thread may have a key already, with the deadline of its lease.
-  local anew = facts.made_key and (ttl ~= '' or facts.deadline > 0 or (facts.lease and facts.created == '0'))
+-- Threads that expired take no room in the list: every now and then a write takes some of them out.
+local function forget_expired(now)
+  local expired = redis.call('ZRANGEBYSCORE', KEYS.deadlines, '-inf', string.format('%d', now / 1000), 'LIMIT', 0, 100)
+  if #expired > 0 then
+    redis.call('ZREM', KEYS.deadlines, unpack(expired))
+    redis.call('ZREM', KEYS.threads, unpack(expired))
+  end
+end
+
+-- Write the facts with what every write changes, and perhaps the note of a namespace, and rank the thread as the newest.
+-- `left` may say that less of the ttl is left than all of it, `updated` that the last write was earlier than now.
+local function save_facts(id, facts, ttl, now, field, note, left, updated)
+  updated = updated or string.format('%d', now)
+  local moved = false
+  if ttl ~= '' or facts.deadline ~= '0' or facts.lease then
+    -- with choose_deadline
+    -- A new thread may have a key already, with the deadline of its lease.
+    local anew = facts.made_key and (ttl ~= '' or facts.deadline + 0 > 0 or (facts.lease and facts.created == '0'))
+    moved = choose_deadline(facts, left or ttl, now, anew)
+  end
   if facts.created == '0' then facts.created = updated end
-  local moved = choose_deadline(facts, left or ttl, now, anew)
   facts.updated, facts.ttl = updated, ttl
-  write_facts(facts)
-  if moved then give_deadline(id, facts) end
-  if threads then
-    redis.call('ZADD', threads, updated, id)
-    -- Threads that expired take no room in the index: every now and then a write takes some of them out.
+  write_facts(facts, field, note)
+  if moved then
+    -- with give_deadline
+    give_deadline(id, facts)
+  end
+  if KEYS.threads then
+    redis.call('ZADD', KEYS.threads, updated, id)
     if now % 8 == 0 then
-      local expired = redis.call('ZRANGEBYSCORE', deadlines, '-inf', integer(math.floor(now / 1000)), 'LIMIT', 0, 100)
-      if #expired > 0 then
-        redis.call('ZREM', deadlines, unpack(expired))
-        redis.call('ZREM', threads, unpack(expired))
-      end
+      -- with forget_expired
+      forget_expired(now)
     end
   end
 end

@@ -63,24 +63,20 @@ __all__ = ("BATCH", "BINDINGS", "PUT")
 STAGED_FOR = 600_000  # ms that a page of an unfinished copy waits for the next
 
 
-PUT = Fields(
-    "put",
-    (
-        *("namespace", "checkpoint_id", "keep_last", "max_age", "version", "record", "appended", "needed"),
-        *("generation", "base_id", "base_proof", "expected", "attempt", "parent_order", "parent_id"),
-    ),
-)
-BATCH = Fields("batch", ("namespace", "checkpoint_id", "again", "extends", "version"))
+PUT = Fields("put", ("begin", "checkpoint_id", "version", "name", "record", "appended", "needed", "base"))
+BATCH = Fields("batch", ("field", "how"))
 
 _PUT_CHECKPOINT = Script(
     "put_checkpoint",
-    arguments=("id", "ttl", "token"),
-    fields=(PUT,),
+    arguments=(
+        *("id", "ttl", *PUT.names),
+        *("token", "keep_last", "max_age", "expected", "parent_order", "parent_id"),
+    ),
 )
-_PUT_WRITES = Script("put_writes", arguments=("id", "ttl", "token"), fields=(BATCH,))
-_WRITE_BATCH = Script("write_batch", arguments=("id", "ttl", "token"), fields=(PUT, BATCH))
-_GET_CHECKPOINT = Script("get_checkpoint", arguments=("id", "namespace", "checkpoint_id", "renew", "known"))
-_GET_WRITES = Script("get_writes", arguments=("id", "namespace", "checkpoint_id", "renew"))
+_PUT_WRITES = Script("put_writes", arguments=("id", "ttl", "token", *BATCH.names))
+_WRITE_BATCH = Script("write_batch", arguments=("id", "ttl", "token", "keep_last", "max_age"), fields=(PUT, BATCH))
+_GET_CHECKPOINT = Script("get_checkpoint", arguments=("begin", "checkpoint_id", "base", "known", "renew"))
+_GET_WRITES = Script("get_writes", arguments=("field", "renew"))
 _LIST_CHECKPOINTS = Script(
     "list_checkpoints",
     arguments=("id", "namespace", "before", "order", "limit", "renew", "known", "longest"),
@@ -106,49 +102,62 @@ _PUBLISH_THREAD = Script(
 )
 
 
-_NO_BASE = (b"",) * 3
-_NO_PARENT = (b"",) * 2
-
-
 def _put_checkpoint(request: PutCheckpoint) -> tuple[bytes, ...]:
-    base, follows, expected = request.base, request.follows, request.expected
+    fence, keep_last, max_age = request.fence, request.keep_last, request.max_age
+    expected, follows = request.expected, request.follows
+    put = (encode(request.thread), number(request.ttl), *_put(request))
+    if keep_last is None and max_age is None and expected is None and follows is None:
+        return put if fence is None else (*put, number(fence))
     return (
-        encode(request.thread),
-        number(request.ttl),
-        number(request.fence),
-        encode(request.namespace),
-        encode(request.checkpoint_id),
-        number(request.keep_last),
-        number(request.max_age),
-        request.version,
-        request.record,
-        request.appended,
-        b"%d" % request.needed,
-        *(_NO_BASE if base is None else (base.generation.encode(), encode(base.checkpoint_id), base.proof.encode())),
+        *put,
+        number(fence),
+        number(keep_last),
+        number(max_age),
         b"" if expected is None else b"=" + encode(expected.checkpoint_id or ""),
-        request.attempt.encode(),
-        *(_NO_PARENT if follows is None else (follows[1].encode(), encode(follows[0]))),
+        *((b"", b"") if follows is None else (follows[1].encode(), encode(follows[0]))),
+    )
+
+
+def _put(request: PutCheckpoint) -> tuple[bytes, ...]:
+    base, appended = request.base, request.appended
+    return (
+        encode(request.namespace) + _US,
+        encode(request.checkpoint_id),
+        request.version,
+        b"%010x%b" % (len(appended), request.attempt.encode()),
+        request.record,
+        appended,
+        b"%d" % request.needed,
+        b""
+        if base is None
+        else b"%b %b %b" % (base.generation.encode(), base.proof.encode(), encode(base.checkpoint_id)),
     )
 
 
 def _parse_placed(reply: Any, request: PutCheckpoint) -> Placed | None:
-    return None if reply is None else Placed(reply[0].decode(), reply[1].decode(), int(reply[2]))
+    if reply is None:
+        return None
+    text = reply.decode()
+    return Placed(text[:16], text[16:32], int(text[32:], 16))
+
+
+def _field(request: PutWrites | GetWrites) -> bytes:
+    return b"%b\x1f%b" % (encode(request.namespace), encode(request.checkpoint_id))
 
 
 def _put_writes(request: PutWrites) -> tuple[bytes, ...]:
+    return (encode(request.thread), number(request.ttl), number(request.fence), *_batch(request))
+
+
+def _batch(request: PutWrites) -> list[bytes]:
     extends = request.extends
-    arguments = [
-        encode(request.thread),
-        number(request.ttl),
-        number(request.fence),
-        encode(request.namespace),
-        encode(request.checkpoint_id),
-        b"replace" if request.replace else b"keep",
-        *((b"", b"") if extends is None else (b"=" + extends.encode(), token_hex(8).encode())),
-    ]
+    how = b"" if request.replace else b"keep"
+    if extends is not None:
+        how += b":%b:%b" % (token_hex(8).encode(), extends.encode())
+    arguments = [_field(request), how]
     for write in request.writes:
         arguments += (write.identity.encode(), write.record or b"")
-    return tuple(arguments)
+    return arguments
 
 
 def _parse_writes_reply(reply: Any, request: PutWrites) -> WritesReply | None:
@@ -160,13 +169,20 @@ def _parse_writes_reply(reply: Any, request: PutWrites) -> WritesReply | None:
 
 
 def _write_batch(request: WriteBatch) -> tuple[bytes, ...]:
-    arguments = [encode(request.thread), number(request.ttl), number(request.fence)]
-    for each in request.writes:
-        # What begins a request of its own stands at the head of all.
+    writes = request.writes
+    put = next((each for each in writes if isinstance(each, PutCheckpoint)), None)
+    arguments = [
+        encode(request.thread),
+        number(request.ttl),
+        number(request.fence),
+        # All puts of a saver keep as much.
+        *((b"", b"") if put is None else (number(put.keep_last), number(put.max_age))),
+    ]
+    for each in writes:
         if isinstance(each, PutCheckpoint):
-            arguments += (b"", *_put_checkpoint(each)[3:])
+            arguments += (b"", *_put(each))
         else:
-            arguments += (b"%d" % len(each.writes), *_put_writes(each)[3:])
+            arguments += (b"%d" % len(each.writes), *_batch(each))
     return tuple(arguments)
 
 
@@ -178,21 +194,28 @@ def _parse_placed_batch(reply: Any, request: WriteBatch) -> PlacedBatch | None:
 
 
 def _get_checkpoint(request: GetCheckpoint) -> tuple[bytes, ...]:
+    base, checkpoint_id = request.base, request.checkpoint_id
     return (
-        encode(request.thread),
-        encode(request.namespace),
-        encode(request.checkpoint_id or ""),
-        flag(request.refresh),
+        encode(request.namespace) + _US,
+        b"" if checkpoint_id is None else encode(checkpoint_id),
+        b"" if base is None else base.proof.encode(),
         _spans(request.known),
+        encode(request.thread) if request.refresh else b"",
     )
 
 
 def _parse_checkpoint(reply: Any, request: GetCheckpoint) -> Fetched:
-    return Fetched([], []) if reply is None else _parse_fetched(request.thread, reply[:1], reply[1])
+    if reply is None:
+        return Fetched([], [])
+    checkpoint_id, record, order, ranges, *written = reply
+    checkpoint_id = read_name(checkpoint_id)
+    writes = _parse_writes(request.thread, checkpoint_id, *written) if written else []
+    stored = StoredCheckpoint(checkpoint_id, record, writes, bounds.order(order) if order else None)
+    return Fetched([stored], _parse_ranges(ranges) if ranges else [])
 
 
 def _get_writes(request: GetWrites) -> tuple[bytes, ...]:
-    return encode(request.thread), encode(request.namespace), encode(request.checkpoint_id), flag(request.refresh)
+    return _field(request), encode(request.thread) if request.refresh else b""
 
 
 def _list_checkpoints(request: ListCheckpoints) -> tuple[bytes, ...]:
@@ -293,11 +316,12 @@ def _parse_stored(thread: str, reply: Any) -> StoredCheckpoint:
 
 
 def _parse_fetched(thread: str, rows: Sequence[Any], ranges: Sequence[bytes]) -> Fetched:
+    return Fetched([_parse_stored(thread, row) for row in rows], _parse_ranges(ranges))
+
+
+def _parse_ranges(ranges: Sequence[bytes]) -> list[LogRange]:
     found = zip(ranges[::3], ranges[1::3], ranges[2::3], strict=True)
-    return Fetched(
-        [_parse_stored(thread, row) for row in rows],
-        [LogRange(generation.decode(), int(start), data) for generation, start, data in found],
-    )
+    return [LogRange(generation.decode(), int(start), data) for generation, start, data in found]
 
 
 def _parse_writes(

@@ -1,7 +1,7 @@
 """The Lua scripts, as the server gets them, and what binds a request to one.
 
-What a script is given is declared once, in Python, by name. The names of its KEYS and ARGV become local variables that
-stand before its source, so no file of Lua numbers them.
+What a script is given is declared once, in Python, by name: ``KEYS.<name>`` is a key, and the names of its ARGV become
+local variables that stand before its source. So no file of Lua numbers them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from .keys import ACROSS, KINDS, Keyspace
 
 __all__ = ("OF_THREAD", "SOURCES", "Binding", "Fields", "Script", "flag", "nothing", "number", "on_keys", "on_thread")
 
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_NAME = re.compile(r"local (?:function )?(\w+)")
+_COMMENT = re.compile(r"^ *--(?! with ).*\n", re.MULTILINE)
+_FUNCTION = re.compile(r"local function (\w+)")
+_CONSTANT = re.compile(r"local ([A-Z_]+) = (.+)")
+_STRING = re.compile(r"'(?:\\.|[^'\\\n])*'")
+_WITH = re.compile(r"^( *)-- with (.+)\n", re.MULTILINE)
 
 
 def _read(name: str) -> str:
@@ -26,13 +29,44 @@ def _read(name: str) -> str:
     return _COMMENT.sub("", (files("zerograph_redis") / "lua" / f"{name}.lua").read_text("utf-8"))
 
 
-_SHARED = [
-    part
-    for name in ("thread", "deadline", "read", "write", "drop", "store_checkpoint", "store_writes")
-    for part in re.split(r"^(?=local )", _read(name), flags=re.MULTILINE)
-    if part.strip()
-]
-"""What scripts share, a function or constant each; none uses a later one."""
+_CONSTANTS: dict[str, str] = {}
+"""What the names of the constants that scripts share stand for."""
+
+_FUNCTIONS: dict[str, str] = {}
+"""The functions that scripts share; none uses a later one."""
+
+_USES: dict[str, set[str]] = {}
+"""Which of them each uses: itself, and what it uses in turn."""
+
+
+def _used(source: str) -> set[str]:
+    """What a source uses of what is shared, but for what parts of it make for themselves."""
+    words = set(re.findall(r"\w+", _STRING.sub("", _WITH.sub("", source))))
+    for each in _WITH.finditer(source):
+        words.difference_update(each[2].split(", "))
+    return set().union(*(_USES[name] for name in words & _USES.keys()))
+
+
+for _file in ("thread", "deadline", "read", "write", "drop", "store_checkpoint", "store_writes"):
+    for _part in re.split(r"^(?=local )", _read(_file), flags=re.MULTILINE):
+        if _constant := _CONSTANT.match(_part):
+            _CONSTANTS[_constant[1]] = _constant[2]
+        elif _function := _FUNCTION.match(_part):
+            _USES[_function[1]] = {_function[1]} | _used(_part)
+            _FUNCTIONS[_function[1]] = _part.strip() + "\n"
+
+
+def _with_shared(source: str, names: set[str], there: set[str]) -> str:
+    """A source behind what it needs, of which some may be *there* already, and the same for each part of it."""
+    there = there | names
+
+    def made(match: re.Match[str]) -> str:
+        needed = set().union(*(_USES[name] for name in match[2].split(", "))) - there
+        return _with_shared("", needed, there)
+
+    parts = (*(part for name, part in _FUNCTIONS.items() if name in names), source)
+    return "".join(_WITH.sub(made, part) for part in parts)
+
 
 OF_THREAD = (*KINDS, *ACROSS)
 """The keys of most scripts."""
@@ -44,7 +78,7 @@ SOURCES: dict[bytes, bytes] = {}
 class Fields(NamedTuple):
     """Arguments that belong together, and may come more than once.
 
-    ``<name>_at(first)`` returns them as a table, from ARGV[first] on, and the number of the argument behind them.
+    ``<name>_at(first)`` returns the number of the argument behind them, and them, from ARGV[first] on.
     """
 
     name: str
@@ -53,8 +87,8 @@ class Fields(NamedTuple):
     @property
     def source(self) -> str:
         """The function that reads them."""
-        each = (f"{name} = ARGV[first + {place}]" for place, name in enumerate(self.names))
-        return f"local function {self.name}_at(first) return {{ {', '.join(each)} }}, first + {len(self.names)} end"
+        count = len(self.names)
+        return f"local function {self.name}_at(first) return first + {count}, unpack(ARGV, first, first + {count - 1}) end\n"
 
 
 class Script:
@@ -73,24 +107,25 @@ class Script:
         Args:
             name: The name of the file.
             keys: The names of its KEYS; the last may be missing.
-            arguments: The names of its first ARGV.
+            arguments: The names of its first ARGV; the last may be missing.
             fields: What may follow: FIRST is the number of the first argument behind the named ones.
         """
         self.name = name
         self.keys = keys
         self.arguments = arguments
         self.fields = fields
-        named = [f"local {', '.join(keys)} = unpack(KEYS)".replace(":", "_")]
+        stand_for = _CONSTANTS | {"FIRST": str(len(arguments) + 1)}
+        stand_for |= {f"KEYS.{key.replace(':', '_')}": f"KEYS[{number}]" for number, key in enumerate(keys, 1)}
+        named = ""
         if arguments:
             each = (f"ARGV[{number}]" for number in range(1, len(arguments) + 1))
-            named.append(f"local {', '.join(arguments)} = {', '.join(each)}")
-        named.append(f"local FIRST = {len(arguments) + 1}")
-        source = _read(name)
-        # A server makes each function of a script whenever it runs it, which is a good part of what a script costs.
-        for part in reversed([*(each.source for each in fields), *_SHARED]):
-            if re.search(rf"\b{_NAME.match(part)[1]}\b", source):  # type: ignore[index]
-                source = f"{part}\n{source}"
-        self.change("\n".join((*named, source)))
+            named = f"local {', '.join(arguments)} = {', '.join(each)}\n"
+        source = "".join((*(each.source for each in fields), _read(name)))
+        # A server makes each function of a script whenever it comes to it, and notes each variable that one uses of those
+        # around it: a good part of what a script costs. So a function stands where it is needed, and keys and constants in
+        # the place of their names.
+        source = named + _with_shared(source, _used(source), set())
+        self.change(re.sub(r"\b(?:KEYS\.\w+|[A-Z_]+)\b", lambda match: stand_for.get(match[0], match[0]), source))
 
     def change(self, source: str) -> None:
         """Use another source."""
