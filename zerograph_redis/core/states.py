@@ -141,15 +141,19 @@ class States:
         logs = self.known.of(address.thread)
         base = logs.base(address.namespace)
         request.known = logs.spans(address.namespace)
+        if isinstance(request, GetCheckpoint):
+            request.base = base
         fetched: Fetched = yield request
         try:
             return self._read(address, fetched, logs, base, take)
         except CheckpointError:
-            if not request.known:
+            if not request.known and base is None:
                 raise
         # What was known may be of a history that the store has left, or another OS thread dropped it.
         _log.info("what was known of the log does not fit, all of it is read", extra=about(address.thread))
         logs, request.known = ThreadLogs(), ()
+        if isinstance(request, GetCheckpoint):
+            request.base = None
         found = self._read(address, (yield from request), logs, None, take)
         self.known.replace(address.thread, logs)
         return found
