@@ -64,7 +64,7 @@ def test_a_state_of_more_than_a_thousand_pieces_is_read_by_another_worker():
             items[(step * 37 + number) % 400] = f"{step}:{number} " * 12
         saver.put(THREAD, {"id": f"c{step}", "channel_values": lists}, {})
     known = saver._operations._states.known.of("t").base("")
-    assert sum(len(segments) for segments in known.segments) > 2000
+    assert sum(len(segments.each) for segments in known.segments) > 2000
     assert RedisSaver(client).get(THREAD)["channel_values"] == lists
 
 

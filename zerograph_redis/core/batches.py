@@ -6,11 +6,10 @@ uses, has offsets ahead of any log; in the records they count back from what the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from zerograph_redis.pieces import BaseCheckpoint, Draft, KnownLogs, Segment, draft
-from zerograph_redis.pieces.segments import joined
+from zerograph_redis.pieces import BaseCheckpoint, Draft, KnownLogs, draft
+from zerograph_redis.pieces.segments import Segments, joined
 
 from .records import digest_of
 from .requests import Placed, PlacedBatch, PutCheckpoint
@@ -68,12 +67,14 @@ class Batch:
         self.size += len(drafted.appended)
         return request
 
-    def _counted_back(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+    def _counted_back(self, segments: Segments) -> Segments:
         """Count what is not in the log yet from where the next put appends."""
         end = _AHEAD + self.size
-        return joined(
-            segment._replace(offset=segment.offset - end, fresh=True) if segment.offset >= _AHEAD else segment
-            for segment in segments
+        return Segments.of(
+            joined(
+                segment._replace(offset=segment.offset - end, fresh=True) if segment.offset >= _AHEAD else segment
+                for segment in segments.each
+            )
         )
 
     def note(self, placed: PlacedBatch) -> None:

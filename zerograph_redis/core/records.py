@@ -35,7 +35,7 @@ from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, Seri
 from zerograph_redis.ids import SEPARATOR, encode, read_name
 from zerograph_redis.pieces import Segment
 from zerograph_redis.pieces.coding import Cipher
-from zerograph_redis.pieces.segments import parse, spell
+from zerograph_redis.pieces.segments import Segments, parse
 from zerograph_redis.serde.packing import pack_plain
 
 from .requests import StoredWrite
@@ -133,7 +133,7 @@ def pack_checkpoint(
     content: tuple[str | None, bytes, bytes],
     literals: Sequence[bytes],
     places: Iterable[int],
-    segments: Sequence[Sequence[Segment]],
+    segments: Sequence[Segments],
     cipher: Cipher | None,
     link: Link | None,
 ) -> bytes:
@@ -150,14 +150,14 @@ def pack_checkpoint(
     """
     parent, metadata, digest = content
     counted: list[int] = []
-    found: list[Segment] = []
-    for path, each in zip(places, segments, strict=True):
+    texts: list[str] = []
+    for path, (each, text, _) in zip(places, segments, strict=True):
         counted += (path, len(each))
-        found += each
+        texts.append(text)
     said: list[object] = [None if parent is None else encode(parent), metadata, literals, counted, digest]
     if cipher is not None:
         said.append([*(link or new_link())])
-    packed, behind, context = pack_plain(said), spell(found).encode(), _place(*place)
+    packed, behind, context = pack_plain(said), ",".join(texts).encode(), _place(*place)
     if cipher is not None:
         packed = cipher.seal(packed, context + behind)
     return behind + _US + xxh3_64_digest(context + behind + packed) + packed
@@ -383,7 +383,7 @@ def _write_of(thread: str, namespace: str, checkpoint_id: str) -> str:
 
 def repacked(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
     """Build again what stands behind the header of a record that was read."""
-    places, segments = [place for place, _ in record.parts], [segments for _, segments in record.parts]
+    places, segments = [place for place, _ in record.parts], [Segments.of(each) for _, each in record.parts]
     content = (record.parent, record.metadata, record.digest)
     return pack_checkpoint((namespace, checkpoint_id), content, record.literals, places, segments, cipher, record.link)
 

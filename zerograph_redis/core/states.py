@@ -24,7 +24,7 @@ from zerograph_redis.pieces import (
     read_parts,
 )
 from zerograph_redis.pieces.coding import Cipher
-from zerograph_redis.pieces.segments import placed_at
+from zerograph_redis.pieces.segments import Segments
 from zerograph_redis.serde import MsgpackSerializer, Serializer
 from zerograph_redis.serde.packing import NotPlainError
 from zerograph_redis.serde.stdlib import PATTERNS
@@ -249,7 +249,7 @@ def base_of(
         proof_of(start, len(drafted.appended), request.attempt),
         digest,
         state,
-        [placed_at(start, segments) for segments in drafted.segments],
+        [segments.placed_at(start) for segments in drafted.segments],
         request.record,
         address.checkpoint_id,
         metadata,
@@ -265,7 +265,7 @@ def _base_of_read(stored: StoredCheckpoint, record: CheckpointRecord, state: Cut
         record.proof,
         record.digest,
         state,
-        [segments for _, segments in record.placed()],
+        [Segments.of(segments) for _, segments in record.placed()],
         content_of(stored.record or b""),
         record.parent,
         record.metadata,

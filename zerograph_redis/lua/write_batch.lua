@@ -60,7 +60,8 @@ if last and last.earlier then
   end
 end
 
-local slot, generation, start = '-', '0000000000000000', 0
+local NO_GENERATION = '0000000000000000'
+local slot, generation, start = '-', NO_GENERATION, 0
 if last then
   local anew, free, full = next_log(facts, needed, #blob)
   for _, put in ipairs(puts) do
@@ -79,8 +80,10 @@ for _, step in ipairs(steps) do
   if put then
     local _, begin, checkpoint_id, version, name, record = put_at(step.first)
     local earlier, note = redis.call('HGET', KEYS.checkpoints, begin .. checkpoint_id), notes[begin]
-    reply[#reply + 1], note = store_checkpoint(facts, begin, checkpoint_id, next_order(facts, now), slot, generation, start,
-      name, version, record, earlier, note)
+    local its_slot, its_generation, its_start = slot, generation, start
+    if put.needed == 0 then its_slot, its_generation, its_start = '-', NO_GENERATION, 0 end
+    reply[#reply + 1], note = store_checkpoint(facts, begin, checkpoint_id, next_order(facts, now), its_slot,
+      its_generation, its_start, name, version, record, earlier, note)
     start = start + put.size
     if note then
       notes[begin] = note

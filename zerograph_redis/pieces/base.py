@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .cut import Cut
-from .segments import Segment
+from .segments import Segments
 
 __all__ = ("BaseCheckpoint",)
 
@@ -28,7 +28,7 @@ class BaseCheckpoint(NamedTuple):
     digest: bytes
     """That of its state."""
     state: Cut
-    segments: Sequence[Sequence[Segment]]
+    segments: Sequence[Segments]
     """Where each part lies in the log."""
     content: bytes
     """What stands behind the header of its record, …"""
@@ -42,15 +42,15 @@ class BaseCheckpoint(NamedTuple):
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        packed = len(self.state.packed)
-        return packed + len(self.content) + len(self.metadata) + _SEGMENT_SIZE * sum(map(len, self.segments))
+        segments = sum([len(segments.each) for segments in self.segments])
+        return len(self.state.packed) + len(self.content) + len(self.metadata) + _SEGMENT_SIZE * segments
 
     def spans(self) -> list[tuple[int, int]]:
         """From and to of each stretch of the log whose bytes are in its state."""
         return [
             (segment.offset, segment.offset + segment.length)
             for segments in self.segments
-            for segment in segments
+            for segment in segments.each
             if not segment.stored
         ]
 
@@ -59,7 +59,7 @@ class BaseCheckpoint(NamedTuple):
         found = []
         for part, segments in zip(self.state.parts, self.segments, strict=True):
             position = part.start
-            for segment in segments:
+            for segment in segments.each:
                 if not segment.stored:
                     found.append((segment.offset, self.state.packed[position : position + segment.length]))
                 position += segment.length

@@ -88,6 +88,8 @@ def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
     since what stands before it may have another length now; and its header says how long it is, or how much it grew.
     """
     known, room, bytes_free = memoryview(earlier.packed), earlier.room, earlier.bytes_free
+    # A short state is looked through as a whole first, and mostly that is all.
+    is_doubtful = bytes_free and (len(packed) > _SHORT or may_have_bytes(packed))
     parts: list[Part] = []
     position = behind = 0
     for part in earlier.parts:
@@ -103,15 +105,17 @@ def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
             found, added = changed
             parts.append(found)
             _, first, last, _ = found
-            if bytes_free:
+            if is_doubtful and bytes_free:
                 seen = first + stop - start
                 bytes_free = added is not None and (not may_have_bytes(packed, seen, last) or is_free_of_bytes(added))
         room -= first - position
-        bytes_free = bytes_free and not may_have_bytes(packed, position, first)
+        if is_doubtful:
+            bytes_free = bytes_free and not may_have_bytes(packed, position, first)
         position, behind = last, stop
     if len(packed) - position > room:
         return None
-    bytes_free = bytes_free and not may_have_bytes(packed, position)
+    if is_doubtful:
+        bytes_free = bytes_free and not may_have_bytes(packed, position)
     return Cut(packed, parts, earlier.room, bytes_free)
 
 
@@ -164,6 +168,7 @@ def _changed(
 
 
 _NO_LAYOUT = (0, 0, 0)
+_SHORT = 4096
 _STR = frozenset({0xD9, 0xDA, 0xDB})
 _VALUES = msgspec.msgpack.Decoder(list[Any])
 _MORE = 256

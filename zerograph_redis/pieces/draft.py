@@ -11,7 +11,7 @@ from .coding import Coding
 from .cut import Cut
 from .diff import Run, compare
 from .log import Content, Logs
-from .segments import Segment, fresh_segment, joined, sliced
+from .segments import Segment, Segments, joined, sliced
 
 __all__ = ("MOST_BYTES", "Draft", "draft", "read_parts")
 
@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 30
 class Draft(NamedTuple):
     """What is to be stored of a state."""
 
-    segments: list[Sequence[Segment]]
+    segments: list[Segments]
     """Of each part."""
     appended: bytes
     needed: int
@@ -35,16 +35,16 @@ class Draft(NamedTuple):
 
 def draft(state: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
     """Compare *state* with the state of *base*; without one, all is new."""
-    packed, parts = state.packed, state.parts
+    packed = state.packed
     earlier = _NOTHING if base is None else base.state
     known = memoryview(earlier.packed)
     numbers = {part[0]: number for number, part in enumerate(earlier.parts)}
     appended = bytearray()
-    found: list[Sequence[Segment]] = []
+    found: list[Segments] = []
     used = False
     needed = 0
-    for place, start, stop, _ in parts:
-        segments: Sequence[Segment] | None = None
+    for place, start, stop, _ in state.parts:
+        segments: Segments | None = None
         number = numbers.get(place)
         if number is not None and base is not None:
             _, first, last, _ = earlier.parts[number]
@@ -53,19 +53,21 @@ def draft(state: Cut, base: BaseCheckpoint | None, coding: Coding) -> Draft:
             # A part that is the same or grown is the common case: it is found without a copy of either.
             if more < 0 or not packed.startswith(known[first:last], start):
                 segments = _edited(packed[start:stop], known[first:last].tobytes(), segments, appended, coding)
+            elif more > 0.8 * (stop - start) or (more and len(segments.each) >= _most_segments(stop - start)):
+                segments = None
             elif more:
-                segments = _grown(packed[stop - more : stop], stop - start, segments, appended, coding)
+                segments = segments.and_fresh(*_append(packed[stop - more : stop], appended, coding))
         if segments is None:
-            segments = (_append(packed[start:stop], appended, coding),)
+            segments = _EMPTY.and_fresh(*_append(packed[start:stop], appended, coding))
         else:
             used = True
-        for segment in segments:
-            needed += segment[3] or segment[1]
+        needed += segments[2]
         found.append(segments)
     return Draft(found, bytes(appended), needed, base if used else None)
 
 
 _NOTHING = Cut(b"", ())
+_EMPTY = Segments((), "", 0)
 
 
 def read_parts(
@@ -116,18 +118,8 @@ def _whole(segment: Segment) -> Segment:
     return segment._replace(skip=0, length=segment.whole)
 
 
-def _grown(
-    added: bytes, size: int, known: Sequence[Segment], appended: bytearray, coding: Coding
-) -> Sequence[Segment] | None:
-    """Express a part that grew as what it was, and a new segment; None if storing it whole is cheaper."""
-    if len(added) > 0.8 * size or len(known) >= _most_segments(size):
-        return None
-    return [*known, _append(added, appended, coding)]
-
-
-def _edited(
-    new: bytes, old: bytes, known: Sequence[Segment], appended: bytearray, coding: Coding
-) -> list[Segment] | None:
+def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, coding: Coding) -> Segments | None:
+    """Express a part as segments of its earlier self and new ones; None if storing it whole is cheaper."""
     runs: Sequence[Run] = compare(old, new)
     if sum(len(run) for run in runs if not isinstance(run, tuple)) > 0.8 * len(new):
         return None
@@ -135,14 +127,14 @@ def _edited(
     segments: list[Segment] = []
     for run in runs:
         if isinstance(run, tuple):
-            segments += sliced(known, *run)
+            segments += sliced(known.each, *run)
         else:
-            segments.append(_append(run, appended, coding))
+            segments += _EMPTY.and_fresh(*_append(run, appended, coding)).each
     segments = joined(segments)
     if len(segments) > _most_segments(len(new)):
         del appended[begin:]
         return None
-    return segments
+    return Segments.of(segments)
 
 
 def _most_segments(size: int) -> int:
@@ -150,11 +142,9 @@ def _most_segments(size: int) -> int:
     return min(_MOST_SEGMENTS, 4 + math.isqrt(size // 3))
 
 
-def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> Segment:
+def _append(data: bytes | memoryview, appended: bytearray, coding: Coding) -> tuple[int, int, int]:
+    """Append what is to be stored of *data*; returns where it begins, how long *data* is, and what it is packed to or 0."""
     offset = len(appended)
     packed = coding.pack(data) if coding.packs else None
-    if packed is None:
-        appended += data
-        return fresh_segment(offset, len(data))
-    appended += packed
-    return Segment(offset, len(data), fresh=True, stored=len(packed), skip=0, whole=len(data))
+    appended += data if packed is None else packed
+    return offset, len(data), 0 if packed is None else len(packed)

@@ -243,6 +243,7 @@ class KnownLogs:
             logs = self._threads.get(thread)
             if logs is not None:
                 self._set_size(thread, logs.size)
+            if self._total > self._most:
                 self._let_go()
 
     def _let_go(self) -> None:

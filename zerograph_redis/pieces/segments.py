@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-__all__ = ("Segment", "fresh_segment", "joined", "parse", "placed_at", "sliced", "spell")
+__all__ = ("Segment", "Segments", "joined", "parse", "sliced", "spell")
 
 
 class Segment(NamedTuple):
@@ -36,9 +36,44 @@ _made = partial(tuple.__new__, Segment)
 """Makes a segment in one step of C: several come with every part of every put."""
 
 
-def fresh_segment(offset: int, length: int) -> Segment:
-    """A segment of bytes that are appended as they are."""
-    return _made((offset, length, True, 0, 0, 0))
+class Segments(NamedTuple):
+    """The segments of a part, and what every record that has them says of them."""
+
+    each: Sequence[Segment]
+    text: str
+    """Spelled as in a record."""
+    stored: int
+    """How many bytes of the log they are."""
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment]) -> Segments:
+        """Spell and count *segments*."""
+        return cls(segments, spell(segments), sum([segment[3] or segment[1] for segment in segments]))
+
+    def and_fresh(self, offset: int, length: int, stored: int) -> Segments:
+        """The same, and behind them bytes that are appended: *stored* of them if they are compressed, else 0."""
+        fresh = _made((offset, length, True, stored, 0, length if stored else 0))
+        text = f"+{offset}:{stored}:0:{length}:{length}" if stored else f"+{offset}:{length}"
+        return Segments(
+            [*self.each, fresh], f"{self.text},{text}" if self.text else text, self.stored + (stored or length)
+        )
+
+    def placed_at(self, base: int) -> Segments:
+        """The same by their offsets in the log, once it is known where the appended bytes begin, joined."""
+        if "+" not in self.text and "-" not in self.text:
+            return self
+        found: list[Segment] = []
+        last: Segment | None = None
+        for each in self.each:
+            offset, length, fresh, stored, skip, whole = each
+            if fresh:
+                offset += base
+            if last and last[0] + last[1] == offset and not (last[3] or stored):
+                found[-1] = last = _made((last[0], last[1] + length, False, 0, 0, 0))
+            else:
+                last = _made((offset, length, False, stored, skip, whole)) if fresh else each
+                found.append(last)
+        return Segments(found, spell(found), self.stored)
 
 
 def joined(segments: Iterable[Segment]) -> list[Segment]:
@@ -51,22 +86,6 @@ def joined(segments: Iterable[Segment]) -> list[Segment]:
         else:
             found.append(each)
             last = each
-    return found
-
-
-def placed_at(base: int, segments: Sequence[Segment]) -> Sequence[Segment]:
-    """The segments by their offsets in the log, once it is known where the appended bytes begin, joined."""
-    found: list[Segment] = []
-    last: Segment | None = None
-    for each in segments:
-        offset, length, fresh, stored, skip, whole = each
-        if fresh:
-            offset += base
-        if last and last[0] + last[1] == offset and not (last[3] or stored):
-            found[-1] = last = _made((last[0], last[1] + length, False, 0, 0, 0))
-        else:
-            last = _made((offset, length, False, stored, skip, whole)) if fresh else each
-            found.append(last)
     return found
 
 
