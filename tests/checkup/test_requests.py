@@ -14,8 +14,9 @@ from support.facts import change_facts
 from zerograph_redis import CorruptCheckpointError, LeaseHeldError
 from zerograph_redis.core.bundles import Bundle, together
 from zerograph_redis.core.examination import Entry, ExamineThread, MendThread, OutlineThread, ReadClock
+from zerograph_redis.core.records import proof_of, read_header
 from zerograph_redis.core.requests import DeleteThread, DescribeThreads, GetCheckpoint, GetWrites, ScanThread
-from zerograph_redis.pieces.base import BaseCheckpoint
+from zerograph_redis.pieces import BaseCheckpoint, Cut
 
 NOTE = b"\x1f"
 """The field that says of the thread itself which checkpoint is the newest."""
@@ -288,7 +289,9 @@ def test_nothing_of_the_log_is_sent_to_a_reader_that_has_this_very_put(redis_sto
     ask = partial(GetCheckpoint, "thread", "", refresh=False, known=())
     whole = saver.ask(iter(ask(checkpoint_id=None)))
     record = whole.checkpoints[0].record
-    base = BaseCheckpoint("c0", record[17:33].decode(), record[34:70].decode(), b"", b"", {}, 0)
+    header = read_header("a record", record)
+    proof = proof_of(header.base, header.appended, header.attempt)
+    base = BaseCheckpoint("c0", header.order, header.generation, proof, b"", Cut(b"", ()), (), b"", None, b"", b"")
     assert whole.ranges
     for named in (None, "c0"):
         found = saver.ask(iter(ask(checkpoint_id=named, base=base)))

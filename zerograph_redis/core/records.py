@@ -314,8 +314,8 @@ def is_record(stored: bytes, header: tuple[str, str, str], content: bytes, ciphe
 
 
 def read_proof(stored: bytes) -> tuple[str, str]:
-    """Read from a header the generation, and the `proof_of` the put that stored it."""
-    return stored[_GENERATION].decode("ascii"), stored[_PROOF].decode("ascii")
+    """Read from a header the generation, and the `proof_of` the put that stored it, to be compared with others."""
+    return stored[_GENERATION].decode("latin-1"), stored[_PROOF].decode("latin-1")
 
 
 def read_stretch(stored: bytes) -> tuple[str, int, int]:

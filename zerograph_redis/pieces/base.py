@@ -47,15 +47,18 @@ class BaseCheckpoint(NamedTuple):
 
     def spans(self) -> list[tuple[int, int]]:
         """From and to of each stretch of the log whose bytes are in its state."""
-        return [
-            (segment.offset, segment.offset + segment.length)
-            for segments in self.segments
-            for segment in segments.each
-            if not segment.stored
-        ]
+        found: list[tuple[int, int]] = []
+        for start, length in sorted(
+            [(each[0], each[1]) for segments in self.segments for each in segments.each if not each[3]]
+        ):
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], start + length))
+            else:
+                found.append((start, start + length))
+        return found
 
     def stretches(self) -> list[tuple[int, bytes]]:
-        """The same with the bytes: where each stretch begins, and what lies there."""
+        """Where each of its segments begins in the log, and the bytes that lie there."""
         found = []
         for part, segments in zip(self.state.parts, self.segments, strict=True):
             position = part.start

@@ -358,10 +358,12 @@ def _fetched(
     else:
         writes = _writes_of(connection, thread, namespace, rows)
     found, records = [], []
+    base = request.base if isinstance(request, GetCheckpoint) else None
     for _, _, _, name, record, position in rows:
         order = f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
         found.append(StoredCheckpoint(read_name(name), bounds.blob(record), writes.get(name, []), order))
-        records.append(record)
+        if base is None or read_proof(record) != (base.generation, base.proof):
+            records.append(record)
     return Fetched(found, logs.fetch(connection, thread, records, request.known, longest)), late
 
 
