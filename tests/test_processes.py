@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import fakeredis
 import pytest
 from support.data import at, fill, ids, place, state, thread_info
+from support.interrupts import interrupt_at
 from support.stores import make_store
 from zerograph import Command
 
@@ -383,3 +385,35 @@ def test_processes_and_threads_that_write_to_one_encrypted_checkpoint_lose_nothi
     assert len(found) == len(expected)
     # Those of one writer are in its order.
     assert [value for task, _, value in found if task == "process 1"] == list(range(15))
+
+
+def fork_once():
+    """Fork a child that ends at once, whatever is raised in it."""
+    parent = os.getpid()
+    try:
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_a_signal_handler_raises_in_a_fork_leaves_no_lock_taken(count):
+    """Savers on one client, as of a cluster, share its locks."""
+    client = fakeredis.FakeRedis()
+    locks = [threading.RLock(), threading.RLock()]
+    savers = [RedisSaver(client) for _ in range(count)]
+    for saver in savers:
+        saver._wire.locks = lambda: locks
+    with ThreadPoolExecutor(1) as other:
+
+        def is_free(lock):
+            return lock.acquire(blocking=False) and lock.release() is None
+
+        number = 0
+        while interrupt_at(number, fork_once):
+            assert all(other.submit(is_free, lock).result() for lock in locks), f"interrupted at point {number}"
+            number += 1
+    assert number > 10

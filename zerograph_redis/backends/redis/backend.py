@@ -71,14 +71,16 @@ class RedisBackend:
 
     def before_fork(self) -> None:
         """Hold the locks of redis-py, some of which it takes in the child to open connections of its own."""
-        self._fork_locks = self._wire.locks()
-        for each in self._fork_locks:
+        for each in self._wire.locks():
+            self._fork_locks.append(each)
             each.acquire()
 
     def after_fork(self, *, child: bool) -> None:  # noqa: ARG002 - alike in both
-        """Release them, in either process."""
-        for each in self._fork_locks:
-            each.release()
+        """Release them, in either process: each, also if another is not held since an exception hit `before_fork`."""
+        while self._fork_locks:
+            with suppress(RuntimeError):
+                self._fork_locks[-1].release()
+            self._fork_locks.pop()
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
