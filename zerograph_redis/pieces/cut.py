@@ -171,7 +171,7 @@ _NO_LAYOUT = (0, 0, 0)
 _SHORT = 4096
 _STR = frozenset({0xD9, 0xDA, 0xDB})
 _VALUES = msgspec.msgpack.Decoder(list[Any])
-_MORE = 256
+_MORE = 64
 """Bytes by which literals may grow until somebody looks whether there is another part among them."""
 _KEY = 4
 """Bytes at the end of a key that are enough to find it."""
