@@ -78,3 +78,17 @@ def test_an_order_that_is_not_that_of_the_index_is_an_error_and_no_endless_list(
     client.hset("zerograph:{t}:checkpoints", field, record[:1] + b"7" + record[2:])
     with pytest.raises(CorruptCheckpointError, match="'c1' of thread 't'"):
         saver.list(THREAD, limit=None)
+
+
+@pytest.mark.parametrize("reads", ["what it stored", "what it read"])
+def test_the_record_of_another_checkpoint_is_an_error_to_a_worker_that_knows_it(reads):
+    client = fakeredis.FakeRedis()
+    saver = RedisSaver(client)
+    for number in range(2):
+        saver.put(THREAD, {"id": f"c{number}", "channel_values": {"text": "x" * 1000}}, {})
+    worker = saver if reads == "what it stored" else RedisSaver(client)
+    assert worker.get(THREAD)["id"] == "c1"
+    client.hset("zerograph:{t}:checkpoints", b"\x1fc0", client.hget("zerograph:{t}:checkpoints", b"\x1fc1"))
+    with pytest.raises(CorruptCheckpointError, match="'c0' of thread 't'"):
+        worker.get({"configurable": {"thread_id": "t", "checkpoint_id": "c0"}})
+    assert worker.get(THREAD)["id"] == "c1"

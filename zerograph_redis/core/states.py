@@ -168,12 +168,9 @@ class States:
     ) -> list[R]:
         coding = self._settings.coding(address.thread)
         if base is not None:
-            if len(fetched.checkpoints) == 1:
-                stored = fetched.checkpoints[0]
-                header = base.order, base.generation, base.proof
-                if stored.record is not None and is_record(stored.record, header, base.content, coding.cipher):
-                    # It was checked when it was read, or made here.
-                    return [take((stored, _record_of(base), base.state))]
+            if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, coding.cipher):
+                # It was checked when it was read, or made here.
+                return [take((fetched.checkpoints[0], _record_of(base), base.state))]
             logs.add_base(base)
         for each in fetched.ranges:
             logs.add(each.generation, each.start, each.data)
@@ -270,6 +267,16 @@ def _base_of_read(stored: StoredCheckpoint, record: CheckpointRecord, state: Cut
         record.parent,
         record.metadata,
         _mark_of(record.link),
+    )
+
+
+def _is_base(stored: StoredCheckpoint, base: BaseCheckpoint, cipher: Cipher | None) -> bool:
+    """Tell whether what is stored is a base checkpoint to the byte, and in the same place."""
+    return (
+        stored.record is not None
+        and stored.checkpoint_id == base.checkpoint_id
+        and stored.order in {None, base.order}
+        and is_record(stored.record, (base.order, base.generation, base.proof), base.content, cipher)
     )
 
 
