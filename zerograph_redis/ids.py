@@ -68,15 +68,8 @@ def _spell(match: re.Match[str]) -> str:
     return f"%{code:02x}" if code < 0x80 else f"%u{code:04x}"
 
 
-class _Names(random.Random):
-    """Random numbers that a fork's child does not share with its parent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        os.register_at_fork(after_in_child=self.seed)
-
-
-_names = _Names()
+_names = random.Random()  # noqa: S311 - nothing that must not be guessed
+os.register_at_fork(after_in_child=_names.seed)
 
 
 def random_name() -> str:

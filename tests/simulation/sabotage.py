@@ -97,7 +97,9 @@ LUA: dict[str, Fault] = {
     "a proof without the name of the put": _lua(
         PutCheckpoint, "proof == base:sub(18, 53)", "proof:sub(1, 20) == base:sub(18, 37)"
     ),
-    "any log is the current one": _lua(PutCheckpoint, "anew or base:sub(1, 16) ~= facts.generation", "anew"),
+    "any log is the current one": _lua(
+        PutCheckpoint, "begins_log or base:sub(1, 16) ~= facts.generation", "begins_log"
+    ),
     "pages of a copy in any order": lambda: _both(
         changed_script(StageThread, "if number ~= pages then", "if false then"),
         changed_script(PublishThread, "(pages or '0') ~= page_count", "false"),

@@ -1,6 +1,6 @@
--- Shared by the scripts that let go of checkpoints.
+-- Shared by the scripts that remove checkpoints.
 
--- Let go of what a record held of the log. A log without a checkpoint goes.
+-- Count that a record no longer uses the log. A log that no checkpoint uses is removed.
 local function release(facts, record)
   local _, _, slot, proof = read_header(record)
   local _, appended = parse_proof(proof)

@@ -28,14 +28,11 @@ if not written or not record or (not manifest and written ~= '0' and redis.call(
   if order then read_note(note) end
 end
 if renew ~= '' and ttl and ttl ~= '' then
-  -- with is_due, microseconds
-  if is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl) then
-    -- with read_facts, refresh
-    refresh(renew, (read_facts(KEYS.thread)))
-  end
+  -- with refresh_if_due
+  refresh_if_due(renew, ttl, deadline)
 end
 local found = {}
-if record and (base == '' or not record:find(base, 35, true)) then
+if record and (base == '' or record:sub(35, HEADER) ~= base) then
   -- with want, parse_spans, fetch
   local wanted = {}
   want(wanted, parse_spans(known), record)

@@ -12,10 +12,7 @@ if not written or not manifest then
   if failure then return failure end
 end
 if renew ~= '' and ttl and ttl ~= '' then
-  -- with is_due, microseconds
-  if is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl) then
-    -- with read_facts, refresh
-    refresh(renew, (read_facts(KEYS.thread)))
-  end
+  -- with refresh_if_due
+  refresh_if_due(renew, ttl, deadline)
 end
 return { manifest, manifest and read_writes(field, manifest) or {} }

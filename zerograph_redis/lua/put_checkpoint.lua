@@ -65,13 +65,8 @@ if free and not (keep_last or earlier) then
     redis.call('HSET', KEYS.thread, 'facts', head .. ' ' .. updated .. ' ' .. order
       .. string.format(' %d %d %d %d %d', count + 1, bytes + #record, length, live_0, live_1), begin,
       order .. ' ' .. slot .. ' ' .. generation .. ' ' .. start .. name .. ' ' .. checkpoint_id)
-    if KEYS.threads then
-      redis.call('ZADD', KEYS.threads, updated, id)
-      if now % 8 == 0 then
-        -- with forget_expired
-        forget_expired(now)
-      end
-    end
+    -- with rank
+    rank(id, updated, now)
     return order .. generation .. start
   end
 end
@@ -106,13 +101,13 @@ elseif expected and expected ~= '' then
   if expected ~= '=' .. newest then return redis.error_reply('CONFLICT ' .. newest) end
 end
 
-local anew, free, full = facts.slot == '-', '0', nil
+local begins_log, free, full = facts.slot == '-', '0', nil
 -- A new log is not worth it for so few bytes.
-if anew or #facts.dropped > 3 or #facts.length > 6 or #appended > 999999 then
+if begins_log or #facts.dropped > 3 or #facts.length > 6 or #appended > 999999 then
   -- with next_log
-  anew, free, full = next_log(facts, needed + 0, #appended)
+  begins_log, free, full = next_log(facts, needed + 0, #appended)
 end
-if base ~= '' and not is_proven(facts, begin, base, note, anew) then return false end
+if base ~= '' and not is_proven(facts, begin, base, note, begins_log) then return false end
 if parent_order and parent_order ~= '' then
   -- with read_header
   local parent = redis.call('HGET', KEYS.checkpoints, begin .. parent_id)
@@ -125,7 +120,7 @@ local order = next_order(facts, now)
 local slot, generation, start = '-', '0000000000000000', 0
 if needed ~= '0' then
   local log
-  if anew then
+  if begins_log then
     -- with log_name
     log = log_name(name:sub(11), order)
   end

@@ -36,13 +36,8 @@ if free and packed then
       local updated = #time[2] == 6 and time[1] .. time[2] or string.format('%d', now)
       redis.call('HSET', KEYS.thread, 'facts', string.format('1 %d ', facts.written) .. kept .. ' ' .. updated .. ' ' .. order
         .. string.format(' %d ', facts.bytes) .. rest)
-      if KEYS.threads then
-        redis.call('ZADD', KEYS.threads, updated, id)
-        if now % 8 == 0 then
-          -- with forget_expired
-          forget_expired(now)
-        end
-      end
+      -- with rank
+      rank(id, updated, now)
     end
     return reply
   end

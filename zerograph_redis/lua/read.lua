@@ -13,6 +13,15 @@ local function refresh(id, facts)
   end
 end
 
+-- The same for a read that has only glanced at the facts: most deadlines need not move.
+local function refresh_if_due(id, ttl, deadline)
+  -- with is_due, microseconds
+  if is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl) then
+    -- with read_facts, refresh
+    refresh(id, (read_facts(KEYS.thread)))
+  end
+end
+
 -- An error if the thread is not whole, else false: for those who found nothing, or are about to read everything. And the
 -- facts.
 local function check_whole()

@@ -13,16 +13,16 @@ end
 local function next_log(facts, needed, size)
   local length, dropped = facts.length + size, facts.dropped + 0
   local free = facts['0'] + 0 == 0 and '0' or facts['1'] + 0 == 0 and '1'
-  local anew = facts.slot == '-' or (free and ((dropped > 4096 and dropped > 2 * needed) or length > 32 * 1024 * 1024))
-  return anew, free, not anew and length > 500 * 1024 * 1024
+  local begins_log = facts.slot == '-' or (free and ((dropped > 4096 and dropped > 2 * needed) or length > 32 * 1024 * 1024))
+  return begins_log, free, not begins_log and length > 500 * 1024 * 1024
     and redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
 end
 
 -- Whether the segments of a put refer to what is there: `base` names the checkpoint that they were taken from, `note` says
 -- of the newest one of the namespace what the record of that says, too.
 -- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
-local function is_proven(facts, begin, base, note, anew)
-  if anew or base:sub(1, 16) ~= facts.generation then return false end
+local function is_proven(facts, begin, base, note, begins_log)
+  if begins_log or base:sub(1, 16) ~= facts.generation then return false end
   -- Both are as long, so it stands there if anywhere.
   if note and #note == NOTED_BASE - 1 + #base and note:find(base, NOTED_BASE, true) then return true end
   -- with read_header

@@ -205,9 +205,9 @@ local function is_due(ttl, deadline, next_deadline)
 end
 
 -- Note the deadline that a thread has from now on: `ttl` ms from now, or none (''). A thread outlives its lease. One that
--- would come later by less than a hundredth of the ttl stays as it is, unless `anew` says that a key was made just now.
+-- would come later by less than a hundredth of the ttl stays as it is, unless `key_made` says that a key was made just now.
 -- Returns whether the keys must be given the deadline of the facts, which then are to be written.
-local function choose_deadline(facts, ttl, now, anew)
+local function choose_deadline(facts, ttl, now, key_made)
   local deadline = 0
   if ttl ~= '' then
     deadline = math.floor(now / 1000) + ttl
@@ -216,8 +216,8 @@ local function choose_deadline(facts, ttl, now, anew)
       local _, held_until = parse_lease(facts.lease)
       deadline = math.max(deadline, math.ceil(held_until / 1000))
     end
-    if not anew and ttl == facts.ttl and not is_due(ttl, facts.deadline, deadline) then return false end
-  elseif facts.deadline + 0 == 0 and not anew then
+    if not key_made and ttl == facts.ttl and not is_due(ttl, facts.deadline, deadline) then return false end
+  elseif facts.deadline + 0 == 0 and not key_made then
     return false
   end
   facts.deadline = deadline

@@ -22,6 +22,16 @@ local function forget_expired(now)
   end
 end
 
+-- Rank a thread as the newest of the list of threads.
+local function rank(id, updated, now)
+  if not KEYS.threads then return end
+  redis.call('ZADD', KEYS.threads, updated, id)
+  if now % 8 == 0 then
+    -- with forget_expired
+    forget_expired(now)
+  end
+end
+
 -- Write the facts with what every write changes, and perhaps the note of a namespace, and rank the thread as the newest.
 -- `left` may say that less of the ttl is left than all of it, `updated` that the last write was earlier than now.
 local function save_facts(id, facts, ttl, now, field, note, left, updated)
@@ -30,8 +40,8 @@ local function save_facts(id, facts, ttl, now, field, note, left, updated)
   if ttl ~= '' or facts.deadline ~= '0' or facts.lease then
     -- with choose_deadline
     -- A new thread may have a key already, with the deadline of its lease.
-    local anew = facts.made_key and (ttl ~= '' or facts.deadline + 0 > 0 or (facts.lease and facts.created == '0'))
-    moved = choose_deadline(facts, left or ttl, now, anew)
+    local key_made = facts.made_key and (ttl ~= '' or facts.deadline + 0 > 0 or (facts.lease and facts.created == '0'))
+    moved = choose_deadline(facts, left or ttl, now, key_made)
   end
   if facts.created == '0' then facts.created = updated end
   facts.updated, facts.ttl = updated, ttl
@@ -40,11 +50,5 @@ local function save_facts(id, facts, ttl, now, field, note, left, updated)
     -- with give_deadline
     give_deadline(id, facts)
   end
-  if KEYS.threads then
-    redis.call('ZADD', KEYS.threads, updated, id)
-    if now % 8 == 0 then
-      -- with forget_expired
-      forget_expired(now)
-    end
-  end
+  rank(id, updated, now)
 end

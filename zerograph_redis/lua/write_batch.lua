@@ -63,14 +63,14 @@ end
 local NO_GENERATION = '0000000000000000'
 local slot, generation, start = '-', NO_GENERATION, 0
 if last then
-  local anew, free, full = next_log(facts, needed, #blob)
+  local begins_log, free, full = next_log(facts, needed, #blob)
   for _, put in ipairs(puts) do
-    if put.base ~= '' and not is_proven(facts, put.begin, put.base, notes[put.begin], anew) then return false end
+    if put.base ~= '' and not is_proven(facts, put.begin, put.base, notes[put.begin], begins_log) then return false end
   end
   if full then return full end
   -- The log has all of its checkpoints from now on, so none that is dropped below takes it along.
   if users > 0 then
-    local name = anew and log_name(last.name:sub(11), string.format('%016x', now))
+    local name = begins_log and log_name(last.name:sub(11), string.format('%016x', now))
     slot, generation, start = append_to_log(facts, blob, users, name, free)
   end
 end
