@@ -19,7 +19,7 @@ from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver
 from zerograph_redis.backends.redis import exchange
 from zerograph_redis.backends.redis.bindings import BINDINGS
 from zerograph_redis.backends.redis.keys import Keyspace
-from zerograph_redis.backends.redis.ranking import RankThread, UnrankThread
+from zerograph_redis.core.examination import IndexThread, UnindexThread
 
 SHORT = 0.15
 BUDGET = 2.0  # seconds that a client made from an url goes on trying, at the least
@@ -49,14 +49,14 @@ def open_worker(cluster, prefix):
 
 
 def shard_of(saver, thread):
-    return saver._backend._inner._keyspace.list_of(thread)
+    return saver.store.backend.keyspace.list_of(thread)
 
 
 def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster, open_worker, monkeypatch):
     saver = open_worker()
     writes = Counter()
     packed = exchange.packed
-    noting = {BINDINGS[each].script.sha for each in (RankThread, UnrankThread)}
+    noting = {BINDINGS[each].script.sha for each in (IndexThread, UnindexThread)}
 
     def counting(commands):
         for words, _ in commands:
@@ -75,7 +75,7 @@ def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster
     total = sum(writes.values())
     assert total >= len(threads)
     assert writes.most_common(1)[0][1] <= total / 32
-    shards = saver._backend._inner._keyspace.lists
+    shards = saver.store.backend.keyspace.lists
     sizes = [cluster.shared_client.zcard(key) for key in shards]
     assert sum(sizes) == len(threads)
     assert max(sizes) <= len(threads) / 32
@@ -142,7 +142,7 @@ def test_a_worker_that_died_before_it_wrote_what_it_noted_leaves_nothing_in_the_
     saver = open_worker()
     fill(saver, 1, "real")
     for number in range(30):
-        saver._backend._inner.execute(RankThread(f"never written {number}"))
+        saver.store.backend.inner.execute(IndexThread(f"never written {number}"))
     assert thread_ids(saver) == thread_ids(saver, limit=1) == ["real"]
     fill(saver, 1, "never written 3")
     assert thread_ids(saver) == ["never written 3", "real"]

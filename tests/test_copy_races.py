@@ -23,16 +23,16 @@ class Busy:
     """Answers as a saver's backend does, and lets another worker write before each page that is read."""
 
     def __init__(self, saver, times):
-        self.saver, self.inner, self.times, self.pages = saver, saver._backend, times, 0
-        saver._backend = self
+        self.saver, self.inner, self.times, self.pages = saver, saver.store.backend, times, 0
+        saver.store.backend = self
 
     def execute(self, request):
         if isinstance(request, ScanThread) and self.pages < self.times:
             self.pages += 1
-            self.saver._backend = self.inner
+            self.saver.store.backend = self.inner
             for number in range(0, NAMESPACES, 7):
                 self.saver.put(at("source", number), {"id": f"b{self.pages}", "channel_values": {}}, {})
-            self.saver._backend = self
+            self.saver.store.backend = self
         return self.inner.execute(request)
 
 
@@ -48,7 +48,7 @@ def test_a_copy_has_every_namespace_although_the_source_let_go_of_checkpoints_me
     busy = Busy(saver, times=4)
     assert saver.copy_thread("source", "target") == NAMESPACES
     assert busy.pages == 4
-    saver._backend = busy.inner
+    saver.store.backend = busy.inner
     assert all(saver.get_tuple(at("target", number)) for number in range(NAMESPACES))
 
 
@@ -56,6 +56,6 @@ def test_a_source_that_never_rests_is_an_error_and_no_half_copy(saver):
     busy = Busy(saver, times=10**6)
     with pytest.raises(BackendUnavailableError, match="'source' cannot be copied now"):
         saver.copy_thread("source", "target")
-    saver._backend = busy.inner
+    saver.store.backend = busy.inner
     assert saver.list_threads(before="source") == []
     assert [info.thread_id for info in saver.list_threads()] == ["source"]

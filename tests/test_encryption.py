@@ -16,9 +16,9 @@ from zerograph_redis import (
     Registered,
     SerializationError,
 )
-from zerograph_redis.checkup.contents import read_contents
 from zerograph_redis.core.settings import read_config
-from zerograph_redis.core.writes import SealedWrites
+from zerograph_redis.core.writes import EncryptedWrites
+from zerograph_redis.tools.diagnose.contents import read_contents
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 THREAD = {"configurable": {"thread_id": "t"}}
@@ -336,24 +336,26 @@ def test_a_batch_whose_reply_was_lost_is_not_stored_again_behind_those_of_others
         "memory": lambda: InMemorySaver(serializer=serializer),
     }
     saver = make[kind]()
-    operation = saver._operations.put_writes(WRITTEN, [("t", "a", 1)], "")
+    operation = saver.store.operations.put_writes(WRITTEN, [("t", "a", 1)], "")
     request = next(operation)
-    saver._backend.execute(request)
+    saver.store.backend.execute(request)
     saver.put_writes(WRITTEN, [("u", "a", 2)], "")
     with pytest.raises(StopIteration):
-        operation.send(saver._backend.execute(request))
+        operation.send(saver.store.backend.execute(request))
     assert saver.get_pending_writes(WRITTEN) == [("t", "a", 1), ("u", "a", 2)]
 
 
 @pytest.mark.parametrize("replace", [True, False])
 def test_encrypted_writes_that_come_again_replace_the_earlier_ones_or_leave_them(client, replace):
     saver = RedisSaver(client, serializer=EncryptedSerializer({"k": NEW}))
-    cipher = saver._operations.settings.cipher("t")
+    cipher = saver.store.settings.cipher("t")
 
     def write(**values):
-        packed = {f"task\x1e{channel}": saver._operations.serializer.pack(value) for channel, value in values.items()}
-        address = read_config(WRITTEN, saver._operations.settings)
-        saver._run(SealedWrites().put(address, "c", packed, cipher, None, replace=replace))
+        packed = {
+            f"task\x1e{channel}": saver.store.operations.serializer.pack(value) for channel, value in values.items()
+        }
+        address = read_config(WRITTEN, saver.store.settings)
+        saver._run(EncryptedWrites().put(address, "c", packed, cipher, None, replace=replace))
 
     write(a=1, b=2)
     write(b=3, c=4)
@@ -372,7 +374,7 @@ def test_checkpoints_that_were_moved_are_seen_by_list_and_doctor(client):
     assert saver_of(client, k=NEW).get(THREAD)["id"] == "c2"
     with pytest.raises(CorruptCheckpointError, match=r"'c2' of thread 't'.*another order than when its child 'c3'"):
         saver_of(client, k=NEW).list(THREAD)
-    damage = saver._run(read_contents("t", saver._operations.settings)).damage
+    damage = saver._run(read_contents("t", saver.store.settings)).damage
     assert "another order than when its child 'c3'" in damage
 
 

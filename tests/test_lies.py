@@ -14,12 +14,12 @@ from support.servers import RedisServer
 
 from zerograph_redis import CorruptCheckpointError, RedisSaver, SerializationError, SqliteSaver
 from zerograph_redis.core.drive import run
-from zerograph_redis.inspection.watching import Watch
-from zerograph_redis.moving import archive
-from zerograph_redis.moving.blocks import write_block
-from zerograph_redis.pieces import Clear, Segment, read_parts
-from zerograph_redis.pieces.segments import parse, spell
 from zerograph_redis.serde import MsgpackSerializer, codes
+from zerograph_redis.state_log import PlainCodec, Segment, read_parts
+from zerograph_redis.state_log.segments import decode_segments, encode_segments
+from zerograph_redis.tools.inspect.watching import Watch
+from zerograph_redis.tools.transfer import archive
+from zerograph_redis.tools.transfer.blocks import write_block
 
 US = b"\x1f"
 WRITES = "zerograph:{thread}:writes"
@@ -77,13 +77,13 @@ def test_a_list_of_writes_that_says_millions_keeps_no_server_busy(client, count,
 )
 def test_what_no_put_spells_is_no_segment(text):
     with pytest.raises(ValueError, match="segment"):
-        parse(text)
+        decode_segments(text)
 
 
 def test_segments_are_read_as_they_are_spelled():
     segments = [Segment(0, 5), Segment(10**11, 1, fresh=True), Segment(7, 2, stored=9, skip=3, whole=5)]
-    assert parse(spell(segments)) == segments
-    assert parse("") == []
+    assert decode_segments(encode_segments(segments)) == segments
+    assert decode_segments("") == []
 
 
 class Log:
@@ -106,17 +106,17 @@ def test_pieces_that_unpack_to_more_than_may_be_are_refused_before_any_is():
     log = Log(piece * 100)
     pieces = [Segment(number * len(piece), 1, stored=len(piece), skip=0, whole=1 << 20) for number in range(100)]
     with pytest.raises(ValueError, match="max_state_bytes"):
-        read_parts([pieces[:50], pieces[50:]], log, "g", Clear(None), 60 << 20)
+        read_parts([pieces[:50], pieces[50:]], log, "g", PlainCodec(None), 60 << 20)
     assert log.reads == 0
-    assert read_parts([pieces], log, "g", Clear(None), 100 << 20) == [bytes(100)]
+    assert read_parts([pieces], log, "g", PlainCodec(None), 100 << 20) == [bytes(100)]
     with pytest.raises(ValueError, match="max_state_bytes"):
-        read_parts([[Segment(0, 20)]], log, "g", Clear(None), 10)
+        read_parts([[Segment(0, 20)]], log, "g", PlainCodec(None), 10)
 
 
 def test_a_piece_that_many_segments_are_of_is_unpacked_once(monkeypatch):
     piece = zstandard.ZstdCompressor().compress(bytes(range(256)) * 100)
     log = Log(piece)
-    coding = Clear(None)
+    coding = PlainCodec(None)
     unpacked = []
     unpack = coding.unpack
     monkeypatch.setattr(coding, "unpack", lambda data, segment: (unpacked.append(segment), unpack(data, segment))[1])
@@ -264,10 +264,10 @@ def test_a_thread_that_is_listed_in_the_future_keeps_no_news_of_others_from_bein
     for name in ("a", "b"):
         fill(saver, 1, thread=name)
     client.zadd("zerograph:threads", {"a": 2**53, **{b"\xff%d" % number: 2**52 for number in range(2000)}})
-    watch = Watch(saver._operations.settings)
-    assert run(watch.poll(), saver._backend) == []
+    watch = Watch(saver.store.settings)
+    assert run(watch.poll(), saver.store.backend) == []
     saver.put(at("b", id="c0"), state("c1"), {})
-    assert [(each.kind, each.thread) for each in run(watch.poll(), saver._backend)] == [("checkpoint", "b")]
+    assert [(each.kind, each.thread) for each in run(watch.poll(), saver.store.backend)] == [("checkpoint", "b")]
 
 
 @pytest.mark.parametrize("score", ["-inf", -1, 0.5, 2**53, "inf"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from zerograph_redis.backends.redis import Keyspace, ranking
+from zerograph_redis.backends.redis import Keyspace
 from zerograph_redis.backends.redis.bindings import BINDINGS, PUT
 from zerograph_redis.backends.redis.keys import ACROSS
 from zerograph_redis.core import examination, requests
@@ -25,7 +25,7 @@ SOURCES = {
     if each.name.endswith(".lua")
 }
 BOUND = {binding.script.name: (request, binding) for request, binding in BINDINGS.items() if binding.script is not None}
-NAMES = {**vars(requests), **vars(examination), **vars(ranking)}
+NAMES = {**vars(requests), **vars(examination)}
 
 
 def code(source: str) -> str:

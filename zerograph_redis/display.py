@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ("about", "quoted", "visible")
-
 # `str.isprintable` already refuses controls, format characters, separators, surrogates, and what has no meaning yet. These
 # it takes, and yet they show nothing: what Unicode calls default-ignorable, and letters and symbols that are blank.
 _BLANK = re.compile(

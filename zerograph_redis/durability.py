@@ -28,28 +28,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, cast
 from zerograph.constants import INTERRUPT
 
 from .core.bundles import Bundle, together
+from .core.checkpoint_operations import PreparedWrites
 from .core.drive import Backend, run
-from .core.operations import CheckpointOperations, PreparedWrites
 from .core.requests import LeaseThread, Operation, Request
 from .core.states import PreparedPut
 from .display import about, quoted
 from .errors import BackendUnavailableError, CheckpointError
 from .forks import settle
 from .ids import WITHIN
+from .store import Store
 
 if TYPE_CHECKING:
     from .telemetry.observer import Observer
-
-__all__ = (
-    "AsyncQueuedBackend",
-    "Prepared",
-    "QueuedBackend",
-    "Queueing",
-    "Runs",
-    "Write",
-    "WriteQueue",
-    "waits_for_a_person",
-)
 
 _log = logging.getLogger(__name__)
 
@@ -160,20 +150,18 @@ class WriteQueue:
 
     def __init__(
         self,
-        backend: Backend,
-        operations: CheckpointOperations,
+        store: Store[Backend],
         observer: Observer | None = None,
         *,
         place_of: Callable[[str], Hashable] = lambda thread: None,  # noqa: ARG005 - a store of one place
         one_by_one: bool = False,
     ) -> None:
-        """Store on *backend* what *operations* make of the writes; see `Queueing` for the rest."""
-        self._backend = backend
-        self._operations = operations
+        """Store writes in *store*; see `Queueing` for the rest."""
+        self._store = store
         self._observer = observer
         self._place_of = place_of
         self._one_by_one = one_by_one
-        self._in_batches = not one_by_one and operations.settings.encryption is None
+        self._in_batches = not one_by_one and store.settings.encryption is None
         self._closed = False
         self.is_used = False
         """Whether anything was ever queued."""
@@ -400,10 +388,12 @@ class WriteQueue:
             try:
                 if len(writes) > 1:
                     count = yield from self._observed(
-                        writes[0], "write_batch", self._operations.store_batch([write.prepared for write in writes])
+                        writes[0],
+                        "write_batch",
+                        self._store.operations.store_batch([write.prepared for write in writes]),
                     )
                 if not count:
-                    yield from self._store(writes[0])
+                    yield from self._store_one(writes[0])
                     count = 1
             except Exception as caught:  # noqa: BLE001 - it is raised by who asks for the thread next
                 error = caught
@@ -413,9 +403,9 @@ class WriteQueue:
         operations = [store(thread, writes) for thread, writes in turn.items()]
         try:
             if self._one_by_one:
-                run(operations[0], self._backend)
+                run(operations[0], self._store.backend)
             else:
-                run(together(operations, lambda _: None), self._backend)
+                run(together(operations, lambda _: None), self._store.backend)
         except Exception as error:  # noqa: BLE001 - as above
             for thread in under_way:
                 self._finish(thread, 0, error)
@@ -423,11 +413,11 @@ class WriteQueue:
                 # Nothing of this place was answered for as long as a request may take.
                 self._give_up(place, begun, error)
 
-    def _store(self, write: Write) -> Operation[None]:
+    def _store_one(self, write: Write) -> Operation[None]:
         prepared = write.prepared
         if isinstance(prepared, PreparedPut):
-            return self._observed(write, "put", self._operations.store_put(prepared))
-        return self._observed(write, "put_writes", self._operations.store_writes(prepared))
+            return self._observed(write, "put", self._store.operations.store_put(prepared))
+        return self._observed(write, "put_writes", self._store.operations.store_writes(prepared))
 
     def _observed(self, write: Write, name: str, operation: Operation[R]) -> Operation[R]:
         if write.context is None or self._observer is None:

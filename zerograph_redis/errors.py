@@ -22,20 +22,6 @@ from __future__ import annotations
 
 from .display import visible
 
-__all__ = (
-    "BackendUnavailableError",
-    "BusyThreadError",
-    "CheckpointError",
-    "ConfigError",
-    "ConflictError",
-    "CorruptCheckpointError",
-    "LeaseError",
-    "LeaseHeldError",
-    "LeaseLostError",
-    "ReplicationError",
-    "SerializationError",
-)
-
 
 class CheckpointError(Exception):
     """Base of all errors of this package; catch it to catch them all."""

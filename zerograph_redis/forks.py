@@ -7,8 +7,6 @@ import weakref
 from contextlib import suppress
 from typing import Any, Protocol
 
-__all__ = ("Forks", "settle")
-
 
 class Forks(Protocol):
     """Something with locks or connections."""

@@ -11,8 +11,6 @@ import random
 import re
 from functools import lru_cache
 
-__all__ = ("SEPARATOR", "WITHIN", "encode", "escape", "random_name", "read_name", "unescape")
-
 SEPARATOR = "\x1f"
 """Stands between the ids of a field or index member."""
 

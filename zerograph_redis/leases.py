@@ -27,8 +27,6 @@ from .core.settings import Settings
 from .display import about
 from .errors import CheckpointError, LeaseHeldError, LeaseLostError
 
-__all__ = ("AsyncLease", "Lease")
-
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")

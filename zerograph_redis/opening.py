@@ -15,8 +15,6 @@ from .errors import BackendUnavailableError, ConfigError
 from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
 from .savers.base import AsyncSaver, Saver
 
-__all__ = ("aopen_saver", "named", "open_saver", "path_of", "shown_url")
-
 _log = logging.getLogger(__name__)
 
 VARIABLES = ("ZEROGRAPH_CHECKPOINT_URL", "REDIS_URL")

@@ -38,7 +38,7 @@ def test_a_store_in_numbers(saver, cli):
 def test_what_patches_save_is_what_whole_states_would_take(saver, cli):
     chat(saver, "a")
     patches = cli("stats", "--json").json["patches"]
-    packed = saver._operations.settings.serializer
+    packed = saver.store.settings.serializer
     whole = sum(len(packed.pack(each.checkpoint)) for each in saver.list(at("a"), limit=None))
     assert whole <= patches["whole_bytes"] < whole * 1.1
     assert patches["stored_bytes"] <= thread_info(saver, "a").bytes
@@ -103,8 +103,8 @@ def test_threads_that_are_held_or_damaged_are_counted(store, saver, cli):
 
 
 def test_a_sample_is_taken_of_many_threads_and_said_to_be_one(saver, cli, monkeypatch):
-    monkeypatch.setattr("zerograph_redis.checkup.statistics.EXACT", 50)
-    monkeypatch.setattr("zerograph_redis.checkup.statistics.SAMPLE", 10)
+    monkeypatch.setattr("zerograph_redis.tools.inspect.statistics.EXACT", 50)
+    monkeypatch.setattr("zerograph_redis.tools.inspect.statistics.SAMPLE", 10)
     for number in range(30):
         chat(saver, f"t{number}", steps=4)
     exact = cli("stats", "--exact", "--json").json["patches"]

@@ -51,7 +51,7 @@ def stall(lease):
 def expire(saver, lease, thread="thread"):
     """Let a lease expire now, as it does when its renewals stopped for its ttl."""
     stall(lease)
-    saver.saver._backend.execute(LeaseThread(thread, "renew", lease.token, "-", "", 1))
+    saver.saver.store.backend.execute(LeaseThread(thread, "renew", lease.token, "-", "", 1))
 
 
 def is_free(saver, thread="thread"):
@@ -739,7 +739,7 @@ def test_a_lease_that_nobody_holds_cannot_be_broken(saver):
 def test_a_break_that_is_repeated_names_the_owner_again(saver):
     request = LeaseThread("thread", "break", None, "attempt", "", 0)
     with saver.lease("thread", ttl=60, owner="the first"):
-        replies = [saver.saver._backend.execute(request) for _ in range(2)]
+        replies = [saver.saver.store.backend.execute(request) for _ in range(2)]
         assert [(each.attempt, each.owner, each.left) for each in replies] == [("attempt", "the first", 0)] * 2
 
 

@@ -70,7 +70,7 @@ def test_a_lost_lease_is_told_with_its_thread(rig, log):
         RedisSaver.from_url(rig.server.url, prefix=rig.seeded("small")) as saver,
         saver.lease("thread", ttl=0.3) as lease,
     ):
-        saver._backend.execute(LeaseThread("thread", "release", lease.token, "-", "", 0))
+        saver.store.backend.execute(LeaseThread("thread", "release", lease.token, "-", "", 0))
         until(lambda: lease.lost)
     (record,) = log
     assert record.levelno == logging.WARNING

@@ -94,7 +94,7 @@ def test_a_cluster_that_is_gone_as_a_whole_is_an_error(cluster_of_one, monkeypat
             asynchronous = AsyncRedisSaver.from_url(url.replace(":hunter2@", ""))
             cluster_of_one.stop()
             for each in (saver, waiting, asynchronous):  # only now: a busy machine is slow to answer too
-                monkeypatch.setattr(each._backend._inner, "_timeout", 0.3)
+                monkeypatch.setattr(each.store.backend.inner, "_timeout", 0.3)
             for name, call in CALLS.items():
                 with pytest.raises(BackendUnavailableError) as caught:
                     call(saver)

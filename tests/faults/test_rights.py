@@ -16,7 +16,7 @@ from support.rights import PASSWORD, SAID, rights, rights_of
 from support.servers import NO_RETRY, RedisServer
 
 from zerograph_redis import BackendUnavailableError, RedisSaver, ReplicationError
-from zerograph_redis.backends.redis import ranking
+from zerograph_redis.backends.redis import thread_index
 
 GIVEN = tuple(word[1:] for word in rights() if re.fullmatch(r"\+\w+", word))
 ON_A_CLUSTER = ("cluster|slots", "zrandmember")
@@ -113,7 +113,7 @@ def test_the_user_may_run_nothing_else_and_nothing_that_harms_others(admin):
 def test_on_a_cluster_the_user_needs_just_what_the_readme_adds(cluster, monkeypatch):
     assert " and ".join(f"`+{right}`" for right in ON_A_CLUSTER) in SAID
     # Left-overs are looked for with every note, not with some.
-    monkeypatch.setattr(ranking, "_SWEEP", 1)
+    monkeypatch.setattr(thread_index, "_SWEEP", 1)
     user = f"t{uuid4().hex[:12]}"
     nodes = [cluster.node(port) for port in cluster.pids]
 

@@ -83,9 +83,9 @@ def standing_still(addresses):
 
 
 def refused_in_time(saver, call, monkeypatch):
-    backend = saver.saver._backend
+    backend = saver.saver.store.backend
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(backend, "_inner", backend), "_timeout", BUDGET)
+        patch.setattr(getattr(backend, "inner", backend), "_timeout", BUDGET)
         begun = time.monotonic()
         with pytest.raises(BackendUnavailableError, match=r"tried (once|\d+ times) in \d+\.\d s"):
             call(saver)

@@ -20,7 +20,7 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import PreparedPut
-from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.core.thread_operations import ThreadOperations
 from zerograph_redis.errors import BusyThreadError, CheckpointError, ConfigError
 
 from .model import Model, Place

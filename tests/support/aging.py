@@ -11,7 +11,7 @@ import pytest
 
 from support.facts import change_facts, note_namespaces, read_facts
 from support.stores import STORES, Store
-from zerograph_redis.backends.sqlite.threads import MOMENT
+from zerograph_redis.backends.sqlite.thread_rows import MOMENT
 from zerograph_redis.ids import escape
 
 US = b"\x1f"
@@ -69,13 +69,13 @@ def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") 
     client, key = store.client(), f"{store.prefix}:{{{name}}}:thread"
     updated = int(read_facts(client, key)["updated"]) - move
     change_facts(client, key, updated=updated)
-    for listing in _backend(saver)._inner._keyspace.lists if store.kind == "cluster" else (f"{store.prefix}:threads",):
+    for listing in _backend(saver).keyspace.lists if store.kind == "cluster" else (f"{store.prefix}:threads",):
         if client.zscore(listing, name) is not None:
             client.zadd(listing, {name: updated})
 
 
 def _backend(saver: Any) -> Any:
-    return getattr(saver, "saver", saver)._backend
+    return getattr(saver, "saver", saver).store.backend
 
 
 @contextmanager

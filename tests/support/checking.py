@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from zerograph_redis.checkup.doctor import Report, check_up
-from zerograph_redis.checkup.findings import Finding, Level
+from zerograph_redis.tools.diagnose.doctor import Report, check_up
+from zerograph_redis.tools.diagnose.findings import Finding, Level
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def silent(_what: str, _total: int | None) -> Iterator[Callable[[], None]]:
 
 def look(saver: Any, *, deep: bool = True, fix: bool = False) -> Report:
     """Look a store over."""
-    return check_up(getattr(saver, "saver", saver), silent, deep=deep, fix=fix)
+    return check_up(getattr(saver, "saver", saver).store, silent, deep=deep, fix=fix)
 
 
 def amiss(findings: list[Finding]) -> dict[str, Finding]:

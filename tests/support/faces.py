@@ -49,7 +49,7 @@ class SyncFace(Face):
 
     def ask(self, operation: Operation[Any]) -> Any:
         """Run an operation on what the saver keeps."""
-        given = (operation, self.saver._backend)
+        given = (operation, self.saver.store.backend)
         return run(*given) if self._run is None else self._run(run, *given)
 
     def __getattr__(self, name: str) -> Any:
@@ -61,7 +61,7 @@ class SyncFace(Face):
 
     def run(self, operation: Operation[Any]) -> Any:
         """Drive an operation of the core."""
-        return run(operation, self.saver._backend)
+        return run(operation, self.saver.store.backend)
 
     def copied(self) -> SyncFace:
         """The same saver from a copy of this context, as a thread that is started in a block would have it."""
@@ -93,7 +93,7 @@ class AsyncFace(Face):
 
     def ask(self, operation: Operation[Any]) -> Any:
         """Run an operation on what the saver keeps."""
-        return self._runner.run(arun(operation, self.saver._backend), context=self._context)
+        return self._runner.run(arun(operation, self.saver.store.backend), context=self._context)
 
     def __getattr__(self, name: str) -> Any:
         assert name in METHODS, name
@@ -106,7 +106,7 @@ class AsyncFace(Face):
 
     def run(self, operation: Operation[Any]) -> Any:
         """Drive an operation of the core."""
-        return self._runner.run(arun(operation, self.saver._backend), context=self._context)
+        return self._runner.run(arun(operation, self.saver.store.backend), context=self._context)
 
     def copied(self) -> AsyncFace:
         """The same saver from a copy of this context, as a task that is started in a block would have it."""

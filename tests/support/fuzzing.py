@@ -40,7 +40,7 @@ from zerograph_redis import CheckpointError, EncryptedSerializer, RedisSaver, Sq
 from zerograph_redis.cli.app import app
 from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.drive import run
-from zerograph_redis.inspection.watching import Watch
+from zerograph_redis.tools.inspect.watching import Watch
 
 SOUND = ("sound-0", "sound-1")
 NAMESPACES = ("", "sub")
@@ -477,9 +477,9 @@ def _pages(saver: Any) -> Any:
 
 
 def _watch(saver: Any, thread: str | None) -> None:
-    watch = Watch(saver._operations.settings, thread)
+    watch = Watch(saver.store.settings, thread)
     for _ in range(2):
-        run(watch.poll(), saver._backend)
+        run(watch.poll(), saver.store.backend)
 
 
 def _lease(saver: Any) -> None:

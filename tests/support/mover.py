@@ -11,10 +11,10 @@ from support.data import at, state
 from support.moves import end_of
 from zerograph_redis import open_saver
 from zerograph_redis.core import requests
-from zerograph_redis.moving.archive import Archive, ArchiveWriter
-from zerograph_redis.moving.engine import EngineFile
-from zerograph_redis.moving.exports import Export
-from zerograph_redis.moving.moves import import_threads, migrate_threads
+from zerograph_redis.tools.transfer.archive import Archive, ArchiveWriter
+from zerograph_redis.tools.transfer.engine import EngineFile
+from zerograph_redis.tools.transfer.exports import Export
+from zerograph_redis.tools.transfer.moves import import_threads, migrate_threads
 
 
 class Dying:
@@ -43,7 +43,7 @@ def move(action, place, url, prefix, *death):
     with open_saver(url, prefix=prefix) as saver:
         end = end_of(saver)
         if death:
-            end._backend = Dying(end._backend, *death)
+            end.store.backend = Dying(end.store.backend, *death)
         if action == "migrate":
             source = EngineFile(place, end.settings)
             migrate_threads(source, end, source.threads(""), ignore)

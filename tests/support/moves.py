@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from support.data import at, everything, state, thread_info
-from zerograph_redis.moving.archive import Archive, ArchiveWriter
-from zerograph_redis.moving.ends import StoreEnd
-from zerograph_redis.moving.exports import Export
-from zerograph_redis.moving.moves import check_archive, import_threads, migrate_threads
+from zerograph_redis.store import Store
+from zerograph_redis.tools.transfer.archive import Archive, ArchiveWriter
+from zerograph_redis.tools.transfer.ends import StoreEnd
+from zerograph_redis.tools.transfer.exports import Export
+from zerograph_redis.tools.transfer.moves import check_archive, import_threads, migrate_threads
 
 NAMESPACES = ("", "sub|1", "a:{b}\x1f")
 
@@ -16,7 +17,7 @@ NAMESPACES = ("", "sub|1", "a:{b}\x1f")
 def end_of(saver: Any) -> StoreEnd:
     """A saver as one end of a move."""
     bare = getattr(saver, "saver", saver)
-    return StoreEnd(bare._backend, bare._operations.settings)
+    return StoreEnd(Store(bare.store.backend, bare.store.settings, ""))
 
 
 def ignore(_: Any) -> None:

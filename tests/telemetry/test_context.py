@@ -104,9 +104,9 @@ def test_a_cancelled_operation_has_ended_as_an_error(exported):
 
     async def main():
         saver = InMemorySaver(telemetry=exported.telemetry)
-        saver._backend, inner = Stalled(), saver._backend
+        saver.store.backend, inner = Stalled(), saver.store.backend
         task = asyncio.create_task(saver.aput(at(), state("c0"), {}))
-        await saver._backend.asked.wait()
+        await saver.store.backend.asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

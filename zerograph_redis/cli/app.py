@@ -15,9 +15,6 @@ from zerograph_redis import __version__
 from .exits import EXIT_CODES, ended
 from .session import Session
 
-__all__ = ("app",)
-
-
 _COMMANDS = {
     "threads": "threads",
     "history": "history",

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.checkup.selection import Selection, find_targets
+from zerograph_redis.tools.maintain.selection import Selection, find_targets
 
 from .durations import read_duration
 from .progress import progress
 
 if TYPE_CHECKING:
-    from zerograph_redis.checkup.selection import Target
+    from zerograph_redis.tools.maintain.selection import Target
 
     from .session import Session
 
-__all__ = ("Idle", "Match", "Threads", "choose")
 
 Threads = Annotated[list[str] | None, typer.Argument(metavar="[THREAD]...", help="Ids of threads.", show_default=False)]
 Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]

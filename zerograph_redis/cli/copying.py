@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.core.settings import read_id
-from zerograph_redis.core.threads import ThreadOperations, describe
+from zerograph_redis.core.thread_operations import ThreadOperations, describe
 from zerograph_redis.errors import ConflictError
 
 from .exits import no_such_thread
-from .output import console, note, print_json, shown
+from .output import console, note, print_json
 from .parameters import Json, Thread, Yes
+from .tables import shown
 from .text import count, size
 
 if TYPE_CHECKING:
     from .session import Session
-
-__all__ = ("copy",)
 
 
 def copy(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from zerograph_redis.checkup.removal import Removal, delete_threads, plan_deletions
+from zerograph_redis.tools.maintain.removal import Removal, delete_threads, plan_deletions
 
 from .choosing import Idle, Match, Threads, choose
 from .parameters import Json, Yes
 from .progress import progress
 from .removals import report, show_threads
 from .session import Session
-
-__all__ = ("delete",)
 
 
 def delete(

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.inspection.differences import differences
-from zerograph_redis.inspection.finding import find_before
-from zerograph_redis.inspection.states import read_state
+from zerograph_redis.tools.inspect.differences import differences
+from zerograph_redis.tools.inspect.finding import find_before
+from zerograph_redis.tools.inspect.states import read_state
 
 from .naming import NAMED, named_state
-from .output import console, note, phrase, print_json, shown
+from .output import console, note, print_json
 from .parameters import Json, Namespace, Thread
 from .session import Session
+from .tables import phrase, shown
 from .values import brief, excerpts, on_one_line, pretty, spell_path
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from zerograph_redis.inspection.differences import Difference
-    from zerograph_redis.inspection.states import State
+    from zerograph_redis.tools.inspect.differences import Difference
+    from zerograph_redis.tools.inspect.states import State
 
-__all__ = ("diff",)
 
 _SIDE = 3  # members that are shown from either end of many
 _STYLES = {"added": "green", "appended": "green", "removed": "red", "changed": "yellow"}

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.checkup.doctor import Report, check_up
-from zerograph_redis.checkup.findings import Finding, Level
 from zerograph_redis.errors import BackendUnavailableError
+from zerograph_redis.tools.diagnose.doctor import Report, check_up
+from zerograph_redis.tools.diagnose.findings import Finding, Level
 
 from .exits import Code
-from .output import console, print_json, shown
+from .output import console, print_json
 from .parameters import Json
 from .progress import progress
 from .session import Session
+from .tables import shown
 from .text import count
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ("doctor",)
 
 SHOWN = 5
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "fixed": "cyan"}
@@ -41,7 +41,7 @@ def doctor(
     """Look over the server, or the file, and every thread on it. Ends with 1 if there is a problem."""
     session: Session = context.obj
     try:
-        report = check_up(session.unchecked.saver, progress, deep=not quick, fix=fix)
+        report = check_up(session.unchecked, progress, deep=not quick, fix=fix)
     except BackendUnavailableError as error:
         report = Report([Finding("reachable", Level.PROBLEM, str(error))])
     problems, warnings = len(report.of(Level.PROBLEM)), len(report.of(Level.WARNING))

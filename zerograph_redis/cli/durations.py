@@ -7,8 +7,6 @@ from datetime import timedelta
 
 import typer
 
-__all__ = ("read_duration",)
-
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
 _PART = re.compile(r"([\d.]+)([smhdw])")

@@ -21,8 +21,6 @@ from zerograph_redis.errors import (
     LeaseError,
 )
 
-__all__ = ("EXIT_CODES", "Code", "NotThereError", "ended", "fail", "no_such_thread")
-
 
 class Code(IntEnum):
     """The exit codes, besides 130 for an interrupt and 141 for a closed pipe, as shells have them."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.moving.archive import ArchiveWriter
-from zerograph_redis.moving.exports import Export
-from zerograph_redis.moving.outcomes import Outcome
+from zerograph_redis.tools.transfer.archive import ArchiveWriter
+from zerograph_redis.tools.transfer.exports import Export
+from zerograph_redis.tools.transfer.outcomes import Outcome
 
 from .moving import Choice, Match, ThreadsFile, end_of, report
 from .output import note
@@ -17,11 +17,10 @@ from .parameters import Json
 from .progress import progress
 
 if TYPE_CHECKING:
-    from zerograph_redis.moving.outcomes import Result
+    from zerograph_redis.tools.transfer.outcomes import Result
 
     from .session import Session
 
-__all__ = ("export",)
 
 _DONE = {
     Outcome.MOVED: "written",

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.inspection.history import read_history
-from zerograph_redis.inspection.lanes import draw
+from zerograph_redis.tools.inspect.history import read_history
+from zerograph_redis.tools.inspect.lanes import draw
 
 from .exits import NotThereError, no_such_thread
-from .output import console, note, print_json, shown, table
+from .output import console, note, print_json
 from .parameters import Json, Namespace, Thread
 from .progress import progress
 from .session import Session
+from .tables import shown, table
 from .text import age, count, size
 from .values import brief
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from zerograph_redis.inspection.comparing import Change
-    from zerograph_redis.inspection.history import Entry, NamespaceHistory
+    from zerograph_redis.tools.inspect.comparing import Change
+    from zerograph_redis.tools.inspect.history import Entry, NamespaceHistory
 
-__all__ = ("entry_as_json", "history", "spell_changes", "spell_waiting")
 
 SHORTEST = 8  # characters of an id
 

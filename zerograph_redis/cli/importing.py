@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.moving.archive import Archive
-from zerograph_redis.moving.moves import check_archive, import_threads
-from zerograph_redis.moving.outcomes import Outcome
+from zerograph_redis.tools.transfer.archive import Archive
+from zerograph_redis.tools.transfer.moves import check_archive, import_threads
+from zerograph_redis.tools.transfer.outcomes import Outcome
 
 from .moving import Choice, Match, ThreadsFile, Update, end_of, report
 from .parameters import Json
@@ -19,7 +19,6 @@ from .progress import progress
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ("import_",)
 
 _DONE = {
     Outcome.MOVED: "stored",

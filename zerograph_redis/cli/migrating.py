@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.moving.engine import EngineFile, savers_of
-from zerograph_redis.moving.moves import migrate_threads
-from zerograph_redis.moving.outcomes import Outcome
 from zerograph_redis.opening import path_of
+from zerograph_redis.tools.transfer.engine import EngineFile, savers_of
+from zerograph_redis.tools.transfer.moves import migrate_threads
+from zerograph_redis.tools.transfer.outcomes import Outcome
 
 from .moving import Choice, Match, ThreadsFile, Update, end_of, report
 from .output import note
@@ -18,12 +18,11 @@ from .parameters import Json
 from .progress import progress
 
 if TYPE_CHECKING:
-    from zerograph_redis.moving.ends import Source
-    from zerograph_redis.moving.outcomes import Result
+    from zerograph_redis.tools.transfer.ends import Source
+    from zerograph_redis.tools.transfer.outcomes import Result
 
     from .session import Session
 
-__all__ = ("migrate",)
 
 OURS, THEIRS = "sqlite://", "zerograph://"
 

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.moving.outcomes import Outcome, Report, Tally
+from zerograph_redis.tools.transfer.outcomes import Outcome, Report, Tally
 
 from .exits import Code
-from .output import Cut, console, note, print_json, shown, table
+from .output import console, note, print_json
+from .tables import Cut, shown, table
 from .text import count
 
 if TYPE_CHECKING:
-    from zerograph_redis.moving.ends import StoreEnd
+    from zerograph_redis.store import Store
+    from zerograph_redis.tools.transfer.ends import StoreEnd
 
-    from .session import Store
-
-__all__ = ("Choice", "Match", "ThreadsFile", "Update", "end_of", "report")
 
 SHOWN = 30
 
@@ -78,11 +77,11 @@ class Choice:
         return [thread for thread in self.named or () if self.wants(thread) and thread not in found]
 
 
-def end_of(store: Store) -> StoreEnd:
+def end_of(store: Store[Any]) -> StoreEnd:
     """A store as one end of a move."""
-    from zerograph_redis.moving.ends import StoreEnd
+    from zerograph_redis.tools.transfer.ends import StoreEnd
 
-    return StoreEnd(store.saver._backend, store.settings)  # noqa: SLF001 - the command line is a façade too
+    return StoreEnd(store)
 
 
 def report(found: Report, sides: dict[str, Tally], done: dict[Outcome, str], missing: list[str], *, json: bool) -> None:

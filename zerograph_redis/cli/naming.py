@@ -7,13 +7,11 @@ from typing import Annotated
 import typer
 
 from zerograph_redis.errors import ConfigError
-from zerograph_redis.inspection.finding import find_checkpoint, find_newest
-from zerograph_redis.inspection.states import State, read_state
+from zerograph_redis.tools.inspect.finding import find_checkpoint, find_newest
+from zerograph_redis.tools.inspect.states import State, read_state
 
 from .exits import NotThereError, no_such_thread
 from .session import Session
-
-__all__ = ("NAMED", "Checkpoint", "named_state")
 
 NAMED = "An id, the beginning of one, or @2 for two before the newest."
 

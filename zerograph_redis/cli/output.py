@@ -9,14 +9,10 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from zerograph_redis.display import visible
-from zerograph_redis.inspection.values import iso, plain
-
-from .tables import Cut, phrase, shown, table
+from zerograph_redis.tools.inspect.values import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-__all__ = ("Cut", "console", "iso", "note", "notes", "phrase", "plain", "print_json", "shown", "table")
 
 
 def console() -> Console:

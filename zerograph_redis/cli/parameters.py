@@ -8,12 +8,10 @@ import typer
 
 from .session import Session
 
-__all__ = ("Json", "Namespace", "Thread", "Yes", "complete_thread")
-
 
 def complete_thread(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the id of a thread from those that were active last. Whatever goes wrong, a shell must not show it."""
-    from zerograph_redis.inspection.threads import find_threads
+    from zerograph_redis.tools.inspect.listing import find_threads
 
     given = context.find_root().params
     session = Session(given.get("url"), prefix=given.get("prefix") or "zerograph")

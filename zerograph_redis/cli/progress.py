@@ -10,8 +10,6 @@ from typing import Protocol
 
 from .output import notes
 
-__all__ = ("Advance", "progress")
-
 
 class Advance(Protocol):
     """Tells a bar how much was done since it was told last."""

@@ -7,18 +7,17 @@ from typing import Annotated
 
 import typer
 
-from zerograph_redis.checkup.removal import Removal, plan_prunings, prune_threads
+from zerograph_redis.tools.maintain.removal import Removal, plan_prunings, prune_threads
 
 from .choosing import Idle, Match, Threads, choose
 from .durations import read_duration
-from .output import Cut, console, note, table
+from .output import console, note
 from .parameters import Json, Yes
 from .progress import progress
 from .removals import moment, report, show_threads
 from .session import Session
+from .tables import Cut, table
 from .text import age, size
-
-__all__ = ("prune",)
 
 SHOWN = 50
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from zerograph_redis.checkup.removal import Outcome, Removal
+from zerograph_redis.tools.maintain.removal import Outcome, Removal
 
 from .exits import Code
-from .output import Cut, console, note, print_json, shown, table
+from .output import console, note, print_json
+from .tables import Cut, shown, table
 from .text import count, duration, size
 
 if TYPE_CHECKING:
     from .tables import Table
 
-__all__ = ("moment", "report", "show_threads")
 
 SHOWN = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,41 +13,12 @@ from zerograph_redis.errors import BackendUnavailableError, ConfigError
 if TYPE_CHECKING:
     from zerograph_redis.core.requests import Operation
     from zerograph_redis.core.settings import Settings
-    from zerograph_redis.core.threads import ThreadOperations
     from zerograph_redis.savers.base import Saver
     from zerograph_redis.serde import Serializer
+    from zerograph_redis.store import Store
 
-__all__ = ("Session", "Store")
 
 R = TypeVar("R")
-
-
-class Store:
-    """An open saver, and the operations of the package on what it keeps."""
-
-    def __init__(self, saver: Saver) -> None:
-        """Use *saver*."""
-        self.saver = saver
-
-    @property
-    def operations(self) -> ThreadOperations:
-        """The operations that the saver's methods run."""
-        return self.saver._operations  # noqa: SLF001 - the command line is a façade too
-
-    @property
-    def settings(self) -> Settings:
-        """What the saver was told; operations take it."""
-        return self.operations.settings
-
-    def run(self, operation: Operation[R]) -> R:
-        """Run an operation on the store."""
-        from zerograph_redis.core.drive import run
-
-        return run(operation, self.saver._backend)  # noqa: SLF001 - see above
-
-    def close(self) -> None:
-        """Close the saver."""
-        self.saver.close()
 
 
 class Session:
@@ -58,7 +29,7 @@ class Session:
         self._url = url
         self.prefix = prefix
         self._types = types
-        self._opened: list[Store] = []
+        self._opened: list[Saver] = []
 
     @cached_property
     def url(self) -> str:
@@ -102,32 +73,27 @@ class Session:
         return replace(settings, serializer=inspecting(settings.serializer))
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> Store[Any]:
         """The store that ``--url`` names; it must be there."""
         return self.open(self.url)
 
     @cached_property
-    def unchecked(self) -> Store:
+    def unchecked(self) -> Store[Any]:
         """The same, whether its servers answer or not: for who wants to know why they do not."""
         if not self.is_redis:
             return self.store
         from zerograph_redis.savers import RedisSaver
 
         options: dict[str, Any] = {"refresh_on_read": False, "serializer": self.serializer}
-        store = Store(RedisSaver.from_url(self.url, prefix=self.prefix, **options))
-        self._opened.append(store)
-        return store
-
-    @property
-    def saver(self) -> Saver:
-        """The saver of the store."""
-        return self.store.saver
+        saver = RedisSaver.from_url(self.url, prefix=self.prefix, **options)
+        self._opened.append(saver)
+        return saver.store
 
     def run(self, operation: Operation[R]) -> R:
         """Run an operation on the store."""
         return self.store.run(operation)
 
-    def open(self, url: str, *, create: bool = False, prefix: str | None = None) -> Store:
+    def open(self, url: str, *, create: bool = False, prefix: str | None = None) -> Store[Any]:
         """Open a store, to be closed with the session. Looking at it prolongs nothing, and nothing is let go of.
 
         Args:
@@ -148,9 +114,8 @@ class Session:
         options: dict[str, Any] = {"max_per_thread": None} if url.startswith("memory://") else {}
         prefix = self.prefix if prefix is None else prefix
         saver = open_saver(url, prefix=prefix, refresh_on_read=False, serializer=self.serializer, **options)
-        store = Store(saver)
-        self._opened.append(store)
-        return store
+        self._opened.append(saver)
+        return saver.store
 
     def close(self) -> None:
         """Close what was opened."""

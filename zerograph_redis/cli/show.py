@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.inspection.abridging import summary
+from zerograph_redis.tools.inspect.abridging import summary
 
 from .naming import Checkpoint, named_state
-from .output import console, phrase, print_json, shown
+from .output import console, print_json
 from .parameters import Json, Namespace, Thread
 from .session import Session
+from .tables import phrase, shown
 from .text import age, size
 from .values import brief, pretty
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from zerograph_redis.inspection.states import State
-
-__all__ = ("show", "state_as_json")
+    from zerograph_redis.tools.inspect.states import State
 
 
 def show(

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.checkup.snapshots import Snapshot, exchange
-from zerograph_redis.checkup.statistics import Statistics, count_store
+from zerograph_redis.tools.inspect.snapshots import Snapshot, exchange
+from zerograph_redis.tools.inspect.statistics import Statistics, count_store
 
-from .output import Cut, console, note, print_json, shown, table
+from .output import console, note, print_json
 from .parameters import Json
 from .progress import progress
 from .removals import moment
 from .session import Session
+from .tables import Cut, shown, table
 from .text import count, duration, size
 from .threads import describe
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from rich.table import Table as Grid
 
     from .tables import Table
-
-__all__ = ("stats",)
 
 
 def stats(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.text import Text
 
-__all__ = ("Cut", "Table", "phrase", "shown", "table")
 
 _NARROWEST = 12  # characters that a column keeps
 _GAP = "  "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ("age", "count", "cut", "duration", "size")
-
 _UNITS = ("kB", "MB", "GB", "TB")
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.inspection.threads import find_threads
+from zerograph_redis.tools.inspect.listing import find_threads
 
-from .output import Cut, console, note, print_json, table
+from .output import console, note, print_json
 from .parameters import Json
 from .session import Session
+from .tables import Cut, table
 from .text import age, count, duration, size
 from .unlock import lease_as_json
 
 if TYPE_CHECKING:
     from zerograph_redis.threads import LeaseInfo, ThreadInfo
-
-__all__ = ("describe", "threads")
 
 
 def threads(

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from zerograph_redis.core.leasing import break_lease, look_at_lease
-from zerograph_redis.core.threads import describe
+from zerograph_redis.core.thread_operations import describe
 
 from .exits import no_such_thread
-from .output import console, note, print_json, shown
+from .output import console, note, print_json
 from .parameters import Json, Thread, Yes
 from .session import Session
+from .tables import shown
 from .text import duration
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from zerograph_redis.threads import LeaseInfo
-
-__all__ = ("lease_as_json", "unlock")
 
 
 def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Json = False) -> None:

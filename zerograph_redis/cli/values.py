@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from zerograph_redis.display import visible
-from zerograph_redis.inspection.abridging import ALL, SHORT, abridge
+from zerograph_redis.tools.inspect.abridging import ALL, SHORT, abridge
 
 from .tables import shown
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ("brief", "excerpts", "on_one_line", "pretty", "spell_path")
 
 _NARROWEST = 24  # characters of a line
 _SHORT = (type(None), bool, int, float, str)

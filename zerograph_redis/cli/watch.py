@@ -10,12 +10,13 @@ import typer
 
 from zerograph_redis.display import visible
 from zerograph_redis.errors import BackendUnavailableError
-from zerograph_redis.inspection.watching import Watch
+from zerograph_redis.tools.inspect.watching import Watch
 
 from .history import entry_as_json, spell_changes, spell_waiting
-from .output import console, note, phrase, print_json, shown
+from .output import console, note, print_json
 from .parameters import complete_thread
 from .session import Session
+from .tables import phrase, shown
 from .text import cut, duration
 from .unlock import lease_as_json
 from .values import brief
@@ -23,10 +24,9 @@ from .values import brief
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from zerograph_redis.inspection.history import Entry
-    from zerograph_redis.inspection.watching import Event
+    from zerograph_redis.tools.inspect.history import Entry
+    from zerograph_redis.tools.inspect.watching import Event
 
-__all__ = ("watch",)
 
 _THREAD = 24  # columns that the id of a thread gets
 

@@ -11,8 +11,6 @@ from zerograph_redis.display import about, visible
 from .refusals import asked_for
 from .requests import Request
 
-__all__ = ("REPEATS", "note_repeat")
-
 _log = logging.getLogger(__name__)
 
 REPEATS: ContextVar[int] = ContextVar("zerograph_redis_repeats", default=0)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zerograph_redis.pieces import BaseCheckpoint, Draft, KnownLogs, draft
-from zerograph_redis.pieces.segments import Segments, joined
+from zerograph_redis.state_log import BaseCheckpoint, Draft, KnownLogs, draft
+from zerograph_redis.state_log.segments import Segments, joined
 
 from .records import digest_of
 from .requests import Placed, PlacedBatch, PutCheckpoint
 from .settings import Settings
 from .states import PreparedPut, base_of, request_of
-
-__all__ = ("Batch",)
 
 _AHEAD = 1 << 40
 """From here on, offsets are of bytes that are not in the log yet. No log is as long."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from zerograph_redis.errors import CorruptCheckpointError
 
-__all__ = ("END_OF_LOGS", "END_OF_ORDERS", "UNREADABLE", "blob", "number", "order", "text", "unreadable", "whole")
-
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What taking a store's reply apart raises if it is not what a saver stored. Nothing but the reply can be the cause."""
 

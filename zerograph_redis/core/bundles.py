@@ -10,8 +10,6 @@ from zerograph_redis.errors import CheckpointError
 
 from .requests import Operation, Request
 
-__all__ = ("Bundle", "side_by_side", "together")
-
 R = TypeVar("R")
 
 WIDTH = 16  # a server does what arrives together in one go, and others wait for so long

@@ -13,8 +13,6 @@ from zerograph_redis.errors import CorruptCheckpointError
 
 from .requests import Operation, Pause, Request
 
-__all__ = ("AsyncBackend", "Backend", "Runner", "adrive", "arun", "drive", "run")
-
 _log = logging.getLogger(__name__)
 
 R = TypeVar("R")

@@ -16,26 +16,42 @@ from zerograph_redis.ids import read_name
 from .records import read_segments
 from .requests import Request
 
-__all__ = (
-    "Condition",
-    "DiscardStaged",
-    "Entry",
-    "ExamineThread",
-    "MendThread",
-    "Outline",
-    "OutlinePage",
-    "OutlineThread",
-    "ReadClock",
-    "outline_of",
-)
-
 
 @dataclass(slots=True)
 class ReadClock(Request[int]):
     """The store's own time, in µs. On a cluster, that of one of its nodes."""
 
 
-class Entry(StrEnum):
+@dataclass(slots=True)
+class IndexThread(Request[None]):
+    """On a cluster: enter a thread in the thread index, before it is written."""
+
+    thread: str
+
+
+@dataclass(slots=True)
+class UnindexThread(Request[None]):
+    """On a cluster: remove a thread from the thread index, unless it was entered just now."""
+
+    thread: str
+
+
+@dataclass(slots=True)
+class LookUpThread(Request["float | None"]):
+    """On a cluster: when a thread was entered in the thread index last, in µs; None if it is not there."""
+
+    thread: str
+
+
+@dataclass(slots=True)
+class SampleThreads(Request[list[str]]):
+    """On a cluster: some of the threads in the same shard of the thread index."""
+
+    thread: str
+    count: int
+
+
+class IndexState(StrEnum):
     """How the list of threads tells of a thread."""
 
     RIGHT = "right"
@@ -59,7 +75,7 @@ class Condition:
     there: bool
     damage: str
     """What is missing of it; empty if nothing is."""
-    entry: Entry
+    entry: IndexState
     astray: int
     """How many of its keys have another deadline than the thread should have, or none."""
     updated: int
@@ -74,7 +90,7 @@ class Condition:
     @classmethod
     def unknown(cls, damage: str) -> Condition:
         """A thread that is there, and of which nothing can be told but that something is wrong."""
-        return cls(True, damage, Entry.RIGHT, 0, 0, 0, 0, None, "", 0)
+        return cls(True, damage, IndexState.RIGHT, 0, 0, 0, 0, None, "", 0)
 
 
 @dataclass(slots=True)

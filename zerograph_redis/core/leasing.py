@@ -15,21 +15,9 @@ from uuid import uuid4
 from zerograph_redis.errors import LeaseError
 from zerograph_redis.threads import LeaseInfo
 
-from .refusals import held, lost
+from .refusals import lease_held, lease_lost
 from .requests import Fence, Leased, LeaseThread, Operation, Pause
 from .settings import Settings, read_id
-
-__all__ = (
-    "HELD_HERE",
-    "Held",
-    "break_lease",
-    "end_lease",
-    "fence",
-    "look_at_lease",
-    "new_attempt",
-    "renew_lease",
-    "take_lease",
-)
 
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a lease that another worker holds
 
@@ -76,7 +64,7 @@ def take_lease(
             return found
         left = end - monotonic()
         if left <= 0 or not goes_on():
-            raise held(thread, found.owner, found.left / 1000)
+            raise lease_held(thread, found.owner, found.left / 1000)
         yield from Pause(min(pause, left))
         pause = min(pause * 1.5, _LONGEST)
 
@@ -85,7 +73,7 @@ def renew_lease(thread: str, token: int, ttl: int) -> Operation[None]:
     """Hold a lease for longer; LeaseLostError if it is not the current one."""
     found = yield from LeaseThread(thread, "renew", token, "-", "", ttl)
     if found.token != token or not found.left:
-        raise lost(thread, found.owner if found.left else "")
+        raise lease_lost(thread, found.owner if found.left else "")
 
 
 def end_lease(thread: str, attempt: str) -> Operation[None]:

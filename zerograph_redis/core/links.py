@@ -8,8 +8,6 @@ from zerograph_redis.errors import CorruptCheckpointError
 
 from .records import CheckpointRecord
 
-__all__ = ("Lineage",)
-
 
 class Lineage:
     """Takes the records of one namespace, in any order, and compares the orders of parents and children."""

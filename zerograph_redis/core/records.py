@@ -7,7 +7,7 @@ A stored checkpoint is, up to its first US, plain text that the store itself can
 
 and behind it a digest (8 bytes) and msgpack content. The store puts the first 70 bytes there; version and order stand
 there in every version. ``attempt`` is the random name of the put that stored it: with base and appended it proves where
-its bytes are, see `zerograph_redis.pieces`. The digest is XXH3-64 over the ids that the record is stored under, the
+its bytes are, see `zerograph_redis.state_log`. The digest is XXH3-64 over the ids that the record is stored under, the
 segments and the content. The content names the digest of the whole state in turn. So a flipped or missing byte, or a
 record in another's place, is an error and never a wrong state.
 
@@ -33,41 +33,12 @@ from xxhash import xxh3_64_digest
 from zerograph_redis.core import bounds
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, encode, read_name
-from zerograph_redis.pieces import Segment
-from zerograph_redis.pieces.coding import Cipher
-from zerograph_redis.pieces.segments import Segments, parse
 from zerograph_redis.serde.packing import pack_plain
+from zerograph_redis.state_log import Segment
+from zerograph_redis.state_log.codec import Cipher
+from zerograph_redis.state_log.segments import Segments, decode_segments
 
 from .requests import StoredWrite
-
-__all__ = (
-    "CheckpointRecord",
-    "Header",
-    "Link",
-    "content_of",
-    "digest_of",
-    "has_parts",
-    "is_record",
-    "is_sealed",
-    "log_name",
-    "lost",
-    "name_of",
-    "new_link",
-    "pack_checkpoint",
-    "pack_header",
-    "pack_writes",
-    "proof_of",
-    "read_header",
-    "read_proof",
-    "read_ranges",
-    "read_segments",
-    "read_stretch",
-    "repacked",
-    "reseal_checkpoint",
-    "unpack_checkpoint",
-    "unpack_write",
-    "version_of",
-)
 
 _PLAIN, _SEALED = b"1", b"2"
 HEADER_SIZE = 70
@@ -208,7 +179,7 @@ def unpack_checkpoint(
             parent, metadata, literals, places, digest = _CONTENT.decode(content)
         else:
             parent, metadata, literals, places, digest, link = _SEALED_CONTENT.decode(content)
-        parts = _parts(places, parse(segments.decode("ascii")))
+        parts = _parts(places, decode_segments(segments.decode("ascii")))
         if len(literals) != len(parts) + 1:
             raise ValueError("the literals are not those around the parts")
         header = found[0].decode("ascii")
@@ -293,7 +264,7 @@ def read_segments(name: str, stored: bytes) -> tuple[Header, list[Segment], byte
     header = read_header(name, stored)
     behind = stored[HEADER_SIZE:]
     try:
-        segments = parse(behind.partition(_US)[0].decode("ascii"))
+        segments = decode_segments(behind.partition(_US)[0].decode("ascii"))
     except ValueError as error:
         raise _changed(name) from error
     return header, [segment.placed(header.base) for segment in segments], behind
@@ -340,7 +311,7 @@ def read_ranges(stored: bytes) -> list[tuple[int, int]]:
     return ranges
 
 
-def is_sealed(stored: bytes) -> bool:
+def is_encrypted(stored: bytes) -> bool:
     """Tell whether the record of a checkpoint or of a write is encrypted."""
     return stored[:1] == _SEALED
 
@@ -388,7 +359,7 @@ def repacked(namespace: str, checkpoint_id: str, record: CheckpointRecord, ciphe
     return pack_checkpoint((namespace, checkpoint_id), content, record.literals, places, segments, cipher, record.link)
 
 
-def reseal_checkpoint(
+def reencrypt_checkpoint(
     thread: str, namespace: str, checkpoint_id: str, stored: bytes, source: Cipher, target: Cipher
 ) -> tuple[bytes, str, list[Segment]]:
     """Encrypt a record for another thread. Also returns the generation of its log, and the pieces there."""
@@ -399,7 +370,7 @@ def reseal_checkpoint(
     return resealed, record.generation, segments
 
 
-def lost(name: str) -> CorruptCheckpointError:
+def missing(name: str) -> CorruptCheckpointError:
     """Return the error for what a thread names and does not have."""
     return CorruptCheckpointError(
         f"{name} cannot be read: the thread names it, but its bytes are gone. Most likely the server evicted them (set "
@@ -417,7 +388,7 @@ def _place(namespace: str, checkpoint_id: str, identity: str = "") -> bytes:
 
 def _unreadable(name: str, stored: bytes | None, cipher: Cipher | None) -> CheckpointError:
     if stored is None:
-        return lost(name)
+        return missing(name)
     version = stored[:1]
     if version not in (_PLAIN, _SEALED):
         return CorruptCheckpointError(

@@ -8,8 +8,6 @@ from zerograph_redis.core.requests import Request
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConflictError, LeaseHeldError, LeaseLostError
 
-__all__ = ("asked_for", "conflict", "held", "lost")
-
 
 def asked_for(request: Request[Any]) -> str:
     """Say what was asked: the request, and the checkpoint and thread that it names."""
@@ -20,7 +18,7 @@ def asked_for(request: Request[Any]) -> str:
     )
 
 
-def held(thread: str, owner: str, seconds_left: float) -> LeaseHeldError:
+def lease_held(thread: str, owner: str, seconds_left: float) -> LeaseHeldError:
     """A write without a token, while another worker holds the thread; or an attempt to take its lease."""
     return LeaseHeldError(
         f"thread {quoted(thread)} is held by {quoted(owner)} for another {seconds_left:.1f} s, unless it renews: "
@@ -30,7 +28,7 @@ def held(thread: str, owner: str, seconds_left: float) -> LeaseHeldError:
     )
 
 
-def lost(thread: str, owner: str) -> LeaseLostError:
+def lease_lost(thread: str, owner: str) -> LeaseLostError:
     """A write under a token that is not the current one."""
     by = f", and {quoted(owner)} holds it now" if owner else ""
     return LeaseLostError(

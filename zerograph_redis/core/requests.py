@@ -13,59 +13,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import escape
-from zerograph_redis.pieces.base import BaseCheckpoint
-from zerograph_redis.pieces.log import Span
-
-__all__ = (
-    "NO_WRITES",
-    "ZERO",
-    "Cursor",
-    "DeleteThread",
-    "DescribeThread",
-    "DescribeThreads",
-    "Expected",
-    "Fence",
-    "Fetched",
-    "FindCheckpoints",
-    "FindNamespace",
-    "ForgetThread",
-    "FoundCheckpoint",
-    "FoundCheckpoints",
-    "FoundNamespace",
-    "GetCheckpoint",
-    "GetWrites",
-    "LeaseThread",
-    "Leased",
-    "ListCheckpoints",
-    "ListNamespaces",
-    "ListThreads",
-    "LogRange",
-    "NamespaceFacts",
-    "Namespaces",
-    "Operation",
-    "Page",
-    "Past",
-    "Pause",
-    "Placed",
-    "PlacedBatch",
-    "PruneThread",
-    "Pruned",
-    "PublishThread",
-    "PutCheckpoint",
-    "PutWrites",
-    "RankCursor",
-    "Request",
-    "ScanThread",
-    "StageThread",
-    "StoredCheckpoint",
-    "StoredWrite",
-    "ThreadFacts",
-    "ThreadRank",
-    "ThreadRanks",
-    "Untouched",
-    "WriteBatch",
-    "WritesReply",
-)
+from zerograph_redis.state_log.base import BaseCheckpoint
+from zerograph_redis.state_log.log import KnownRange
 
 ZERO = "0" * 16
 """The generation of no log, and the order before the first."""
@@ -252,7 +201,7 @@ class GetCheckpoint(Request[Fetched]):
     namespace: str
     checkpoint_id: str | None
     refresh: bool
-    known: Sequence[Span]
+    known: Sequence[KnownRange]
     base: BaseCheckpoint | None = None
     """What the reader has of the namespace."""
 
@@ -277,7 +226,7 @@ class ListCheckpoints(Request[Fetched]):
     before_order: str | None
     limit: int
     refresh: bool
-    known: Sequence[Span]
+    known: Sequence[KnownRange]
     longest: int | None = None
     """Leave out what takes more bytes than this at a stretch: for a reader that looks at records, not at states."""
 
@@ -413,14 +362,14 @@ class LeaseThread(Request[Leased]):
 
 
 @dataclass(slots=True)
-class ThreadRank:
+class IndexedThread:
     """A thread's place in the list of threads: when it was last written, and its id."""
 
     updated: int
     thread: str
 
 
-class RankCursor(NamedTuple):
+class IndexCursor(NamedTuple):
     """Where to look on in the list of threads: behind an entry."""
 
     updated: Any
@@ -431,26 +380,26 @@ class RankCursor(NamedTuple):
     """How many more must be read, since so many have the same moment."""
 
     @classmethod
-    def behind(cls, rank: ThreadRank) -> RankCursor:
+    def behind(cls, rank: IndexedThread) -> IndexCursor:
         """Look on behind a thread."""
         return cls(rank.updated, escape(rank.thread))
 
 
 @dataclass(slots=True)
-class ThreadRanks:
+class IndexPage:
     """Some threads by last write; ``cursor`` is None after the last. There may be none, and more to come."""
 
-    found: list[ThreadRank]
-    cursor: RankCursor | None
+    found: list[IndexedThread]
+    cursor: IndexCursor | None
     odd: list[str] = field(default_factory=list)
     """Entries that are no thread's id, fit to be shown."""
 
 
 @dataclass(slots=True)
-class ListThreads(Request[ThreadRanks]):
+class ListThreads(Request[IndexPage]):
     """Threads by last write, newest first, from *cursor* on. May name threads that are gone."""
 
-    cursor: RankCursor | None
+    cursor: IndexCursor | None
     limit: int
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import uuid4
 
-from .records import lost, read_header
+from .records import missing, read_header
 from .requests import ZERO, LogRange, Operation, Page, ScanThread, StageThread, StoredCheckpoint
-
-__all__ = ("Staging", "ThreadScan")
 
 
 class ThreadScan:
@@ -53,7 +51,7 @@ class ThreadScan:
         name = f"checkpoint {row.checkpoint_id!r} of thread {self.thread!r}, namespace {namespace!r}"
         if row.record is None:
             if not row.writes or any(write.record is None for write in row.writes):
-                raise lost(f"{name},")
+                raise missing(f"{name},")
             self.written.add(place)
             return True
         header = read_header(name, row.record)

@@ -11,29 +11,12 @@ from uuid import UUID
 from zerograph_redis.core.requests import Expected
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import ConfigError
-from zerograph_redis.pieces import Clear, Coding, Sealed
-from zerograph_redis.pieces.compression import Compression
-from zerograph_redis.pieces.draft import MOST_BYTES
 from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
 from zerograph_redis.serde.encrypted import Cipher
+from zerograph_redis.state_log import Codec, EncryptedCodec, PlainCodec
+from zerograph_redis.state_log.compression import Compression
+from zerograph_redis.state_log.draft import MOST_BYTES
 from zerograph_redis.telemetry import Telemetry
-
-__all__ = (
-    "Address",
-    "CommonOptions",
-    "Durability",
-    "Options",
-    "Settings",
-    "is_empty",
-    "lease_of",
-    "read_age",
-    "read_config",
-    "read_durability",
-    "read_id",
-    "read_owner",
-    "read_token",
-    "read_wait",
-)
 
 MOST = 2**53 - 1
 """The largest number that Lua represents exactly. A keep_last above it keeps every checkpoint."""
@@ -96,7 +79,7 @@ class Settings:
     """The name that encryption binds threads to, unless it was given another."""
     max_state_bytes: int
 
-    plain: Clear
+    plain: PlainCodec
     """The coding of threads that are not encrypted."""
 
     def cipher(self, thread: str) -> Cipher | None:
@@ -107,11 +90,11 @@ class Settings:
         """The same for files of threads, which are encrypted for one name, whichever store they come from."""
         return replace(self, store=DEFAULT_STORE)
 
-    def coding(self, thread: str) -> Coding:
+    def coding(self, thread: str) -> Codec:
         """What becomes of the pieces of *thread*."""
         if self.encryption is None:
             return self.plain
-        return Sealed(self.encryption.cipher(self.store, thread), self.compression)
+        return EncryptedCodec(self.encryption.cipher(self.store, thread), self.compression)
 
     @classmethod
     def check(
@@ -167,7 +150,7 @@ class Settings:
             telemetry,
             store,
             max_state_bytes,
-            Clear(codec),
+            PlainCodec(codec),
         )
 
 

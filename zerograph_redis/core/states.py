@@ -9,7 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import random_name
-from zerograph_redis.pieces import (
+from zerograph_redis.serde import MsgpackSerializer, Serializer
+from zerograph_redis.serde.packing import NotPlainError
+from zerograph_redis.serde.stdlib import PATTERNS
+from zerograph_redis.state_log import (
     BaseCheckpoint,
     Content,
     Cut,
@@ -23,11 +26,8 @@ from zerograph_redis.pieces import (
     draft,
     read_parts,
 )
-from zerograph_redis.pieces.coding import Cipher
-from zerograph_redis.pieces.segments import Segments
-from zerograph_redis.serde import MsgpackSerializer, Serializer
-from zerograph_redis.serde.packing import NotPlainError
-from zerograph_redis.serde.stdlib import PATTERNS
+from zerograph_redis.state_log.codec import Cipher
+from zerograph_redis.state_log.segments import Segments
 
 from .leasing import fence
 from .records import (
@@ -36,7 +36,7 @@ from .records import (
     content_of,
     digest_of,
     is_record,
-    lost,
+    missing,
     new_link,
     pack_checkpoint,
     proof_of,
@@ -54,8 +54,6 @@ from .requests import (
     StoredCheckpoint,
 )
 from .settings import Address, Settings
-
-__all__ = ("PreparedPut", "ReadCheckpoint", "States", "base_of", "cut_state", "read_state", "request_of")
 
 _log = logging.getLogger(__name__)
 
@@ -312,7 +310,7 @@ def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, l
         parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
         contents = read_parts([segments for _, segments in parts], logs, record.generation, coding, left)
         if contents is None:
-            raise lost(_state_of(address, checkpoint_id))
+            raise missing(_state_of(address, checkpoint_id))
     except CorruptCheckpointError:
         raise
     except CheckpointError as error:

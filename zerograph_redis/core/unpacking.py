@@ -14,12 +14,10 @@ from typing import Any
 import msgspec
 
 from zerograph_redis.errors import CheckpointError
-from zerograph_redis.pieces import Cut, Part
-from zerograph_redis.pieces.headers import LAYOUTS, array_header
 from zerograph_redis.serde import MsgpackSerializer, Serializer
 from zerograph_redis.serde.stdlib import PATTERNS
-
-__all__ = ("StateUnpacker",)
+from zerograph_redis.state_log import Cut, Part
+from zerograph_redis.state_log.headers import LAYOUTS, array_header
 
 _SMALLEST = 2048
 """Bytes of a part that is worth more than to be unpacked with the rest."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from zerograph_redis.pieces import ThreadLogs
+from zerograph_redis.state_log import ThreadLogs
 
 from .records import CheckpointRecord, unpack_checkpoint
 from .requests import Page, StoredCheckpoint
 from .settings import Address, Settings
 from .states import read_state
-from .writes import open_writes
-
-__all__ = ("Verification",)
+from .writes import decode_writes
 
 
 class Verification:
@@ -33,7 +31,7 @@ class Verification:
             self._logs.add(each.generation, each.start, each.data)
 
     def _add_row(self, namespace: str, row: StoredCheckpoint) -> None:
-        open_writes(self._thread, namespace, row.checkpoint_id, row.writes, self._cipher)
+        decode_writes(self._thread, namespace, row.checkpoint_id, row.writes, self._cipher)
         if row.record is not None:
             record = unpack_checkpoint(self._thread, namespace, row.checkpoint_id, row.record, self._cipher)
             self.records.append((namespace, row.checkpoint_id, record))

@@ -19,13 +19,11 @@ from typing import NamedTuple
 
 from zerograph_redis.errors import BusyThreadError, CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR
-from zerograph_redis.pieces.coding import Cipher
+from zerograph_redis.state_log.codec import Cipher
 
 from .records import pack_writes, unpack_write
 from .requests import NO_WRITES, Fence, Operation, PutWrites, StoredWrite
 from .settings import Address
-
-__all__ = ("SealedWrites", "open_writes", "seal_writes")
 
 _ID_SIZE, _DIGEST_SIZE = 8, 16
 _HEAD = _ID_SIZE + _DIGEST_SIZE
@@ -53,7 +51,7 @@ class _Slot:
         self.known = _Known(NO_WRITES, {})
 
 
-class SealedWrites:
+class EncryptedWrites:
     """Stores batches. Knows the lists that this worker wrote lately: another batch is then one round trip."""
 
     def __init__(self) -> None:
@@ -112,13 +110,15 @@ class SealedWrites:
         )
 
 
-def seal_writes(namespace: str, checkpoint_id: str, values: Mapping[str, bytes], cipher: Cipher) -> list[StoredWrite]:
+def encrypt_writes(
+    namespace: str, checkpoint_id: str, values: Mapping[str, bytes], cipher: Cipher
+) -> list[StoredWrite]:
     """Seal all the pending writes of a checkpoint: packed values by identity."""
     ids = {identity: secrets.token_bytes(_ID_SIZE) for identity in values}
     return _sealed(namespace, checkpoint_id, values, ids, cipher)
 
 
-def open_writes(
+def decode_writes(
     thread: str, namespace: str, checkpoint_id: str, writes: Sequence[StoredWrite], cipher: Cipher | None
 ) -> list[bytes]:
     """Return the packed values of the pending writes of a checkpoint.

@@ -14,8 +14,7 @@ from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMeta
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.requests import Operation
-from zerograph_redis.core.settings import Settings, lease_of, read_durability, read_id, read_owner, read_wait
-from zerograph_redis.core.threads import ThreadOperations
+from zerograph_redis.core.settings import lease_of, read_durability, read_id, read_owner, read_wait
 from zerograph_redis.durability import (
     AsyncQueuedBackend,
     QueuedBackend,
@@ -26,9 +25,8 @@ from zerograph_redis.durability import (
 )
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.leases import AsyncLease, Lease
+from zerograph_redis.store import Store
 from zerograph_redis.threads import ThreadInfo
-
-__all__ = ("AsyncSaver", "Saver")
 
 Config = dict[str, Any]
 R = TypeVar("R")
@@ -47,14 +45,15 @@ class Saver(BaseCheckpointSaver):
     None or an empty list always means that there is nothing.
     """
 
-    def __init__(
-        self, backend: Backend, settings: Settings, store: Mapping[str, str | int], **queueing: Unpack[Queueing]
-    ) -> None:
-        """Answer from *backend*, which leads to *store*; the constructors that users call are those of the subclasses."""
-        self._backend = backend
-        self._operations = ThreadOperations(settings)
-        self._observer = None if settings.telemetry is None else settings.telemetry.observer(store)
-        self._queue = WriteQueue(backend, self._operations, self._observer, **queueing)
+    store: Store[Backend]
+    """Where the saver keeps threads; tools work on it."""
+
+    def __init__(self, store: Store[Any], attributes: Mapping[str, str | int], **queueing: Unpack[Queueing]) -> None:
+        """Work on *store*, which telemetry describes by *attributes*. Users call the constructors of subclasses."""
+        self.store = store
+        telemetry = store.settings.telemetry
+        self._observer = None if telemetry is None else telemetry.observer(attributes)
+        self._queue = WriteQueue(store, self._observer, **queueing)
         self._runs = Runs()
 
     def __copy__(self) -> Self:
@@ -80,7 +79,7 @@ class Saver(BaseCheckpointSaver):
                 raise
 
     def _run(self, operation: Operation[R]) -> R:
-        backend = QueuedBackend(self._backend, self._queue) if self._queue.is_used else self._backend
+        backend = QueuedBackend(self.store.backend, self._queue) if self._queue.is_used else self.store.backend
         if self._observer is None:
             return run(operation, backend)
         with self._observer.observe(operation) as observed:
@@ -121,11 +120,11 @@ class Saver(BaseCheckpointSaver):
         Returns:
             The tuple, or None if there is no such checkpoint. On Redis, one round trip.
         """
-        return self._run(self._operations.get_tuple(config))
+        return self._run(self.store.operations.get_tuple(config))
 
     def get(self, config: Config) -> Checkpoint | None:
         """Read the checkpoint of `get_tuple` alone."""
-        return self._run(self._operations.get(config))
+        return self._run(self.store.operations.get(config))
 
     def get_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
         """Read a checkpoint by its id, in whichever namespace it is.
@@ -134,7 +133,7 @@ class Saver(BaseCheckpointSaver):
             checkpoint_id: The id. If several namespaces have it, the first by name.
             thread_id: The thread; None looks through all threads, newest first, which is slow: a round trip for each.
         """
-        return self._run(self._operations.get_by_id(checkpoint_id, thread_id))
+        return self._run(self.store.operations.get_by_id(checkpoint_id, thread_id))
 
     def put(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Store a checkpoint, atomically. Its parent is the checkpoint that *config* names.
@@ -148,10 +147,10 @@ class Saver(BaseCheckpointSaver):
         Raises:
             SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
         """
-        now = read_durability(config, self._operations.settings) == "sync"
+        now = read_durability(config, self.store.settings) == "sync"
         if now and not (self._queue.is_used and self._queue.has_news):
-            return self._run(self._operations.put(config, checkpoint, metadata))
-        prepared = self._operations.prepare_put(config, checkpoint, metadata)
+            return self._run(self.store.operations.put(config, checkpoint, metadata))
+        prepared = self.store.operations.prepare_put(config, checkpoint, metadata)
         stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
         self._queue.put(prepared, stored=stored)
         return prepared.address.config(prepared.checkpoint_id)
@@ -170,11 +169,11 @@ class Saver(BaseCheckpointSaver):
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
-        now = read_durability(config, self._operations.settings) == "sync"
+        now = read_durability(config, self.store.settings) == "sync"
         if now and not (self._queue.is_used and self._queue.has_news):
-            self._run(self._operations.put_writes(config, writes, task_id))
+            self._run(self.store.operations.put_writes(config, writes, task_id))
             return
-        prepared = self._operations.prepare_writes(config, writes, task_id)
+        prepared = self.store.operations.prepare_writes(config, writes, task_id)
         self._queue.put(prepared, stored=now or waits_for_a_person(prepared))
 
     def get_pending_writes(self, config: Config) -> list[PendingWrite]:
@@ -183,7 +182,7 @@ class Saver(BaseCheckpointSaver):
         Returns:
             An empty list also for a config that names no checkpoint.
         """
-        return self._run(self._operations.get_pending_writes(config))
+        return self._run(self.store.operations.get_pending_writes(config))
 
     def lease(
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
@@ -212,7 +211,7 @@ class Saver(BaseCheckpointSaver):
         """
         return Lease(
             self._run,
-            self._operations.settings,
+            self.store.settings,
             *lease_of(thread_id, ttl),
             wait=read_wait(wait),
             owner=read_owner(owner),
@@ -252,7 +251,7 @@ class Saver(BaseCheckpointSaver):
         Returns:
             How many checkpoints were dropped, over all namespaces.
         """
-        return self._run(self._operations.prune(thread_id, keep, max_age, lease_token))
+        return self._run(self.store.operations.prune(thread_id, keep, max_age, lease_token))
 
     def delete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
         """Remove all that belongs to a thread, but for a lease that is held. An unknown one is a no-op.
@@ -261,7 +260,7 @@ class Saver(BaseCheckpointSaver):
             thread_id: The thread.
             lease_token: The token of the lease to do it under; in the lease's own block it is known.
         """
-        self._run(self._operations.delete_thread(thread_id, lease_token))
+        self._run(self.store.operations.delete_thread(thread_id, lease_token))
 
     def copy_thread(self, source: str, target: str) -> int:
         """Copy a thread: all namespaces, order, parents, metadata and pending writes.
@@ -280,7 +279,7 @@ class Saver(BaseCheckpointSaver):
             SerializationError: *source* is encrypted, and this saver has no keys, or others.
             BusyThreadError: *source* changed faster than it could be read whole.
         """
-        return self._run(self._operations.copy_thread(source, target))
+        return self._run(self.store.operations.copy_thread(source, target))
 
     def list_threads(self, limit: int | None = 100, before: ThreadInfo | str | None = None) -> list[ThreadInfo]:
         """Describe threads, newest activity first.
@@ -290,7 +289,7 @@ class Saver(BaseCheckpointSaver):
             before: Only those behind this thread (a `ThreadInfo` that was returned before, or the id of a thread: an
                 unknown one gives an empty list). To read page by page, pass the last of a page.
         """
-        return self._run(self._operations.list_threads(limit, before))
+        return self._run(self.store.operations.list_threads(limit, before))
 
     # Last, since its name hides the builtin for the annotations that follow it.
     def list(
@@ -312,13 +311,13 @@ class Saver(BaseCheckpointSaver):
         Returns:
             The tuples. On Redis, one round trip for every 200 (with a filter, for every 100 looked at).
         """
-        return self._run(self._operations.list(config, limit, before, filter))
+        return self._run(self.store.operations.list(config, limit, before, filter))
 
 
 class AsyncSaver(Saver):
     """A saver that has every method of `Saver` and its awaited twin, named with a leading ``a``."""
 
-    _backend: AsyncBackend
+    store: Store[AsyncBackend]  # type: ignore[assignment]
 
     async def __aenter__(self) -> Self:
         """Return the saver itself."""
@@ -335,7 +334,7 @@ class AsyncSaver(Saver):
                 raise
 
     async def _arun(self, operation: Operation[R]) -> R:
-        backend = AsyncQueuedBackend(self._backend, self._queue) if self._queue.is_used else self._backend
+        backend = AsyncQueuedBackend(self.store.backend, self._queue) if self._queue.is_used else self.store.backend
         if self._observer is None:
             return await arun(operation, backend)
         with self._observer.observe(operation) as observed:
@@ -358,38 +357,38 @@ class AsyncSaver(Saver):
 
     async def aget_tuple(self, config: Config) -> CheckpointTuple | None:
         """Await `get_tuple`."""
-        return await self._arun(self._operations.get_tuple(config))
+        return await self._arun(self.store.operations.get_tuple(config))
 
     async def aget(self, config: Config) -> Checkpoint | None:
         """Await `get`."""
-        return await self._arun(self._operations.get(config))
+        return await self._arun(self.store.operations.get(config))
 
     async def aget_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
         """Await `get_by_id`."""
-        return await self._arun(self._operations.get_by_id(checkpoint_id, thread_id))
+        return await self._arun(self.store.operations.get_by_id(checkpoint_id, thread_id))
 
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
-        now = read_durability(config, self._operations.settings) == "sync"
+        now = read_durability(config, self.store.settings) == "sync"
         if now and not (self._queue.is_used and self._queue.has_news):
-            return await self._arun(self._operations.put(config, checkpoint, metadata))
-        prepared = self._operations.prepare_put(config, checkpoint, metadata)
+            return await self._arun(self.store.operations.put(config, checkpoint, metadata))
+        prepared = self.store.operations.prepare_put(config, checkpoint, metadata)
         stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
         await self._queue.aput(prepared, stored=stored)
         return prepared.address.config(prepared.checkpoint_id)
 
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
-        now = read_durability(config, self._operations.settings) == "sync"
+        now = read_durability(config, self.store.settings) == "sync"
         if now and not (self._queue.is_used and self._queue.has_news):
-            await self._arun(self._operations.put_writes(config, writes, task_id))
+            await self._arun(self.store.operations.put_writes(config, writes, task_id))
             return
-        prepared = self._operations.prepare_writes(config, writes, task_id)
+        prepared = self.store.operations.prepare_writes(config, writes, task_id)
         await self._queue.aput(prepared, stored=now or waits_for_a_person(prepared))
 
     async def aget_pending_writes(self, config: Config) -> Sequence[PendingWrite]:
         """Await `get_pending_writes`."""
-        return await self._arun(self._operations.get_pending_writes(config))
+        return await self._arun(self.store.operations.get_pending_writes(config))
 
     def alease(
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
@@ -397,7 +396,7 @@ class AsyncSaver(Saver):
         """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
         return AsyncLease(
             self._run,
-            self._operations.settings,
+            self.store.settings,
             *lease_of(thread_id, ttl),
             wait=wait,
             owner=owner,
@@ -417,21 +416,21 @@ class AsyncSaver(Saver):
         lease_token: int | None = None,
     ) -> int:
         """Await `prune`."""
-        return await self._arun(self._operations.prune(thread_id, keep, max_age, lease_token))
+        return await self._arun(self.store.operations.prune(thread_id, keep, max_age, lease_token))
 
     async def adelete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
         """Await `delete_thread`."""
-        await self._arun(self._operations.delete_thread(thread_id, lease_token))
+        await self._arun(self.store.operations.delete_thread(thread_id, lease_token))
 
     async def acopy_thread(self, source: str, target: str) -> int:
         """Await `copy_thread`."""
-        return await self._arun(self._operations.copy_thread(source, target))
+        return await self._arun(self.store.operations.copy_thread(source, target))
 
     async def alist_threads(
         self, limit: int | None = 100, before: ThreadInfo | str | None = None
     ) -> Sequence[ThreadInfo]:
         """Await `list_threads`."""
-        return await self._arun(self._operations.list_threads(limit, before))
+        return await self._arun(self.store.operations.list_threads(limit, before))
 
     async def alist(
         self,
@@ -442,4 +441,4 @@ class AsyncSaver(Saver):
         filter: Mapping[str, Any] | None = None,
     ) -> Sequence[CheckpointTuple]:
         """Await `list`."""
-        return await self._arun(self._operations.list(config, limit, before, filter))
+        return await self._arun(self.store.operations.list(config, limit, before, filter))

@@ -11,25 +11,24 @@ from typing import Any, NoReturn, Self, TypeVar
 from typing_extensions import Unpack
 
 from zerograph_redis.backends.redis import (
-    AsyncRankingBackend,
     AsyncRedisBackend,
-    Confirmation,
+    AsyncThreadIndexBackend,
     Keyspace,
-    RankingBackend,
     RedisBackend,
+    Replication,
+    ThreadIndexBackend,
 )
-from zerograph_redis.backends.redis.clients import AsyncClients, close, connect, store_of, sync_twin
+from zerograph_redis.backends.redis.clients import AsyncClients, attributes_of, close, connect, sync_twin, url_of
 from zerograph_redis.backends.redis.retries import TIMEOUT
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
-from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
+from zerograph_redis.core.drive import AsyncBackend, arun, run
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.settings import Options, Settings
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
+from zerograph_redis.store import Store
 
 from .base import AsyncSaver, Saver
-
-__all__ = ("AsyncRedisSaver", "RedisSaver")
 
 R = TypeVar("R")
 
@@ -99,7 +98,7 @@ class RedisSaver(Saver):
         wire = client if isinstance(client, Wire) else Wire(_checked(client, asynchronous=False))
         confirmation = _confirmation(wait_replicas, wait_timeout)
         keyspace = Keyspace(prefix, clustered=wire.is_cluster)
-        backend: Backend = RedisBackend(wire, keyspace, confirmation, timeout=_seconds(timeout))
+        backend = RedisBackend(wire, keyspace, confirmation, timeout=_seconds(timeout))
         self._client = wire.client
         self._wire = wire
         self._use = Use()
@@ -107,9 +106,8 @@ class RedisSaver(Saver):
         self._owned = wire is client
         settings = Settings.check(store=prefix, **options)
         super().__init__(
-            RankingBackend(backend) if wire.is_cluster else backend,
-            settings,
-            store_of(wire.client),
+            Store(ThreadIndexBackend(backend) if wire.is_cluster else backend, settings, url_of(wire.client)),
+            attributes_of(wire.client),
             place_of=lambda thread: wire.node_of(keyspace.of(thread)[0]),
             # WAIT is for what its own connection wrote last.
             one_by_one=confirmation is not None,
@@ -137,7 +135,7 @@ class RedisSaver(Saver):
             if use.closed:
                 use.refuse()
             if self._observer is None and not self._queue.is_used:
-                return run(operation, self._backend)
+                return run(operation, self.store.backend)
             return super()._run(operation)
         finally:
             del inside
@@ -161,7 +159,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
     It has a blocking client too, since the engine calls the blocking methods even under ``ainvoke``.
     """
 
-    _backend: AsyncBackend
+    store: Store[AsyncBackend]  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -206,7 +204,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
             _confirmation(wait_replicas, wait_timeout),
             timeout=_seconds(timeout),
         )
-        self._backend = AsyncRankingBackend(backend) if self._wire.is_cluster else backend
+        self.store.backend = AsyncThreadIndexBackend(backend) if self._wire.is_cluster else backend
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -223,7 +221,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
             if use.closed:
                 use.refuse()
             if self._observer is None and not self._queue.is_used:
-                return await arun(operation, self._backend)
+                return await arun(operation, self.store.backend)
             return await super()._arun(operation)
         finally:
             del inside
@@ -252,12 +250,12 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
             await self._async_clients.aclose()
 
 
-def _confirmation(replicas: Any, timeout: Any) -> Confirmation | None:
+def _confirmation(replicas: Any, timeout: Any) -> Replication | None:
     if type(replicas) is not int or not 0 <= replicas <= 1000:
         raise ValueError(f"wait_replicas must be a whole number from 0 to 1000, not {quoted(replicas)}")
     if type(timeout) is not int or not 1 <= timeout <= 86_400_000:
         raise ValueError(f"wait_timeout must be a whole number of milliseconds, from 1 to a day, not {quoted(timeout)}")
-    return Confirmation(replicas, timeout) if replicas else None
+    return Replication(replicas, timeout) if replicas else None
 
 
 def _seconds(timeout: Any) -> float:

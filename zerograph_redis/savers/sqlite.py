@@ -9,13 +9,12 @@ from typing_extensions import Unpack
 
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.core.settings import CommonOptions, Options, Settings
+from zerograph_redis.store import Store
 from zerograph_redis.telemetry import names
 
 from .base import AsyncSaver, Saver
 
-__all__ = ("AsyncSqliteSaver", "InMemorySaver", "SqliteSaver")
-
-_STORE = {names.SYSTEM: "sqlite"}
+_ATTRIBUTES = {names.SYSTEM: "sqlite"}
 
 
 class SqliteSaver(Saver):
@@ -24,7 +23,7 @@ class SqliteSaver(Saver):
     Its tables stand beside those of ZeroGraph's own saver, which it leaves alone.
     """
 
-    _backend: SqliteBackend
+    store: Store[SqliteBackend]  # type: ignore[assignment]
 
     def __init__(self, conn_string: str | Path = "checkpoints.db", **options: Unpack[Options]) -> None:
         """Open a database; it is made if it is not there.
@@ -39,16 +38,16 @@ class SqliteSaver(Saver):
             BackendUnavailableError: The database could not be opened.
         """
         settings = Settings.check(**options)
-        super().__init__(SqliteBackend(conn_string), settings, _STORE)
+        super().__init__(Store(SqliteBackend(conn_string), settings, f"sqlite:///{conn_string}"), _ATTRIBUTES)
 
     def _close(self) -> None:
-        self._backend.close()
+        self.store.backend.close()
 
 
 class AsyncSqliteSaver(AsyncSaver, SqliteSaver):
     """A `SqliteSaver` with awaited twins, which work in a thread of the event loop's pool."""
 
-    _backend: SqliteBackend
+    store: Store[SqliteBackend]  # type: ignore[assignment]
 
     async def _aclose(self) -> None:
         await asyncio.to_thread(self._close)
@@ -57,7 +56,7 @@ class AsyncSqliteSaver(AsyncSaver, SqliteSaver):
 class InMemorySaver(AsyncSaver):
     """Keeps checkpoints in the memory of this process, as bytes: isolated from the caller's objects."""
 
-    _backend: SqliteBackend
+    store: Store[SqliteBackend]  # type: ignore[assignment]
 
     def __init__(self, max_per_thread: int | None = 100, **options: Unpack[CommonOptions]) -> None:
         """Make an empty store.
@@ -70,10 +69,10 @@ class InMemorySaver(AsyncSaver):
             ValueError: An option makes no sense.
         """
         settings = Settings.check(keep_last=max_per_thread, **options)
-        super().__init__(SqliteBackend(":memory:"), settings, _STORE)
+        super().__init__(Store(SqliteBackend(":memory:"), settings, "memory://"), _ATTRIBUTES)
 
     def _close(self) -> None:
-        self._backend.close()
+        self.store.backend.close()
 
     async def _aclose(self) -> None:
         self._close()

@@ -15,8 +15,6 @@ from zerograph_redis.errors import SerializationError
 from zerograph_redis.serde import codes
 from zerograph_redis.serde.table import Decoders, Entry, RefusedError, want
 
-__all__ = ("DECODERS", "entry")
-
 _KINDS: Final = "biufcmMSUV"
 _DTYPE: Final = re.compile(r"[<>|](?:[biufcSUV][0-9]{1,9}|[mM]8(?:\[[0-9]{0,9}[A-Za-zμ]{1,2}\])?|[bBhHiIlLqQdDgGF])")
 _NESTED: Final = 32  # dtypes within dtypes

@@ -14,8 +14,6 @@ from zerograph_redis.serde.packing import Boxed
 from zerograph_redis.serde.storage import refuse_attributes
 from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
 
-__all__ = ("DECODERS", "ENCODERS")
-
 _FACTORIES: Final[dict[str, type]] = {
     kind.__name__: kind
     for kind in (

@@ -16,7 +16,6 @@ from zerograph_redis.serde.serializer import MsgpackSerializer
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ("Cipher", "EncryptedSerializer")
 
 _KEY_SIZE = 32
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,16}")

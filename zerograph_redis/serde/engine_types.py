@@ -11,8 +11,6 @@ from zerograph.types import Command, Interrupt, Overwrite, PregelTask, Send, Sta
 
 from zerograph_redis.serde.kinds import FieldsKind, Kind, kind_of
 
-__all__ = ("ENGINE_TYPES",)
-
 
 def _kind(cls: Any) -> Kind:
     return kind_of(cls) or FieldsKind(cls, dict.fromkeys(cls.__slots__))

@@ -10,8 +10,6 @@ from zerograph_redis.serde.serializer import MsgpackSerializer
 from zerograph_redis.serde.spelling import spell
 from zerograph_redis.serde.table import want
 
-__all__ = ("InspectingSerializer", "StandIn", "inspecting")
-
 
 class StandIn:
     """Stands for a value of a type that is not registered here, or that has other fields today."""

@@ -13,8 +13,6 @@ from zerograph_redis.serde.spelling import spell
 from zerograph_redis.serde.storage import Storage, is_described, is_open, refuse_attributes, static
 from zerograph_redis.serde.table import RefusedError, want
 
-__all__ = ("EnumKind", "FieldsKind", "Kind", "NamedTupleKind", "check_known", "check_set", "kind_of")
-
 
 class Kind(Protocol):
     """A way to store the objects of one class."""

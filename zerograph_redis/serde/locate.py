@@ -12,8 +12,6 @@ from zerograph_redis.serde.registered import describe, how_to_register
 from zerograph_redis.serde.spelling import reason, spell
 from zerograph_redis.serde.table import Checks, Encoders, RefusedError
 
-__all__ = ("explain",)
-
 _LEAVES: Final[frozenset[type]] = frozenset({type(None), bool, float, str, bytes, bytearray})
 _MAPS: Final[frozenset[type]] = frozenset({dict, Counter, OrderedDict, defaultdict})
 _LEVELS: Final = 1024  # of dicts and lists, that msgpack packs and unpacks

@@ -14,17 +14,6 @@ from zerograph_redis.serde import arrays
 from zerograph_redis.serde.table import Checks, Encoders, RefusedError
 from zerograph_redis.serde.wire import msgpack
 
-__all__ = (
-    "MAX_DEPTH",
-    "NATIVE",
-    "Boxed",
-    "NotPlainError",
-    "ThreadPackers",
-    "is_free_of_bytes",
-    "may_have_bytes",
-    "pack_plain",
-)
-
 MAX_DEPTH: Final = 100
 """How deep types of extension codes may nest. Every level costs C stack, when packing and when unpacking."""
 

@@ -14,8 +14,6 @@ from zerograph_redis.errors import SerializationError
 from zerograph_redis.serde.spelling import reason
 from zerograph_redis.serde.table import RefusedError
 
-__all__ = ("PairKind",)
-
 _SHORT: Final = 1024  # bytes of an object whose proof is remembered
 _REMEMBERED: Final = 4096
 _UNKNOWN: Final = object()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-__all__ = ("Serializer",)
-
 
 class Serializer(Protocol):
     """Turns a value to bytes and back; used by many threads at once."""

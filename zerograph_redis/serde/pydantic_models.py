@@ -9,9 +9,6 @@ from zerograph_redis.serde.kinds import check_known, check_set
 from zerograph_redis.serde.storage import Storage, is_open
 from zerograph_redis.serde.table import RefusedError, want
 
-__all__ = ("PydanticKind",)
-
-
 _BESIDE: Final = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
 

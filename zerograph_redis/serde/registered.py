@@ -10,8 +10,6 @@ from zerograph_redis.serde.kinds import Kind, kind_of
 from zerograph_redis.serde.pairs import PairKind
 from zerograph_redis.serde.pydantic_models import PydanticKind
 
-__all__ = ("Registered", "describe", "how_to_register")
-
 
 @dataclass(frozen=True)
 class Registered:

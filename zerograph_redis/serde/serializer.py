@@ -20,8 +20,6 @@ from zerograph_redis.serde.registered import Registered, describe
 from zerograph_redis.serde.table import Checks, Decoders, Encoders, want
 from zerograph_redis.serde.wire import msgpack
 
-__all__ = ("MsgpackSerializer",)
-
 _BUILTIN: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict}) | NATIVE
 _OPTIONS: Final[dict[str, Any]] = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
 _SHALLOW: Final = 8  # unpackb has its 1024 levels on the C stack, an Unpacker has them on the heap

@@ -5,8 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Final
 
-__all__ = ("has_digits", "reason", "spell")
-
 # Made of ints, and so without a repr where an int is too large for one.
 _PARTS: Final[dict[type, tuple[str, ...]]] = {
     range: ("start", "stop", "step"),

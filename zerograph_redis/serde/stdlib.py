@@ -17,8 +17,6 @@ from zerograph_redis.serde import codes
 from zerograph_redis.serde.storage import refuse_attributes
 from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
 
-__all__ = ("DECODERS", "ENCODERS", "PATTERNS")
-
 # A zone's key becomes a file name.
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,7}")
 _ZONE_LENGTH: Final = 100

@@ -13,8 +13,6 @@ from typing import Any, Final
 
 from zerograph_redis.serde.table import RefusedError
 
-__all__ = ("Storage", "is_described", "is_open", "refuse_attributes", "static")
-
 _CACHED_HASH: Final = "_attrs_cached_hash"
 _BY_PYTHON: Final = ("__dict__", "__weakref__")
 

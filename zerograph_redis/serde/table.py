@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ("Checks", "Decoders", "Encoders", "Entry", "RefusedError", "want")
-
 Entry: TypeAlias = tuple[int, Callable[[Any], Any]]
 """An extension code, and the function from an object to the storable value that becomes its payload."""
 

@@ -6,6 +6,4 @@ from typing import Any, Final
 
 import msgpack as _msgpack
 
-__all__ = ("msgpack",)
-
 msgpack: Final[Any] = _msgpack

@@ -16,8 +16,6 @@ from zerograph_redis.errors import (
 
 from .names import ERROR
 
-__all__ = ("name_of", "record")
-
 _TOLD = (BackendUnavailableError, ConflictError, CorruptCheckpointError, LeaseError, ReplicationError)
 """The errors whose messages are made of ids and of a server's words. Others may quote what they were given: keys of a
 state, a config, whatever the code of an application has to say."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from opentelemetry.metrics import Meter
 
-__all__ = ("Instruments",)
-
 # Those of the conventions, and as many between and below: an operation takes a millisecond or less.
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _WAITS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300)

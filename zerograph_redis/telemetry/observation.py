@@ -28,8 +28,6 @@ from zerograph_redis.errors import ConfigError
 from . import names
 from .traffic import received, sent
 
-__all__ = ("Observation", "place_of")
-
 R = TypeVar("R")
 Attributes = dict[str, str | int | float]
 

@@ -19,8 +19,6 @@ from .failures import name_of, record
 from .instruments import Instruments
 from .observation import Observation, place_of
 
-__all__ = ("Observer",)
-
 R = TypeVar("R")
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from .observer import Observer
 
-__all__ = ("Telemetry",)
 
 _SCHEMA = "https://opentelemetry.io/schemas/1.33.0"
 """The conventions that the names of attributes and metrics follow, as far as they go."""

@@ -19,8 +19,6 @@ from zerograph_redis.core.requests import (
     WriteBatch,
 )
 
-__all__ = ("received", "sent")
-
 
 def sent(request: Request[Any]) -> int:
     """Count the bytes of a request."""

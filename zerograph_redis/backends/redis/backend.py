@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.drive import adrive, drive
+from zerograph_redis.core.examination import LookUpThread
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
@@ -23,17 +24,14 @@ from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
 from .commands import Command, by_source
-from .confirmation import Confirmation
 from .eviction import QUESTION, warn_of_eviction
 from .faults import translate, unconfirmed
 from .keys import Keyspace
 from .listing import read_reply
-from .ranking import ThreadRankOf
+from .replication import Replication
 from .retries import TIMEOUT, Tries
 from .scripts import SOURCES, Binding
 from .wires import DRIVER_ERRORS, AsyncWire, Wire
-
-__all__ = ("AsyncRedisBackend", "RedisBackend")
 
 R = TypeVar("R")
 
@@ -57,11 +55,11 @@ class RedisBackend:
     """Answers requests through a blocking client, from any number of OS threads."""
 
     def __init__(
-        self, wire: Wire, keyspace: Keyspace, confirmation: Confirmation | None = None, *, timeout: float = TIMEOUT
+        self, wire: Wire, keyspace: Keyspace, confirmation: Replication | None = None, *, timeout: float = TIMEOUT
     ) -> None:
         """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *confirmation* is given."""
-        self._wire = wire
-        self._keyspace = keyspace
+        self.wire = wire
+        self.keyspace = keyspace
         self._confirmation = confirmation
         self._timeout = timeout
         self._simple: Mapping[Any, Binding] = {}
@@ -71,7 +69,7 @@ class RedisBackend:
 
     def before_fork(self) -> None:
         """Hold the locks of redis-py, some of which it takes in the child to open connections of its own."""
-        for each in self._wire.locks():
+        for each in self.wire.locks():
             self._fork_locks.append(each)
             each.acquire()
 
@@ -90,9 +88,9 @@ class RedisBackend:
         outcome: Any = None
         binding = self._simple.get(type(request))
         if binding is not None:
-            commands = binding.commands(request, self._keyspace)
+            commands = binding.commands(request, self.keyspace)
             try:
-                outcome = self._wire.send(commands, deadline)
+                outcome = self.wire.send(commands, deadline)
             except DRIVER_ERRORS as error:
                 outcome = error
             else:
@@ -105,14 +103,14 @@ class RedisBackend:
 
     def _go_on(self, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome) -> R:
         """Answer a request by as many tries and batches as it takes. *commands* may have been sent, with some *outcome*."""
-        tries = Tries(request, self._wire.policy, self._timeout, deadline)
+        tries = Tries(request, self.wire.policy, self._timeout, deadline)
         try:
             if isinstance(outcome, Exception):
                 outcome = self._send(tries, commands, outcome)
             reply = drive(self._steps(request, commands, outcome), partial(self._send, tries))
         except ReplicationError:
             # A primary that misses its replicas may be one that a failover left behind.
-            self._wire.doubt()
+            self.wire.doubt()
             raise
         except DRIVER_ERRORS as error:
             raise translate(error, request, tries) from error
@@ -120,7 +118,7 @@ class RedisBackend:
             self._note_simple()
             # Not everyone may ask, and nothing depends on the answer.
             with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(self._wire.send_everywhere([QUESTION], monotonic() + ASIDE))
+                warn_of_eviction(self.wire.send_everywhere([QUESTION], monotonic() + ASIDE))
         return reply
 
     def _note_simple(self) -> None:
@@ -134,8 +132,8 @@ class RedisBackend:
             try:
                 if failed is not None:
                     raise failed
-                return self._wire.send(commands, tries.deadline)
-            except self._wire.policy.errors as error:
+                return self.wire.send(commands, tries.deadline)
+            except self.wire.policy.errors as error:
                 failed, pause = None, tries.pause(error)
             time.sleep(pause)
 
@@ -153,7 +151,7 @@ class RedisBackend:
         binding = BINDINGS[kind]
         confirmation = self._confirmation if kind in _CONFIRMED else None
         if replies is None:
-            commands = binding.commands(request, self._keyspace)
+            commands = binding.commands(request, self.keyspace)
             if confirmation is not None:
                 commands = (*commands, confirmation.command)
             replies = yield commands
@@ -175,7 +173,7 @@ class RedisBackend:
         cursor = request.cursor
         if cursor is None or not isinstance(cursor.name, str):
             return request
-        noted = yield from self._steps(ThreadRankOf(unescape(cursor.name)))
+        noted = yield from self._steps(LookUpThread(unescape(cursor.name)))
         return request if noted is None else replace(request, cursor=cursor._replace(updated=noted))
 
     def _side_by_side(self, requests: Sequence[Request[Any]]) -> Exchange[Any]:
@@ -205,7 +203,7 @@ class AsyncRedisBackend(RedisBackend):
         wire: Wire,
         async_wire: Callable[[], AsyncWire],
         keyspace: Keyspace,
-        confirmation: Confirmation | None = None,
+        confirmation: Replication | None = None,
         *,
         timeout: float = TIMEOUT,
     ) -> None:
@@ -221,7 +219,7 @@ class AsyncRedisBackend(RedisBackend):
         outcome: Any = None
         binding = self._simple.get(type(request))
         if binding is not None:
-            commands = binding.commands(request, self._keyspace)
+            commands = binding.commands(request, self.keyspace)
             try:
                 outcome = await wire.send(commands, deadline)
             except DRIVER_ERRORS as error:

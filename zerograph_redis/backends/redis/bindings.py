@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import Any
 
 from zerograph_redis.core import bounds
+from zerograph_redis.core.examination import IndexThread, UnindexThread
 from zerograph_redis.core.requests import (
     ZERO,
     Cursor,
@@ -50,15 +51,12 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, encode, read_name
-from zerograph_redis.pieces.log import Span
+from zerograph_redis.state_log.log import KnownRange
 
 from .examining import EXAMINING, check_cursor, from_cursor
-from .keys import ACROSS, KINDS, Keyspace
+from .keys import ACROSS, FRESH, KINDS, Keyspace
 from .listing import LISTING
-from .ranking import FRESH, RankThread, UnrankThread
 from .scripts import Binding, Fields, Script, flag, nothing, number, on_keys, on_thread
-
-__all__ = ("BATCH", "BINDINGS", "PUT")
 
 STAGED_FOR = 600_000  # ms that a page of an unfinished copy waits for the next
 
@@ -88,8 +86,8 @@ _PRUNE_THREAD = Script("prune_thread", arguments=("id", "keep", "slice", "cursor
 _DELETE_THREAD = Script("delete_thread", arguments=("id", "token", "last_write"))
 _LEASE_THREAD = Script("lease_thread", arguments=("id", "action", "token", "attempt", "owner", "lifetime"))
 _FORGET_THREAD = Script("forget_thread", arguments=("id",))
-_RANK_THREAD = Script("rank_thread", keys=("shard",), arguments=("id",))
-_UNRANK_THREAD = Script("unrank_thread", keys=("shard",), arguments=("id", "age"))
+_INDEX_THREAD = Script("index_thread", keys=("shard",), arguments=("id",))
+_UNINDEX_THREAD = Script("unindex_thread", keys=("shard",), arguments=("id", "age"))
 _SCAN_THREAD = Script("scan_thread", arguments=("kind", "cursor"))
 _STAGE_THREAD = Script("stage_thread", keys=KINDS, arguments=("kind", "lifetime", "number"))
 _PUBLISH_THREAD = Script(
@@ -253,11 +251,11 @@ def _lease_thread(request: LeaseThread) -> tuple[bytes, ...]:
     )
 
 
-def _spans(known: Sequence[Span]) -> bytes:
+def _spans(known: Sequence[KnownRange]) -> bytes:
     return ",".join([f"{generation}:{start}-{stop}" for generation, start, stop in known]).encode()
 
 
-def _shard(request: RankThread | UnrankThread, keyspace: Keyspace) -> Sequence[bytes]:
+def _shard(request: IndexThread | UnindexThread, keyspace: Keyspace) -> Sequence[bytes]:
     return (keyspace.list_of(request.thread),)
 
 
@@ -442,9 +440,9 @@ BINDINGS: Mapping[type[Request[Any]], Binding] = {
         lambda reply, _: Leased(bounds.number(reply[0]), reply[1].decode(), read_name(reply[2]), reply[3]),
     ),
     ForgetThread: on_thread(_FORGET_THREAD, lambda request: (encode(request.thread),), nothing),
-    RankThread: on_keys(_RANK_THREAD, _shard, lambda request: (encode(request.thread),), nothing),
-    UnrankThread: on_keys(
-        _UNRANK_THREAD, _shard, lambda request: (encode(request.thread), number(int(2 * FRESH * 1_000_000))), nothing
+    IndexThread: on_keys(_INDEX_THREAD, _shard, lambda request: (encode(request.thread),), nothing),
+    UnindexThread: on_keys(
+        _UNINDEX_THREAD, _shard, lambda request: (encode(request.thread), number(int(2 * FRESH * 1_000_000))), nothing
     ),
     ScanThread: on_thread(_SCAN_THREAD, _scan_thread, _parse_page),
     StageThread: on_keys(

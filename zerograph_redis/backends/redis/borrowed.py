@@ -39,8 +39,6 @@ from .helpers import Errand, aundisturbed, undisturbed
 from .own import until
 from .retries import OutOfTime
 
-__all__ = ("AsyncBorrowed", "Borrowed", "aexchange_at")
-
 _PATIENCE = 1.0
 """Seconds to wait for a helper that brings something back, which does not wait for a server."""
 _LAST = (-1,)

@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from zerograph_redis.display import visible
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
 from zerograph_redis.telemetry import names
 
@@ -21,9 +22,7 @@ from .helpers import undisturbed
 from .retries import CLUSTER, PLAIN, SENTINEL, TIMEOUT, OutOfTime, Tries
 from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
 from .urls import host_and_port, options_of, redacted, split_url
-from .wires import DRIVER_ERRORS, AsyncWire
-
-__all__ = ("AsyncClients", "aclose", "close", "connect", "store_of", "sync_twin")
+from .wires import DRIVER_ERRORS, AsyncWire, is_cluster
 
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
 
@@ -68,7 +67,7 @@ def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
         time.sleep(pause)
 
 
-def store_of(client: Any) -> dict[str, str | int]:
+def attributes_of(client: Any) -> dict[str, str | int]:
     """Say in telemetry's words where *client* leads, as far as that is fixed: a Sentinel's primary and nodes come and go."""
     options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
     found: dict[str, str | int] = {names.SYSTEM: "redis"}
@@ -79,6 +78,23 @@ def store_of(client: Any) -> dict[str, str | int]:
     if options:
         found[names.DATABASE] = str(options.get("db") or 0)
     return found
+
+
+def url_of(client: Any) -> str:
+    """Return the URL of the server that *client* leads to, without user, password and options."""
+    if is_cluster(client):
+        nodes = client.get_nodes()
+        return f"redis+cluster://{nodes[0].host}:{nodes[0].port}" if nodes else "redis+cluster://…"
+    pool = getattr(client, "connection_pool", None)
+    options = getattr(pool, "connection_kwargs", {})
+    database = options.get("db") or 0
+    if (service := getattr(pool, "service_name", None)) is not None:
+        return f"redis+sentinel://…/{service}/{database}"
+    if "path" in options:
+        return f"unix://{options['path']}?db={database}"
+    secure = issubclass(getattr(pool, "connection_class", object), (redis.SSLConnection, redis.asyncio.SSLConnection))
+    address = f"{options['host']}:{options.get('port', 6379)}" if "host" in options else "…"
+    return f"redis{'s' if secure else ''}://{visible(address)}/{database}"
 
 
 def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchronous: bool) -> Any:

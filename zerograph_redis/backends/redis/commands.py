@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from hiredis import pack_command
 
-__all__ = ("Command", "by_source", "command", "packed")
-
 Word = bytes | bytearray | memoryview | str | int | float
 
 

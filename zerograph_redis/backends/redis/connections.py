@@ -9,8 +9,6 @@ from typing import Any
 from .commands import command, packed
 from .retries import OutOfTime
 
-__all__ = ("SHORTEST", "timed")
-
 SHORTEST = 0.001  # seconds; zero would mean not to wait, and not to block
 
 

@@ -11,8 +11,6 @@ from zerograph_redis.display import about, visible
 
 from .commands import command
 
-__all__ = ("QUESTION", "warn_of_eviction")
-
 _log = logging.getLogger(__name__)
 
 QUESTION = command("INFO", "memory")

@@ -9,8 +9,8 @@ from zerograph_redis.core import bounds
 from zerograph_redis.core.examination import (
     Condition,
     DiscardStaged,
-    Entry,
     ExamineThread,
+    IndexState,
     MendThread,
     OutlinePage,
     OutlineThread,
@@ -21,9 +21,6 @@ from zerograph_redis.ids import SEPARATOR, encode, read_name
 
 from .keys import KINDS
 from .scripts import Binding, Script, flag, on_keys, on_thread
-
-__all__ = ("EXAMINING", "check_cursor", "from_cursor")
-
 
 _EXAMINE_THREAD = Script("examine_thread", arguments=("id",))
 _OUTLINE_THREAD = Script("outline_thread", arguments=("cursor",))
@@ -36,7 +33,7 @@ def _parse_condition(reply: Any, request: ExamineThread) -> Condition:
     return Condition(
         bool(there),
         damage.decode(),
-        Entry(entry.decode()),
+        IndexState(entry.decode()),
         astray,
         0 if damage else bounds.number(updated or b"0", bounds.END_OF_ORDERS),
         0 if damage else bounds.number(checkpoints or b"0"),

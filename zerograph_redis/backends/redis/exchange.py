@@ -30,20 +30,6 @@ from .connections import SHORTEST
 from .retries import OutOfTime
 from .sentinel import AsyncFollowingConnection, FollowingConnection, check_primary
 
-__all__ = (
-    "Receiver",
-    "Watch",
-    "adrop",
-    "aexchange",
-    "aexchange_by_driver",
-    "ahas_news",
-    "exchange",
-    "exchange_by_driver",
-    "has_news",
-    "is_direct",
-    "sort_out",
-)
-
 _DIRECT = frozenset(
     {
         redis.Connection,

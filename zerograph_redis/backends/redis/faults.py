@@ -15,14 +15,12 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from zerograph_redis.core.refusals import asked_for, conflict, held, lost
+from zerograph_redis.core.refusals import asked_for, conflict, lease_held, lease_lost
 from zerograph_redis.core.requests import Request
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
 from zerograph_redis.ids import unescape
 
 from .retries import Tries
-
-__all__ = ("is_left_behind", "translate", "unconfirmed")
 
 _LEFT_BEHIND = (
     "WAIT cannot be used with replica",  # it was demoted before the WAIT came
@@ -51,9 +49,9 @@ def translate(error: Exception, request: Request[Any], tries: Tries | None = Non
         code, _, said = text.partition(" ")
         if code == "HELD":
             left, _, owner = said.partition(" ")
-            return held(str(thread), unescape(owner), int(left) / 1_000_000)
+            return lease_held(str(thread), unescape(owner), int(left) / 1_000_000)
         if code == "LOST":
-            return lost(str(thread), unescape(said))
+            return lease_lost(str(thread), unescape(said))
         if code == "CONFLICT":
             return conflict(request, unescape(said))
         if code != "DAMAGED" and ": DAMAGED " in text:

@@ -20,8 +20,6 @@ from typing import Any, TypeVar
 
 from zerograph_redis.forks import settle
 
-__all__ = ("Errand", "aundisturbed", "undisturbed")
-
 R = TypeVar("R")
 
 

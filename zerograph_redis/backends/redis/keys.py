@@ -10,13 +10,13 @@ from xxhash import xxh32_intdigest
 from zerograph_redis.display import quoted
 from zerograph_redis.ids import encode
 
-__all__ = ("ACROSS", "KINDS", "SHARDS", "Keyspace")
-
 SHARDS = 64
 KINDS = ("thread", "index", "checkpoints", "writes", "log:0", "log:1")
 """The keys of a thread."""
 ACROSS = ("threads", "deadlines")
 """The keys across threads; a script has them on a single server."""
+
+FRESH = 30.0  # seconds for which a worker does not repeat that it writes a thread, on a cluster
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 # Names repeat from one request to the next; about as many as the threads that a worker runs at a time.
@@ -33,6 +33,7 @@ class Keyspace:
         """Use *prefix*; on a cluster the list of threads lies in other slots than the threads, so it is sharded."""
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise ValueError(f"prefix must be one or more of A-Z a-z 0-9 _ . : / @ + -, not {quoted(prefix)}")
+        self.prefix = prefix
         self._prefix = prefix.encode()
         threads, deadlines = (b"%b:%b" % (self._prefix, kind.encode()) for kind in ACROSS)
         self.lists = tuple(b"%b:{%d}" % (threads, shard) for shard in range(SHARDS)) if clustered else (threads,)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.examination import ReadClock
+from zerograph_redis.core.examination import LookUpThread, ReadClock, SampleThreads
 from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import (
     DescribeThread,
     DescribeThreads,
+    IndexCursor,
+    IndexedThread,
+    IndexPage,
     ListThreads,
-    RankCursor,
     Request,
     ThreadFacts,
-    ThreadRank,
-    ThreadRanks,
 )
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import encode, read_name
@@ -24,11 +24,7 @@ from zerograph_redis.ids import encode, read_name
 from .commands import Command, command
 from .faults import translate
 from .keys import Keyspace
-from .ranking import SampleThreads, ThreadRankOf
 from .scripts import Binding, Script, on_thread
-
-__all__ = ("LISTING", "read_reply")
-
 
 _DESCRIBE_THREAD = Script("describe_thread")
 
@@ -68,7 +64,7 @@ def _read_at_once(request: ListThreads) -> int:
 _TIES = 20
 
 
-def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> ThreadRanks:
+def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> IndexPage:
     read = [_scored(reply) for reply in replies]
     entries = sorted((entry for entries in read for entry in entries), reverse=True)
     cursor = request.cursor
@@ -79,15 +75,15 @@ def _parse_ranks(replies: Sequence[Any], request: ListThreads) -> ThreadRanks:
     horizon = max((entries[-1] for entries in read if len(entries) == _read_at_once(request)), default=None)
     if horizon is not None:
         entries = [entry for entry in entries if entry >= horizon]
-    more: RankCursor | None = None
+    more: IndexCursor | None = None
     if len(entries) > request.limit or (len(entries) == request.limit and horizon is not None):
         entries = entries[: request.limit]
         same = cursor is not None and entries[-1][0] == bound[0]
-        more = RankCursor(*entries[-1], cursor.ties if cursor is not None and same else 0)
+        more = IndexCursor(*entries[-1], cursor.ties if cursor is not None and same else 0)
     elif horizon is not None and cursor is not None and horizon >= bound:
         more = cursor._replace(ties=2 * cursor.ties + request.limit)
     elif horizon is not None:
-        more = RankCursor(*horizon)
+        more = IndexCursor(*horizon)
     return _named(entries, more)
 
 
@@ -97,14 +93,14 @@ def _scored(reply: Any) -> list[tuple[float, bytes]]:
     return [(float(score), member) for member, score in pairs]
 
 
-def _named(entries: Sequence[tuple[float, bytes]], cursor: RankCursor | None) -> ThreadRanks:
+def _named(entries: Sequence[tuple[float, bytes]], cursor: IndexCursor | None) -> IndexPage:
     found, odd = [], []
     for score, member in entries:
         try:
-            found.append(ThreadRank(int(min(max(score, 0.0), bounds.END_OF_ORDERS)), read_name(member)))
+            found.append(IndexedThread(int(min(max(score, 0.0), bounds.END_OF_ORDERS)), read_name(member)))
         except ValueError:
             odd.append(member.decode("utf-8", "backslashreplace"))
-    return ThreadRanks(found, cursor, odd)
+    return IndexPage(found, cursor, odd)
 
 
 def _describe_threads(request: DescribeThreads, keyspace: Keyspace) -> Sequence[Command]:
@@ -144,7 +140,7 @@ def read_reply(parse: Callable[[Any, Any], R], reply: Any, request: Request[Any]
 R = TypeVar("R")
 
 
-def _parse_score(replies: Sequence[Any], request: ThreadRankOf) -> float | None:
+def _parse_score(replies: Sequence[Any], request: LookUpThread) -> float | None:
     return None if replies[0] is None else float(replies[0])
 
 
@@ -170,7 +166,7 @@ LISTING: Mapping[type[Request[Any]], Binding] = {
     SampleThreads: Binding(
         lambda request, keyspace: _of_shard("ZRANDMEMBER", request.thread, keyspace, request.count), _parse_names
     ),
-    ThreadRankOf: Binding(
+    LookUpThread: Binding(
         lambda request, keyspace: _of_shard("ZSCORE", request.thread, keyspace, encode(request.thread)), _parse_score
     ),
 }

@@ -28,8 +28,6 @@ from .helpers import undisturbed
 from .retries import OutOfTime
 from .sentinel import AsyncFollowingConnection, FollowingConnection
 
-__all__ = ("AsyncOwn", "Own", "until")
-
 IDLE = 1.0
 """Seconds after which a connection is looked at before it is used: the server may have closed it."""
 AT_ONCE = 100

@@ -11,8 +11,6 @@ from redis.backoff import ExponentialWithJitterBackoff
 from zerograph_redis.core.attempts import note_repeat
 from zerograph_redis.core.requests import Request
 
-__all__ = ("CLUSTER", "NEVER", "PLAIN", "SENTINEL", "TIMEOUT", "OutOfTime", "Policy", "Tries")
-
 TIMEOUT = 15.0
 """Seconds for a request. A failover takes about twelve: five until a primary counts as gone, as Sentinels and clusters are
 usually told, a few for the election, and the time-out of the connection to the old primary runs beside both."""

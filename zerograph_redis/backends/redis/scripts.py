@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 from .commands import Command
 from .keys import ACROSS, KINDS, Keyspace
 
-__all__ = ("OF_THREAD", "SOURCES", "Binding", "Fields", "Script", "flag", "nothing", "number", "on_keys", "on_thread")
-
 _COMMENT = re.compile(r"^ *--(?! with ).*\n", re.MULTILINE)
 _FUNCTION = re.compile(r"local function (\w+)")
 _CONSTANT = re.compile(r"local ([A-Z_]+) = (.+)")

@@ -27,8 +27,6 @@ from zerograph_redis.display import about, quoted, visible
 from .faults import is_left_behind
 from .helpers import aundisturbed, undisturbed
 
-__all__ = ("AsyncFollowingConnection", "AsyncToldSentinels", "FollowingConnection", "ToldSentinels", "check_primary")
-
 _log = logging.getLogger(__name__)
 
 BELIEVED = 1.0  # seconds for which a primary that the Sentinels named is taken for the primary

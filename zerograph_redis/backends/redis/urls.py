@@ -16,8 +16,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from zerograph_redis.errors import ConfigError
 
-__all__ = ("SCHEMES", "host_and_port", "options_of", "redacted", "split_url")
-
 SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel")
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -30,8 +30,6 @@ from .helpers import aundisturbed, undisturbed
 from .own import AsyncOwn, Own
 from .retries import CLUSTER, NEVER, PLAIN, SENTINEL, OutOfTime, Policy
 
-__all__ = ("DRIVER_ERRORS", "AsyncWire", "Wire", "is_cluster")
-
 DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 """All that redis-py raises of a server: those about a cluster as a whole are no `RedisError`."""
 

@@ -15,12 +15,10 @@ from zerograph_redis.core.refusals import asked_for
 from zerograph_redis.core.requests import LeaseThread, PublishThread, Request, ScanThread, StageThread
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
 
-from . import checkpoints, examining, finding, threads
+from . import checkpoints, examining, finding, thread_rows
 from .connections import Connections
 from .copying import publish_thread, scan_thread, stage_thread
 from .leases import lease_thread
-
-__all__ = ("SqliteBackend",)
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -28,14 +26,14 @@ T = TypeVar("T")
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
 
 READS: Mapping[type[Request[Any]], Answer] = {
-    **threads.READS,
+    **thread_rows.READS,
     **examining.READS,
     **finding.READS,
     ScanThread: scan_thread,
 }
 WRITES: Mapping[type[Request[Any]], Answer] = {
     **checkpoints.WRITES,
-    **threads.WRITES,
+    **thread_rows.WRITES,
     StageThread: stage_thread,
     LeaseThread: lease_thread,
     PublishThread: publish_thread,
@@ -95,7 +93,7 @@ class SqliteBackend:
 
     def _write(self, connection: sqlite3.Connection, request: Request[R]) -> R:
         now = _now()  # only here: a writer may have waited for others
-        if now >= self._next_sweep and not threads.sweep(connection, now):
+        if now >= self._next_sweep and not thread_rows.sweep(connection, now):
             self._next_sweep = now + PAUSE
         reply: R = WRITES[type(request)](connection, request, now)
         return reply
@@ -129,7 +127,7 @@ def _read(connection: sqlite3.Connection, request: Request[R]) -> R:
 
 
 def _refresh(connection: sqlite3.Connection, request: Any) -> None:
-    threads.refresh(connection, request, _now())
+    thread_rows.refresh(connection, request, _now())
 
 
 def _now() -> int:

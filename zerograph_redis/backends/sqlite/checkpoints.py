@@ -30,10 +30,10 @@ from zerograph_redis.core.requests import (
     WritesReply,
 )
 from zerograph_redis.ids import escape, read_name
-from zerograph_redis.pieces.base import BaseCheckpoint
+from zerograph_redis.state_log.base import BaseCheckpoint
 
 from . import logs
-from .threads import (
+from .thread_rows import (
     FACTS,
     Facts,
     delete_rows,
@@ -44,8 +44,6 @@ from .threads import (
     save_write,
     start_thread,
 )
-
-__all__ = ("READS", "WRITES", "Place", "read_writes")
 
 AT_ONCE = 16  # checkpoints that one put lets go of, at the most
 WRITES_AT_ONCE = 8  # pending writes that one statement stores, at the most

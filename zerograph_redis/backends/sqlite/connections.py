@@ -20,8 +20,6 @@ from zerograph_redis.forks import settle
 
 from .schema import FORMAT, TABLES
 
-__all__ = ("Connections",)
-
 A = TypeVar("A")
 R = TypeVar("R")
 

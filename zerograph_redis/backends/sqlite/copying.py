@@ -22,9 +22,7 @@ from zerograph_redis.ids import SEPARATOR, escape, read_name
 from . import leases
 from .checkpoints import read_writes
 from .logs import LONGEST, generation_of
-from .threads import MOMENT, Facts, delete_thread_rows, new_number, number_of, save_write
-
-__all__ = ("publish_thread", "scan_thread", "stage_thread", "staged_name")
+from .thread_rows import MOMENT, Facts, delete_thread_rows, new_number, number_of, save_write
 
 ROWS = 50
 PAGE = 256 * 1024  # bytes of a log

@@ -10,8 +10,8 @@ from zerograph_redis.core import bounds
 from zerograph_redis.core.examination import (
     Condition,
     DiscardStaged,
-    Entry,
     ExamineThread,
+    IndexState,
     MendThread,
     Outline,
     OutlinePage,
@@ -25,9 +25,7 @@ from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, escape
 
 from . import leases
-from .threads import describe_thread, number_of
-
-__all__ = ("READS",)
+from .thread_rows import describe_thread, number_of
 
 ROWS = 100
 
@@ -41,12 +39,12 @@ def examine_thread(connection: sqlite3.Connection, request: ExamineThread, now: 
     """Find what a thread counts, and who holds it."""
     thread = escape(request.thread)
     facts = describe_thread(connection, DescribeThread(request.thread), now)
-    held, owner = leases.held(connection, thread, now)
+    held, owner = leases.remaining(connection, thread, now)
     lease = (owner, held)
     row = connection.execute("SELECT ttl FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
     if facts is not None:
-        return Condition(True, "", Entry.RIGHT, 0, facts.updated, facts.checkpoints, facts.bytes, row[0], *lease)
-    return Condition(False, "", Entry.RIGHT if row is None else Entry.EXPIRED, 0, 0, 0, 0, None, *lease)
+        return Condition(True, "", IndexState.RIGHT, 0, facts.updated, facts.checkpoints, facts.bytes, row[0], *lease)
+    return Condition(False, "", IndexState.RIGHT if row is None else IndexState.EXPIRED, 0, 0, 0, 0, None, *lease)
 
 
 _WRITES = (

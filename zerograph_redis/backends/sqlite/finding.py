@@ -20,9 +20,7 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.ids import escape, read_name
 
-from .threads import number_of
-
-__all__ = ("READS",)
+from .thread_rows import number_of
 
 
 def find_checkpoints(connection: sqlite3.Connection, request: FindCheckpoints, now: int) -> FoundCheckpoints:

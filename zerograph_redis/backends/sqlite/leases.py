@@ -6,12 +6,9 @@ import sqlite3
 from typing import Any
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.refusals import held as refused
-from zerograph_redis.core.refusals import lost
+from zerograph_redis.core.refusals import lease_held, lease_lost
 from zerograph_redis.core.requests import DeleteThread, Leased, LeaseThread
 from zerograph_redis.ids import escape, read_name
-
-__all__ = ("check_fence", "held", "lease_thread")
 
 KEPT = 86_400_000_000  # µs that an ended lease is remembered, though tokens grow with the clock too
 
@@ -43,13 +40,13 @@ def _check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
     left = bounds.whole(deadline) - now
     if request.fence is None:
         if left > 0:
-            raise refused(request.thread, read_name(owner), left / 1_000_000)
+            raise lease_held(request.thread, read_name(owner), left / 1_000_000)
     elif left <= 0 or bounds.whole(token) != request.fence:
-        raise lost(request.thread, read_name(owner) if left > 0 else "")
+        raise lease_lost(request.thread, read_name(owner) if left > 0 else "")
     return now + left
 
 
-def held(connection: sqlite3.Connection, thread: str, now: int) -> tuple[int, str]:
+def remaining(connection: sqlite3.Connection, thread: str, now: int) -> tuple[int, str]:
     """For how many ms anyone holds an escaped thread, and who."""
     _, deadline, _, owner = _read(connection, thread)
     left = max((deadline - now + 999) // 1000, 0)

@@ -10,11 +10,9 @@ from itertools import pairwise
 from zerograph_redis.core import bounds
 from zerograph_redis.core.records import read_ranges, read_stretch
 from zerograph_redis.core.requests import ZERO, LogRange
-from zerograph_redis.pieces.log import Span
+from zerograph_redis.state_log.log import KnownRange
 
-from .threads import Facts
-
-__all__ = ("LONGEST", "append", "begin", "fetch", "generation_of", "is_due", "release")
+from .thread_rows import Facts
 
 LONGEST = 1 << 40  # bytes of a log: what a record's header can spell
 
@@ -98,7 +96,7 @@ def fetch(
     connection: sqlite3.Connection,
     thread: int,
     records: Iterable[bytes],
-    known: Sequence[Span],
+    known: Sequence[KnownRange],
     longest: int | None = None,
 ) -> list[LogRange]:
     """Read what the records need of the logs and the reader lacks, each stretch once, but for ranges over *longest*."""

@@ -1,0 +1,157 @@
+"""Moves that are killed in the middle, in processes of their own, and run again."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.commands import options_of
+from support.data import at, ids, thread_ids
+from support.moves import export, grow, load, migrate
+from support.polling import until
+from support.stores import make_store
+from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
+
+from zerograph_redis import InMemorySaver
+
+MOVER = Path(__file__).parents[2] / "support" / "mover.py"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join((str(MOVER.parent.parent), *sys.path))}
+KILLED = -9
+THREADS = 8
+
+
+def mover(*arguments):
+    return [sys.executable, str(MOVER), *map(str, arguments)]
+
+
+def run(*arguments):
+    """How the process ended."""
+    return subprocess.run(mover(*arguments), check=False, env=ENVIRONMENT).returncode
+
+
+@pytest.fixture(params=["redis-sync", "sqlite-sync"])
+def store(request):
+    made = make_store(request.param, request)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def saver(store):
+    return store.open()
+
+
+@pytest.fixture
+def engine_file(tmp_path):
+    path = tmp_path / "engine.db"
+    with EngineSaver(path) as engine:
+        for number in range(THREADS):
+            config = grow(engine, f"thread {number}", steps=3)
+            engine.put_writes(config, [("t", "c", number)], "")
+    return path
+
+
+def place_of(store):
+    url = options_of(store)[1]
+    return url, getattr(store, "prefix", "zerograph")
+
+
+DEATHS = [
+    ("StageThread", 1, "after"),
+    ("StageThread", 8, "before"),
+    ("PublishThread", 3, "before"),
+    ("PublishThread", 3, "after"),
+    ("ScanThread", 9, "after"),
+    ("DescribeThreads", 6, "after"),
+]
+
+
+@pytest.mark.parametrize("death", DEATHS, ids=lambda death: " ".join(map(str, death)))
+def test_a_migration_leaves_whole_threads_wherever_it_is_killed_and_is_completed(store, saver, engine_file, death):
+    assert run("migrate", engine_file, *place_of(store), *death) == KILLED
+    with EngineSaver(engine_file) as engine:
+        for thread in thread_ids(saver):
+            assert [tuple(each) for each in saver.list(at(thread))] == [tuple(each) for each in engine.list(at(thread))]
+        assert len(thread_ids(saver)) < THREADS
+        assert run("migrate", engine_file, *place_of(store)) == 0
+        assert len(thread_ids(saver)) == THREADS
+        for thread in thread_ids(saver):
+            assert [tuple(each) for each in saver.list(at(thread))] == [tuple(each) for each in engine.list(at(thread))]
+
+
+@pytest.mark.parametrize("death", DEATHS[1:4], ids=lambda death: " ".join(map(str, death)))
+def test_an_import_leaves_whole_threads_wherever_it_is_killed_and_is_completed(store, saver, tmp_path, death):
+    path = tmp_path / "threads.zgt"
+    with InMemorySaver(max_per_thread=None) as source:
+        for number in range(THREADS):
+            config = grow(source, f"thread {number}", steps=3)
+            source.put_writes(config, [("t", "c", number)], "")
+        export(source, path)
+        assert run("import", path, *place_of(store), *death) == KILLED
+        for thread in thread_ids(saver):
+            assert saver.list(at(thread)) == source.list(at(thread))
+        assert len(thread_ids(saver)) < THREADS
+        assert run("import", path, *place_of(store)) == 0
+        assert migrate(source, saver).outcomes == {"same": THREADS}
+
+
+@pytest.mark.parametrize("number", [4, 12])
+def test_an_export_is_no_file_until_it_is_whole_and_is_completed(store, saver, tmp_path, number):
+    path = tmp_path / "threads.zgt"
+    for each in range(THREADS):
+        grow(saver, f"thread {each}", steps=3)
+    assert run("export", path, *place_of(store), "ScanThread", number, "after") == KILLED
+    assert not path.exists()
+    assert run("export", path, *place_of(store)) == 0
+    with InMemorySaver(max_per_thread=None) as other:
+        load(path, other)
+        assert migrate(saver, other).outcomes == {"same": THREADS}
+
+
+@contextmanager
+def working(store):
+    """A worker that writes to the store all the while."""
+    command = mover("work", *place_of(store))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
+        try:
+            assert process.stdout.read(1) == b"."
+            yield
+            process.stdin.close()
+            assert process.stdout.read().count(b".") > 10
+            assert process.wait() == 0
+        finally:
+            process.kill()
+
+
+def test_a_migration_beside_a_worker_that_is_killed_twice_ends_with_equal_digests(real_store, tmp_path):
+    path, count = tmp_path / "engine.db", 150
+    with EngineSaver(path) as engine:
+        for number in range(count):
+            grow(engine, f"thread {number}", steps=4)
+    saver = real_store.open()
+    command = [sys.executable, "-m", "zerograph_redis.cli", *options_of(real_store)]
+    command += ["migrate", f"zerograph:///{path}", real_store.url, "--json"]
+    with working(real_store):
+        for portion in (count // 5, count // 2):
+            with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as process:
+                until(lambda portion=portion: len(thread_ids(saver, limit=None)) > portion, seconds=60)
+                process.kill()
+                assert process.wait() == KILLED
+        until(lambda: ids(saver.list(at("thread 0")))[0].startswith("work"))
+        done = subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
+    report = json.loads(done.stdout)
+    assert report["equal"]
+    assert report["source"] == report["target"]
+    assert report["source"]["threads"] + report["continued_beyond"] == count
+    assert report["outcomes"]["moved"] > 0
+    assert report["outcomes"]["same"] > 0
+    assert report["outcomes"]["continued"] > 0
+    with EngineSaver(path) as engine:
+        for number in range(count):
+            found = saver.list(at(f"thread {number}"), limit=None)
+            wanted = engine.list(at(f"thread {number}"), limit=100)
+            assert [tuple(each) for each in found][-len(wanted) :] == [tuple(each) for each in wanted]
+    assert "own1" in ids(saver.list(at("own"), limit=None))

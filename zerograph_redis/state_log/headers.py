@@ -1,0 +1,46 @@
+"""How MessagePack begins what has a content apart from its kind and size: containers, str and bin."""
+
+from __future__ import annotations
+
+LAYOUTS: dict[int, tuple[int, int, int]] = {
+    **dict.fromkeys(range(0x80, 0x90), (1, 0x0F, 2)),
+    **dict.fromkeys(range(0x90, 0xA0), (1, 0x0F, 1)),
+    **dict.fromkeys(range(0xA0, 0xC0), (1, 0x1F, 0)),
+    **dict.fromkeys((0xC4, 0xD9), (2, 0xFF, 0)),
+    **dict.fromkeys((0xC5, 0xDA), (3, 0xFFFF, 0)),
+    **dict.fromkeys((0xC6, 0xDB), (5, 0xFFFFFFFF, 0)),
+    0xDC: (3, 0xFFFF, 1),
+    0xDD: (5, 0xFFFFFFFF, 1),
+    0xDE: (3, 0xFFFF, 2),
+    0xDF: (5, 0xFFFFFFFF, 2),
+}
+"""By the first byte of a header: how many bytes it has, which of its bits count, and how many values one counted is.
+
+That is 1 for a member of an array, 2 for one of a map, and 0 for a byte of a str or bin.
+"""
+_NONE = (0, 0, 0)
+
+
+def header_size(packed: bytes) -> int:
+    """How many bytes the header at the beginning has; 0 for what has no content apart from it."""
+    return LAYOUTS.get(packed[0], _NONE)[0]
+
+
+def header_of(packed: bytes) -> tuple[int, int]:
+    """Return how many bytes the header at the beginning has, and how many members or bytes it announces."""
+    size, bits, _ = LAYOUTS.get(packed[0], _NONE)
+    return size, int.from_bytes(packed[:size], "big") & bits
+
+
+def map_header(size: int) -> bytes:
+    """Return the header of a map of so many entries."""
+    if size < 16:
+        return bytes((0x80 | size,))
+    return b"\xde" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdf" + size.to_bytes(4, "big")
+
+
+def array_header(size: int) -> bytes:
+    """Return the header of an array of so many members."""
+    if size < 16:
+        return bytes((0x90 | size,))
+    return b"\xdc" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdd" + size.to_bytes(4, "big")

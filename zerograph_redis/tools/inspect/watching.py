@@ -1,0 +1,186 @@
+"""What happens to threads while it happens: found by asking now and then, at no cost to those who write.
+
+Each poll asks for the threads written last, and for the facts of some that were active lately. Only of a thread that has
+something new, checkpoints are read: those that are new, as records without their states.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from zerograph_redis.core.examination import ReadClock
+from zerograph_redis.core.leasing import look_at_lease
+from zerograph_redis.core.requests import ZERO, DescribeThreads, IndexedThread, ListThreads, Operation, ThreadFacts
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.threads import LeaseInfo
+
+from .history import Entry, History, list_namespaces
+
+WATCHED = 50  # threads, those that were active last, whose leases and other news are asked for at every poll
+REMEMBERED = 10_000  # threads of which is known what was told
+_PAGE = 16  # threads that one request lists
+_PAGES = 64
+_STRIDE = 1000
+_MOST = 50  # entries of a namespace that one poll tells
+_FEW = 4  # entries that one request reads, and namespaces that may have a new interrupt: there is seldom more news
+
+
+@dataclass(slots=True)
+class Event:
+    """Something that happened to a thread."""
+
+    kind: Literal["checkpoint", "interrupt", "lease", "gone"]
+    thread: str
+    entry: Entry | None = None
+    """The new checkpoint, or the one that waits for an answer."""
+    lease: LeaseInfo | None = None
+    """Who holds the thread now, None if nobody does."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was told of a thread."""
+
+    updated: int = 0
+    order: str = ZERO
+    owner: str | None = None
+    waiting: set[tuple[str, str]] = field(default_factory=set)
+    """The checkpoints, by namespace and id, whose interrupts were told."""
+
+
+class Watch:
+    """Follows all threads, or one."""
+
+    def __init__(self, settings: Settings, thread: str | None = None) -> None:
+        """Follow *thread*, None for all; what is stored is read as *settings* say."""
+        self._settings = settings
+        self._thread = thread
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._newest: IndexedThread | None = None
+        self._began = False
+        self._start = ZERO
+
+    def poll(self) -> Operation[list[Event]]:
+        """Find what happened since the last poll; the first one tells nothing."""
+        active = [self._thread] if self._thread is not None else (yield from self._active())
+        recent = list(
+            islice((name for name in reversed(self._known) if name not in active), max(WATCHED - len(active), 0))
+        )
+        names = [*recent, *active]
+        events: list[Event] = []
+        for first in range(0, len(names), WATCHED):
+            some = names[first : first + WATCHED]
+            for name, facts in zip(some, (yield from DescribeThreads(some)), strict=True):
+                try:
+                    if isinstance(facts, CorruptCheckpointError):
+                        raise facts
+                    events += yield from self._news(name, facts)
+                except CorruptCheckpointError:
+                    if self._thread is not None:
+                        raise
+                    # Nothing can be told of it; others are no worse for that.
+                    self._known.pop(name, None)
+        self._began = True
+        while self._thread is None and len(self._known) > REMEMBERED:
+            _, forgotten = self._known.popitem(last=False)
+            # It was active before all others: what is older than that was told of each thread.
+            self._start = max(self._start, forgotten.order)
+        return events
+
+    def _active(self) -> Operation[list[str]]:
+        """List the threads that were written since the last poll, the one written last at the end."""
+        found: list[IndexedThread] = []
+        cursor = None
+        pages, size = _PAGES if self._began else WATCHED // _PAGE + 1, _PAGE
+        while pages:
+            page = yield from ListThreads(cursor, size)
+            # Entries that are no thread's are passed in long strides, and hide none.
+            pages, size = (pages - 1, _PAGE) if page.found else (pages, _STRIDE)
+            found += [each for each in page.found if self._newest is None or each.updated >= self._newest.updated]
+            cursor = page.cursor
+            if cursor is None or (
+                self._newest is not None and page.found and page.found[-1].updated < self._newest.updated
+            ):
+                break
+        if any(self._newest is None or each.updated > self._newest.updated for each in found):
+            now = yield from ReadClock()
+            # One that is listed in the future must not keep what others write from being news.
+            found_now = [each for each in found if each.updated <= now]
+            self._newest = max(found_now, key=lambda each: each.updated, default=self._newest)
+            if not self._began and self._newest is not None:
+                # What was stored before this moment is no news.
+                self._start = f"{self._newest.updated:016x}"
+        return list(dict.fromkeys(each.thread for each in reversed(found)))
+
+    def _news(self, name: str, facts: ThreadFacts | None) -> Operation[list[Event]]:
+        known = self._known.get(name)
+        lease = yield from self._lease(name, facts)
+        if facts is None:
+            gone = known is not None and known.updated > 0
+            self._known.pop(name, None)
+            events = [Event("gone", name)] if gone else []
+            if self._thread is not None:  # a thread that is not there yet may be held
+                self._known[name] = _Known(owner=None if known is None else known.owner)
+                events += self._told_lease(name, self._known[name], lease)
+            return events
+        if known is None:
+            known = self._known[name] = _Known(order=self._start)
+            if not self._began:
+                yield from self._begin(name, known, facts, lease)
+                return []
+        events = []
+        if facts.updated != known.updated:
+            self._known.move_to_end(name)
+            events = yield from self._checkpoints(name, known, facts)
+        return events + self._told_lease(name, known, lease)
+
+    def _begin(self, name: str, known: _Known, facts: ThreadFacts, lease: LeaseInfo | None) -> Operation[None]:
+        known.updated, known.order = facts.updated, facts.order
+        known.owner = None if lease is None else lease.owner
+        if self._thread is not None:
+            for space in (yield from list_namespaces(name)):
+                for entry in (yield from History(self._settings, name).read(space.namespace, 1, compared=False)):
+                    known.waiting.add((entry.namespace, entry.checkpoint_id))
+
+    def _lease(self, name: str, facts: ThreadFacts | None) -> Operation[LeaseInfo | None]:
+        if facts is not None:
+            return LeaseInfo(facts.owner, facts.held / 1000) if facts.held else None
+        return None if self._thread is None else (yield from look_at_lease(name))
+
+    def _told_lease(self, name: str, known: _Known, lease: LeaseInfo | None) -> list[Event]:
+        owner = None if lease is None else lease.owner
+        if owner == known.owner:
+            return []
+        known.owner = owner
+        return [Event("lease", name, lease=lease)] if self._began else []
+
+    def _checkpoints(self, name: str, known: _Known, facts: ThreadFacts) -> Operation[list[Event]]:
+        """Read what is new: checkpoints, and interrupts, which are written a moment after their checkpoint."""
+        history = History(self._settings, name)
+        spaces = sorted((yield from list_namespaces(name)), key=lambda each: each.newest, reverse=True)
+        entries: list[Entry] = []
+        newest: set[tuple[str, str]] = set()
+        for place, space in enumerate(spaces):
+            if space.newest <= known.order and place >= _FEW:
+                break
+            oldest = min(known.order, space.newest)
+            found = yield from history.read(space.namespace, _MOST, oldest, page=_FEW)
+            entries += found
+            newest |= {(each.namespace, each.checkpoint_id) for each in found[:1]}
+        events: list[Event] = []
+        last = known.order
+        for entry in sorted(entries, key=lambda each: each.order):
+            name_of = (entry.namespace, entry.checkpoint_id)
+            is_new = entry.order > last
+            if is_new:
+                events.append(Event("checkpoint", name, entry))
+            if entry.interrupts and name_of not in known.waiting and (is_new or name_of in newest):
+                known.waiting.add(name_of)
+                events.append(Event("interrupt", name, entry))
+            known.order = max(known.order, entry.order)
+        known.updated, known.order = facts.updated, max(known.order, facts.order)
+        return events

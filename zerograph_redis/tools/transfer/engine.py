@@ -1,0 +1,247 @@
+"""The database files of ZeroGraph's own `SqliteSaver`, as a place that threads come from."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from zerograph.checkpoint import sqlite as engine
+
+from zerograph_redis.core.records import (
+    digest_of,
+    pack_header,
+    pack_writes,
+)
+from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint
+from zerograph_redis.core.settings import Address, Settings
+from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
+from zerograph_redis.core.writes import encrypt_writes
+from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
+from zerograph_redis.ids import WITHIN, escape, random_name
+from zerograph_redis.state_log import BaseCheckpoint, draft
+
+from .image import Image, Life
+
+BUSY_TIMEOUT = 60.0  # seconds
+_THEIRS = frozenset({"checkpoints", "pending_writes"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MOMENT = 4_000_000_000_000_000  # µs, in the year 2096: a later one would leave no room for the orders after it
+
+
+class EngineFile:
+    """Reads the threads of a file that a ZeroGraph may be using: read only, in one short transaction for each thread.
+
+    Values come out as ZeroGraph's own saver gives them, in its own order.
+    """
+
+    def __init__(self, path: str | Path, settings: Settings) -> None:
+        """Open the file; threads are laid out as *settings* say.
+
+        Raises:
+            BackendUnavailableError: There is no such file, or it cannot be opened.
+            ConfigError: It has no tables of ZeroGraph's saver.
+        """
+        self.path = str(path)
+        self.settings = settings
+        if not Path(path).is_file():
+            raise BackendUnavailableError(f"there is no SQLite database {path}")
+        with self._translated(), closing(_connect(self.path)) as connection:
+            if not _tables(connection) >= _THEIRS:
+                raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
+        self._connection = _connect(self.path)
+        self._connection.row_factory = sqlite3.Row
+        self._saver = _ReadOnlySaver(self._connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def threads(self, prefix: str) -> list[str]:
+        """Name the threads whose ids begin with *prefix*.
+
+        Raises:
+            ConfigError: One has an id that no other store could take, and *prefix* does not leave it out.
+        """
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT thread_id FROM checkpoints UNION SELECT thread_id FROM pending_writes ORDER BY thread_id"
+            ).fetchall()
+        names = [name for (name,) in rows]
+        odd = next((name for name in names if not isinstance(name, str)), None)
+        if odd is not None and not prefix:
+            raise ConfigError(f"{self.path} has a thread whose id is no text, {odd!r}: name those that are to be moved")
+        return [name for name in names if isinstance(name, str) and name.startswith(prefix)]
+
+    def read(self, thread: str) -> Image | None:
+        """Read a thread; None if there is none.
+
+        Raises:
+            CorruptCheckpointError: ZeroGraph itself could not read it.
+            SerializationError: A value cannot be stored.
+        """
+        building = _Building(thread, self.settings)
+        try:
+            with self._translated(), self._transaction():
+                self._build(thread, building)
+        except BaseException:
+            building.image.close()
+            raise
+        return building.end()
+
+    def _build(self, thread: str, building: _Building) -> None:
+        rows = self._connection.execute(
+            "SELECT checkpoint_ns, checkpoint_id, created_at FROM checkpoints WHERE thread_id = ? "
+            "ORDER BY created_at, rowid",
+            (thread,),
+        ).fetchall()
+        for namespace, checkpoint_id, created in rows:
+            with self._named(thread, namespace, checkpoint_id):
+                found = self._saver.get_tuple(_config(thread, namespace, checkpoint_id))
+                building.add_checkpoint(namespace, checkpoint_id, found, _microseconds(created))
+        places = self._connection.execute(
+            "SELECT DISTINCT checkpoint_ns, checkpoint_id FROM pending_writes WHERE thread_id = ? ORDER BY 1, 2",
+            (thread,),
+        ).fetchall()
+        for namespace, checkpoint_id in places:
+            with self._named(thread, namespace, checkpoint_id):
+                writes = self._saver.get_pending_writes(_config(thread, namespace, checkpoint_id))
+                building.add_writes(namespace, checkpoint_id, writes)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _named(self, thread: str, namespace: Any, checkpoint_id: Any) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, CheckpointError):
+            raise
+        except Exception as error:  # whatever its decoding makes of what is there
+            raise CorruptCheckpointError(
+                f"checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r} cannot be read from "
+                f"{self.path}: {type(error).__name__}: {error}"
+            ) from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            text = f"the SQLite database {self.path} cannot be read: {error}"
+            kind = CorruptCheckpointError if type(error) is sqlite3.DatabaseError else BackendUnavailableError
+            raise kind(text) from error
+
+
+class _ReadOnlySaver(engine.SqliteSaver):
+    """ZeroGraph's saver on a connection of ours: its own would make tables, and write."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def _get_conn(self) -> sqlite3.Connection:
+        return self._connection
+
+
+class _Building:
+    """Lays a thread out as puts would have, one checkpoint after the other."""
+
+    def __init__(self, thread: str, settings: Settings) -> None:
+        self.image = Image(thread, Life(0, 0, None, None))
+        self._settings = settings
+        self._cipher, self._coding = settings.cipher(thread), settings.coding(thread)
+        self._bases: dict[str, BaseCheckpoint] = {}
+        self._first = self._order = self._end = 0
+        self._generation = random_name()
+
+    def add_checkpoint(self, namespace: str, checkpoint_id: str, found: Any, moment: int) -> None:
+        """Add what follows all that was added before."""
+        if not isinstance(found.checkpoint, Mapping) or not isinstance(found.metadata, Mapping | None):
+            raise TypeError("a checkpoint and its metadata are dicts")
+        parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
+        metadata = self._settings.serializer.pack(found.metadata or {}, root="metadata")
+        state = cut_state(dict(found.checkpoint), self._settings.serializer, self._bases.get(namespace))
+        address = Address(self.image.thread, namespace, parent or None, None)
+        prepared = PreparedPut(address, checkpoint_id, state, metadata, None)
+        digest = digest_of(state.packed, self._cipher)
+        drafted = draft(state, self._bases.get(namespace), self._coding)
+        request = request_of(prepared, self._settings, digest, drafted, self._cipher)
+        self._order = max(moment, self._order + 1)
+        self._first = self._first or self._order
+        generation, base = (self._generation, self._end) if drafted.segments else (ZERO, 0)
+        size = len(drafted.appended)
+        header = pack_header(request.version, self._order, int(generation, 16), base, size, request.attempt)
+        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + request.record, []))
+        placed = Placed(f"{self._order:016x}", generation, base)
+        if drafted.appended:
+            self.image.add_range(LogRange(placed.generation, base, drafted.appended))
+            self._end += size
+        self._bases[namespace] = base_of(prepared, request, digest, drafted, placed)
+
+    def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
+        """Add the pending writes of a checkpoint."""
+        packed = {
+            escape(task) + WITHIN + escape(channel): self._settings.serializer.pack(value, root=f"writes[{number}]")
+            for number, (task, channel, value) in enumerate(writes)
+        }
+        if self._cipher is None:
+            stored = pack_writes(namespace, checkpoint_id, packed, None)
+        else:
+            stored = encrypt_writes(namespace, checkpoint_id, packed, self._cipher)
+        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, None, stored))
+
+    def end(self) -> Image | None:
+        """Return what was added; None if there was nothing."""
+        image = self.image
+        if not image.checkpoints and not image.written:
+            image.close()
+            return None
+        image.current = self._generation if image.generations else ZERO
+        now = time.time_ns() // 1000
+        image.life = Life(self._first or now, self._order or now, None, None)
+        return image
+
+
+def savers_of(path: str | Path) -> tuple[bool, bool]:
+    """Tell whether a database file has the tables of ZeroGraph's own saver, and whether it has ours."""
+    try:
+        with closing(_connect(str(path))) as connection:
+            names = _tables(connection)
+    except sqlite3.Error:  # whoever opens it can say what is wrong
+        return False, False
+    return names >= _THEIRS, "zerograph_redis_threads" in names
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _config(thread: str, namespace: str, checkpoint_id: str) -> dict[str, Any]:
+    for what, name in (("thread", thread), ("checkpoint", checkpoint_id)):
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"the id of a {what} must be a text that is not empty, not {name!r}")
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}}
+
+
+def _microseconds(moment: Any) -> int:
+    """Read when a checkpoint was made; 0 if it is not to be read."""
+    try:
+        found = datetime.fromisoformat(moment)
+        aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return min(max((aware - _EPOCH) // timedelta(microseconds=1), 0), _LATEST_MOMENT)
+    except (TypeError, ValueError, OverflowError):
+        return 0
