@@ -11,7 +11,7 @@ from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple
 
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpointError
-from zerograph_redis.ids import WITHIN, escape, unescape
+from zerograph_redis.ids import WITHIN, escape
 
 from .batches import Batch
 from .leasing import fence
@@ -226,10 +226,9 @@ class CheckpointOperations:
             return []
         cipher = self.settings.cipher(address.thread)
         of = (address.thread, address.namespace, checkpoint_id)
-        packed = decode_writes(*of, writes, cipher)
         return [
-            (*task_and_channel(write.identity), unpack_named(self.serializer, value, "a pending write of", of))
-            for write, value in zip(writes, packed, strict=True)
+            (task, channel, unpack_named(self.serializer, packed, "a pending write of", of))
+            for task, channel, packed in decode_writes(*of, writes, cipher)
         ]
 
     # Last, since its name hides the builtin for the annotations that follow it.
@@ -336,9 +335,3 @@ def _read_write(number: int, write: Any, task_id: Any) -> tuple[str, str, Any]:
             f"writes[{number}]: task id and channel must be strings, not {quoted(task)} and {quoted(channel)}"
         )
     return str.__str__(task), str.__str__(channel), value
-
-
-def task_and_channel(identity: str) -> tuple[str, str]:
-    """Return what the identity of a stored write is made of."""
-    task, _, channel = identity.partition(WITHIN)
-    return unescape(task), unescape(channel)

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from zerograph_redis.errors import BusyThreadError, CorruptCheckpointError
-from zerograph_redis.ids import SEPARATOR
+from zerograph_redis.ids import SEPARATOR, WITHIN, unescape
 from zerograph_redis.state_log.codec import Cipher
 
 from .records import pack_writes, unpack_write
@@ -120,15 +120,23 @@ def encrypt_writes(
 
 def decode_writes(
     thread: str, namespace: str, checkpoint_id: str, writes: Sequence[StoredWrite], cipher: Cipher | None
-) -> list[bytes]:
-    """Return the packed values of the pending writes of a checkpoint.
+) -> list[tuple[str, str, bytes]]:
+    """Return the pending writes of a checkpoint, in order: task id, channel, packed value.
 
     Raises:
         CorruptCheckpointError: One is missing or damaged; or, if they are encrypted, they never were together.
     """
-    if cipher is not None:
-        return _opened(thread, namespace, checkpoint_id, writes, cipher)[1]
-    return [unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, None) for each in writes]
+    if cipher is None:
+        values = [unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, None) for each in writes]
+    else:
+        _, values = _opened(thread, namespace, checkpoint_id, writes, cipher)
+    return [(*task_and_channel(each.identity), value) for each, value in zip(writes, values, strict=True)]
+
+
+def task_and_channel(identity: str) -> tuple[str, str]:
+    """Return what the identity of a stored write is made of."""
+    task, _, channel = identity.partition(WITHIN)
+    return unescape(task), unescape(channel)
 
 
 def _sealed(

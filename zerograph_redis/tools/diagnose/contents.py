@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from zerograph_redis.core.examination import OutlineThread
 from zerograph_redis.core.links import Lineage
+from zerograph_redis.core.paging import read_pages
+from zerograph_redis.core.records import name_of
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.scanning import ThreadScan
 from zerograph_redis.core.settings import Settings
@@ -53,17 +55,10 @@ def read_contents(thread: str, settings: Settings) -> Operation[Contents]:
 
 def _compare_index(thread: str) -> Operation[None]:
     """Find records that are not where the index says: a scan, which goes by the records, would not."""
-    cursor = None
-    while True:
-        page = yield from OutlineThread(thread, cursor)
+    for page in (yield from read_pages(lambda cursor: OutlineThread(thread, cursor))):
         for each in page.outlines:
             if each.damage:
-                raise CorruptCheckpointError(
-                    f"checkpoint {each.checkpoint_id!r} of thread {thread!r}, namespace {each.namespace!r}: {each.damage}"
-                )
-        cursor = page.cursor
-        if cursor is None:
-            return
+                raise CorruptCheckpointError(f"{name_of(thread, each.namespace, each.checkpoint_id)}: {each.damage}")
 
 
 class _Reading:

@@ -9,9 +9,9 @@ from typing import Any
 
 from zerograph_redis.backends.redis.wires import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
+from zerograph_redis.core.paging import read_index
 from zerograph_redis.errors import BackendUnavailableError, CorruptCheckpointError
 from zerograph_redis.store import Store
-from zerograph_redis.tools.maintain.selection import list_names
 
 from .examination import Names, Tally, examine_threads
 from .files import find_names, judge_file
@@ -124,7 +124,9 @@ def _look_at_servers(store: Store[Any], report: Report, progress: Progress) -> N
             report.within.append(Finding("keys", Level.WARNING, told, "look with a user that has +scan"))
     try:
         # After the keys: a worker lists a thread before it writes one.
-        names.listed.update(store.run(list_names(odd=names.odd.extend)))
+        for page in store.run(read_index()):
+            names.listed.update(each.thread for each in page.found)
+            names.odd += page.odd
         if not is_cluster(client):
             for each in expiring(client, prefix):
                 note_thread(each, names.listed, names.odd)

@@ -10,7 +10,8 @@ from typing import Any
 from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.bounds import UNREADABLE
-from zerograph_redis.core.checkpoint_operations import find_namespace, task_and_channel, unpack_map, unpack_named
+from zerograph_redis.core.checkpoint_operations import find_namespace, unpack_map, unpack_named
+from zerograph_redis.core.paging import read_pages
 from zerograph_redis.core.records import CheckpointRecord, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import (
     Fetched,
@@ -80,14 +81,8 @@ class NamespaceHistory:
 
 def list_namespaces(thread: str) -> Operation[list[NamespaceFacts]]:
     """Find all namespaces of a thread, by name."""
-    found: list[NamespaceFacts] = []
-    cursor = None
-    while True:
-        page = yield from ListNamespaces(thread, cursor)
-        found += page.found
-        if page.cursor is None:
-            return found
-        cursor = page.cursor
+    pages = yield from read_pages(lambda cursor: ListNamespaces(thread, cursor))
+    return [each for page in pages for each in page.found]
 
 
 def read_history(
@@ -196,10 +191,7 @@ class History:
         self._outlines[namespace, stored.checkpoint_id] = outline
         of = (self._thread, namespace, stored.checkpoint_id)
         metadata = unpack_map(serializer, record.metadata, "the metadata of", of)
-        values = decode_writes(self._thread, namespace, stored.checkpoint_id, stored.writes, cipher)
-        writes = [
-            (*task_and_channel(write.identity), value) for write, value in zip(stored.writes, values, strict=True)
-        ]
+        writes = decode_writes(*of, stored.writes, cipher)
         interrupts = [
             unpack_named(serializer, value, "a pending write of", of)
             for _, channel, value in writes

@@ -9,7 +9,7 @@ from typing import Any
 
 from zerograph.constants import INTERRUPT
 
-from zerograph_redis.core.checkpoint_operations import task_and_channel, unpack_map, unpack_named
+from zerograph_redis.core.checkpoint_operations import unpack_map, unpack_named
 from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import GetCheckpoint, Operation
 from zerograph_redis.core.settings import Address, Settings
@@ -73,10 +73,9 @@ def read_state(settings: Settings, thread: str, namespace: str, checkpoint_id: s
         return None
     ((stored, record, state),) = found
     of = (thread, namespace, checkpoint_id)
-    values = decode_writes(thread, namespace, checkpoint_id, stored.writes, settings.cipher(thread))
     writes = [
-        (*task_and_channel(write.identity), unpack_named(settings.serializer, value, "a pending write of", of))
-        for write, value in zip(stored.writes, values, strict=True)
+        (task, channel, unpack_named(settings.serializer, packed, "a pending write of", of))
+        for task, channel, packed in decode_writes(*of, stored.writes, settings.cipher(thread))
     ]
     size = read_header("a record", stored.record or b"").appended + len(stored.record or b"")
     return State(

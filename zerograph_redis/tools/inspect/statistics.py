@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.examination import OutlineThread, ReadClock
+from zerograph_redis.core.paging import read_index, read_pages
 from zerograph_redis.core.requests import DescribeThreads, Operation
 from zerograph_redis.core.thread_operations import info_of
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.threads import ThreadInfo
-from zerograph_redis.tools.maintain.selection import list_names
 
 DESCRIBED = 100  # threads in one round trip
 EXACT = 100_000  # checkpoints whose sizes are read, all of them, before a sample of threads must do
@@ -80,7 +80,7 @@ def count_store(largest: int, looked: Callable[[], None], *, exact: bool) -> Ope
         exact: Whether savings are counted over all threads, however many there are.
     """
     found = Statistics((yield from ReadClock()))
-    names = yield from list_names()
+    names = [each.thread for page in (yield from read_index()) for each in page.found]
     sample = _Sample()
     sizes: dict[str, int] = {}
     unreadable = 0
@@ -130,15 +130,10 @@ def _count_savings(found: Statistics, names: Iterable[str], sizes: dict[str, int
 
 
 def _saved(thread: str) -> Operation[tuple[str, int, int] | None]:
-    whole = records = 0
-    cursor = None
     try:
-        while True:
-            page = yield from OutlineThread(thread, cursor)
-            whole += sum(each.record + each.state for each in page.outlines)
-            records += sum(each.record for each in page.outlines)
-            cursor = page.cursor
-            if cursor is None:
-                return thread, whole, records + sum(page.logs.values())
+        pages = yield from read_pages(lambda cursor: OutlineThread(thread, cursor))
     except CorruptCheckpointError:
         return None
+    records = sum(each.record for page in pages for each in page.outlines)
+    states = sum(each.state for page in pages for each in page.outlines)
+    return thread, records + states, records + sum(pages[-1].logs.values())

@@ -11,6 +11,7 @@ from enum import StrEnum
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.checkpoint_operations import CheckpointOperations
 from zerograph_redis.core.examination import ExamineThread, Outline, OutlineThread
+from zerograph_redis.core.paging import read_pages
 from zerograph_redis.core.requests import DeleteThread, Operation
 from zerograph_redis.errors import CorruptCheckpointError, LeaseHeldError
 
@@ -95,17 +96,12 @@ def _deleted(target: Target, *, unless_written: bool) -> Operation[Removal]:
 def _planned(target: Target, keep: int, max_age: int | None) -> Operation[Removal]:
     if target.condition.held:
         return Removal(target, Outcome.HELD, owner=target.condition.owner)
-    outlines: list[Outline] = []
-    cursor = None
-    while True:
-        try:
-            page = yield from OutlineThread(target.thread, cursor)
-        except CorruptCheckpointError:
-            return Removal(target, Outcome.DAMAGED)
-        outlines += page.outlines
-        cursor = page.cursor
-        if cursor is None:
-            break
+    try:
+        pages = yield from read_pages(lambda cursor: OutlineThread(target.thread, cursor))
+    except CorruptCheckpointError:
+        return Removal(target, Outcome.DAMAGED)
+    page = pages[-1]
+    outlines = [each for some in pages for each in some.outlines]
     going = _going(outlines, keep, None if max_age is None else page.now - max_age)
     left = Counter(each.log for each in outlines)
     left.subtract(each.log for each in going)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.examination import Condition, ExamineThread, ReadClock
-from zerograph_redis.core.requests import IndexCursor, IndexedThread, ListThreads, Operation
+from zerograph_redis.core.paging import read_index
+from zerograph_redis.core.requests import IndexCursor, IndexedThread, Operation
 from zerograph_redis.errors import CorruptCheckpointError
 
-PAGE = 1000  # ids alone are read quickly
 _LAG = 60_000_000  # µs that the list of a cluster's threads may be behind the threads, and more
 
 
@@ -34,24 +34,6 @@ class Target(NamedTuple):
     """For how long nobody wrote it, in µs."""
 
 
-def list_names(
-    match: str = "", before: IndexedThread | None = None, odd: Callable[[Iterable[str]], object] = lambda _: None
-) -> Operation[list[str]]:
-    """Read the ids of all threads in the list that begin with *match*, newest activity first.
-
-    What is in the list and is no thread's id goes to *odd*.
-    """
-    found: list[str] = []
-    cursor = None if before is None else IndexCursor.behind(before)
-    while True:
-        ranks = yield from ListThreads(cursor, PAGE)
-        found += [each.thread for each in ranks.found if each.thread.startswith(match)]
-        odd(ranks.odd)
-        cursor = ranks.cursor
-        if cursor is None:
-            return found
-
-
 def find_targets(
     selection: Selection, looked: Callable[[], None] = lambda: None
 ) -> Operation[tuple[list[Target], list[str]]]:
@@ -68,9 +50,9 @@ def find_targets(
     if selection.threads:
         names = [each for each in dict.fromkeys(selection.threads) if each.startswith(selection.match)]
     elif selection.idle is None:
-        names = yield from list_names(selection.match)
+        names = yield from _named(selection.match)
     else:
-        names = yield from list_names(selection.match, IndexedThread(now - selection.idle + _LAG, ""))
+        names = yield from _named(selection.match, IndexedThread(now - selection.idle + _LAG, ""))
     found: list[Target] = []
     missing: list[str] = []
 
@@ -93,3 +75,8 @@ def _examined(thread: str) -> Operation[tuple[str, Condition]]:
         return thread, (yield from ExamineThread(thread))
     except CorruptCheckpointError as error:
         return thread, Condition.unknown(str(error))
+
+
+def _named(match: str, before: IndexedThread | None = None) -> Operation[list[str]]:
+    pages = yield from read_index(None if before is None else IndexCursor.behind(before))
+    return [each.thread for page in pages for each in page.found if each.thread.startswith(match)]

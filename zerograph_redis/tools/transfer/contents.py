@@ -74,7 +74,7 @@ def _writes(image: Image, namespace: str, row: StoredCheckpoint, settings: Setti
     records = [write.record for write in row.writes if write.record is not None]
     if cipher is None and len(records) == len(row.writes) and any(map(is_encrypted, records)):
         return records
-    return decode_writes(image.thread, namespace, row.checkpoint_id, row.writes, cipher)
+    return [packed for *_, packed in decode_writes(image.thread, namespace, row.checkpoint_id, row.writes, cipher)]
 
 
 def _checkpoint(image: Image, namespace: str, row: StoredCheckpoint, settings: Settings) -> bytes:
