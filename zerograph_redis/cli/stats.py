@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zerograph_redis.core.thread_operations import moment
-from zerograph_redis.opening import path_of
 from zerograph_redis.tools.inspect.snapshots import Snapshot, exchange
-from zerograph_redis.tools.inspect.statistics import Statistics, count_store
+from zerograph_redis.tools.inspect.statistics import Savings, Statistics, count_store
 
 from .output import console, note, print_json
 from .parameters import Json
@@ -44,7 +43,8 @@ def stats(
     growth = _remember(session, found)
     if json:
         prefix = session.prefix if session.is_redis else None
-        numbers = asdict(found) | {"taken": moment(found.taken), "growth": growth}
+        savings = asdict(found.savings) | {"saved_bytes": found.savings.saved_bytes}
+        numbers = asdict(found) | {"taken": moment(found.taken), "savings": savings, "growth": growth}
         print_json({"store": session.place, "prefix": prefix} | numbers)
         return
     console().print(_facts(session, found, growth))
@@ -55,6 +55,8 @@ def stats(
 
 def _remember(session: Session, found: Statistics) -> dict[str, Any] | None:
     """Remember the numbers for the next call, and return how they changed since the last one. None if that is unknown."""
+    from zerograph_redis.opening import path_of
+
     place = session.place
     if place.startswith("memory:"):
         return None
@@ -81,55 +83,44 @@ def _facts(session: Session, found: Statistics, growth: dict[str, Any] | None) -
     """One row for each number that is not 0."""
     from rich.table import Table as Grid
 
+    with_ttl = found.threads_with_ttl
+    facts = {
+        "store": session.place + (f", prefix {session.prefix}" if session.is_redis else ""),
+        "threads": f"{found.threads:,}",
+        "with a TTL": f"{with_ttl:,} ({with_ttl / found.threads:.0%})" if with_ttl else "",
+        "held": f"{found.threads_held:,} by a worker" if found.threads_held else "",
+        "damaged": f"{found.threads_damaged:,}: run `zerograph-redis doctor`" if found.threads_damaged else "",
+        "checkpoints": f"{found.checkpoints:,}" if found.checkpoints else "",
+        "stored": size(found.bytes) if found.bytes else "",
+        "saved": _saved(found.savings),
+        "growth": "" if growth is None else _growth(growth),
+    }
     rows = Grid.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column(overflow="fold")
-    facts = {
-        "store": session.place + (f", prefix {session.prefix}" if session.is_redis else ""),
-        "threads": _threads(found),
-        "checkpoints": f"{found.checkpoints:,}" if found.checkpoints else "",
-        "stored": size(found.bytes) if found.bytes else "",
-        "saved": _saved(found),
-        "growth": "" if growth is None else _growth(growth),
-    }
     for name, fact in facts.items():
         if fact:
             rows.add_row(name, shown(fact))
     return rows
 
 
-def _threads(found: Statistics) -> str:
-    facts = [f"{found.threads:,}"]
-    if found.threads_with_ttl:
-        facts.append(f"{found.threads_with_ttl:,} with a TTL ({found.threads_with_ttl / found.threads:.0%})")
-    if found.threads_held:
-        facts.append(f"{found.threads_held:,} held by a worker")
-    if found.threads_damaged:
-        facts.append(f"{found.threads_damaged:,} damaged: run `zerograph-redis doctor`")
-    return ", ".join(facts)
-
-
-def _saved(found: Statistics) -> str:
-    whole, stored = found.savings.whole_bytes, found.savings.stored_bytes
-    if whole <= stored:
+def _saved(savings: Savings) -> str:
+    if savings.saved_bytes <= 0:
         return ""
-    fact = f"{size(whole - stored)}, since only changes are stored: whole states would take {size(whole)}"
-    if stored:
-        fact += f", {whole / stored:.1f} times as much"
-    if found.savings.exact:
-        return fact
-    return f"about {fact} (by a sample of {count(found.savings.threads, 'thread')})"
+    fact = f"{size(savings.saved_bytes)}, since only changes are stored: whole states would take {size(savings.whole_bytes)}"
+    if savings.stored_bytes:
+        fact += f", {savings.whole_bytes / savings.stored_bytes:.1f} times as much"
+    return fact if savings.exact else f"about {fact} (by a sample of {count(savings.threads, 'thread')})"
 
 
 def _growth(growth: dict[str, Any]) -> str:
-    facts = [
-        f"{'+' if growth[f'{what}s'] > 0 else ''}{count(growth[f'{what}s'], what)}"
-        for what in ("thread", "checkpoint")
-        if growth[f"{what}s"]
-    ]
-    if growth["bytes"]:
-        facts.append(f"{'-' if growth['bytes'] < 0 else '+'}{size(abs(growth['bytes']))}")
-    return f"{', '.join(facts) or 'none'} in {duration(max(growth['seconds'], 0))}"
+    changes = {
+        count(abs(growth["threads"]), "thread"): growth["threads"],
+        count(abs(growth["checkpoints"]), "checkpoint"): growth["checkpoints"],
+        size(abs(growth["bytes"])): growth["bytes"],
+    }
+    signed = [f"{'+' if change > 0 else '-'}{text}" for text, change in changes.items() if change]
+    return f"{', '.join(signed) or 'none'} in {duration(max(growth['seconds'], 0))}"
 
 
 def _largest(found: Statistics) -> Table:

@@ -33,6 +33,11 @@ class Savings:
     exact: bool = True
     """Whether that is every thread."""
 
+    @property
+    def saved_bytes(self) -> int:
+        """The difference. It is negative where there is little to save."""
+        return self.whole_bytes - self.stored_bytes
+
 
 @dataclass(slots=True)
 class Statistics:
