@@ -88,7 +88,7 @@ def two_threads(real_store):
     return options_of(real_store)
 
 
-def test_the_options_of_the_store_may_stand_behind_the_command(two_threads):
+def test_the_options_of_the_store_may_stand_after_the_command(two_threads):
     expected = run(*two_threads, "threads", "--json").json["threads"]
     assert {each["thread_id"] for each in expected} == {"--odd", "even"}
     url, prefix = two_threads[:2], two_threads[2:]
@@ -101,13 +101,13 @@ def test_the_options_of_the_store_may_stand_behind_the_command(two_threads):
         assert [each["thread_id"] for each in run(*arguments).json["threads"]] == ["even", "--odd"], arguments
 
 
-def test_what_stands_for_a_value_or_behind_two_dashes_is_no_option_of_the_store(two_threads):
+def test_what_stands_for_a_value_or_after_two_dashes_is_no_option_of_the_store(two_threads):
     assert run("threads", *two_threads, "--match", "--odd", "--json").json["threads"][0]["thread_id"] == "--odd"
     assert run("show", *two_threads, "--json", "--", "--odd").json["thread_id"] == "--odd"
     assert run("show", *two_threads, "--", "--prefix").code == 6
 
 
-def test_options_that_differ_before_and_behind_the_command_are_wrong_usage(two_threads):
+def test_options_that_differ_before_and_after_the_command_are_wrong_usage(two_threads):
     ended = run(*two_threads, "threads", "--prefix", "other")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
@@ -115,7 +115,7 @@ def test_options_that_differ_before_and_behind_the_command_are_wrong_usage(two_t
     )
 
 
-def test_a_url_behind_the_command_keeps_its_password_secret():
+def test_a_url_after_the_command_keeps_its_password_secret():
     ended = run("threads", "--url", f"redis://:sesame@127.0.0.1:{free_port()}/0", "--no-such-option")
     assert ended.code == 2
     assert "sesame" not in ended.err
@@ -173,7 +173,7 @@ def test_shell_completion_knows_the_threads(real_store):
         assert completed(["zerograph-redis", *words]) == {"order-1", "order-2"}
 
 
-def test_shell_completion_knows_the_options_of_the_store_behind_the_command():
+def test_shell_completion_knows_the_options_of_the_store_after_the_command():
     assert completed(["zerograph-redis", "threads", "--u"]) == {"--url"}
 
 

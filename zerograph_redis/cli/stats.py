@@ -107,7 +107,7 @@ def _facts(session: Session, found: Statistics, growth: dict[str, Any] | None) -
 def _saved(savings: Savings) -> str:
     if savings.saved_bytes <= 0:
         return ""
-    fact = f"{size(savings.saved_bytes)}, since only changes are stored: whole states would take {size(savings.whole_bytes)}"
+    fact = f"{size(savings.saved_bytes)}: whole states would take {size(savings.whole_bytes)}"
     if savings.stored_bytes:
         fact += f", {savings.whole_bytes / savings.stored_bytes:.1f} times as much"
     return fact if savings.exact else f"about {fact} (by a sample of {count(savings.threads, 'thread')})"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-_NARROWEST = 12  # columns of the terminal that a shortened column keeps
+_NARROWEST = 8  # columns of the terminal that a shortened column keeps
 _GAP = "  "
 
 

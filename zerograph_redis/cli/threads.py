@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def threads(
     context: typer.Context,
     match: Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="List at most so many.")] = 50,
-    after: Annotated[str | None, typer.Option(metavar="THREAD", help="Continue behind this thread.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="THREAD", help="Continue after this thread.")] = None,
     *,
     json: Json = False,
 ) -> None:
@@ -41,8 +41,8 @@ def threads(
     if found:
         console().print(_rows(found))
     elif not damaged:
-        behind = "" if after is None else f" behind {after!r}"
-        note(f"{f'No thread id begins with {match!r}' if match else 'No threads'}{behind} in {session.place}.")
+        what = f"No thread id begins with {match!r}" if match else "No threads"
+        note(f"{what}{'' if after is None else f' after {after!r}'} in {session.place}.")
     if following is not None:
         note(f"There are more: --after {following!r}, or a larger --limit.")
 

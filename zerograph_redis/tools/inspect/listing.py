@@ -22,7 +22,7 @@ class Listing(NamedTuple):
 
 
 def find_threads(prefix: str, limit: int, after: Any = None) -> Operation[Listing]:
-    """Describe the threads whose ids begin with *prefix*, newest activity first, from behind *after* on.
+    """Describe the threads whose ids begin with *prefix*, newest activity first, those after *after*.
 
     Unlike `list_threads` of a saver, it changes nothing: stale entries of the thread index stay.
     """
