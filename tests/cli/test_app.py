@@ -219,12 +219,12 @@ def test_a_closed_pipe_ends_quietly(real_store):
 
 
 def test_an_encoding_that_lacks_characters_shows_question_marks(real_store):
-    fill(real_store.open_bare(), 2)
-    shown = run_process(*options_of(real_store), "history", "thread", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    fill(real_store.open_bare(), 2, "é-1")
+    shown = run_process(*options_of(real_store), "threads", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out.splitlines()[-1].startswith("? c0")
+    assert shown.out.splitlines()[-1].startswith("?-1 ")
     listed = run_process(*options_of(real_store), "threads", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    assert '"thread_id": "thread"' in listed.out
+    assert r'"thread_id": "\u00e9-1"' in listed.out
 
 
 def test_help_and_completion_do_without_the_engine_and_the_client():

@@ -4,8 +4,8 @@
 - ``session``: the store that these options name
 - ``parameters``: arguments and options that several commands share
 - ``exits``: exit codes, and errors as one line
-- ``output``, ``tables``, ``text``, ``values``, ``progress``: what is printed
-- the others: a command each, or what a few of them share (``choosing``, ``moving``, ``naming``, ``removals``)
+- ``output``, ``tables``, ``text``, ``values``, ``progress``: how results are printed
+- the others: a command each, or what a few commands share
 """
 
 from __future__ import annotations

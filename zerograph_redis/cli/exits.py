@@ -106,7 +106,7 @@ def _hide_secrets(error: Any, arguments: Sequence[str]) -> None:
 
 
 def _may_be_secret(argument: str) -> bool:
-    """Tell whether an argument is a URL, or a part of one, with a secret, or one that cannot be parsed."""
+    """Return whether an argument is a URL, or a part of one, that has a secret or cannot be parsed."""
     if "://" not in argument:
         return "@" in argument or argument.startswith(":") or ":/" in argument
     from zerograph_redis.opening import shown_url
