@@ -31,8 +31,8 @@ from zerograph_redis import (
     LeaseLostError,
     RedisSaver,
     SqliteSaver,
-    durability,
 )
+from zerograph_redis.savers import write_queue
 
 
 def going_on(name, **values):
@@ -127,9 +127,9 @@ def test_a_put_that_is_to_be_stored_waits_behind_those_that_are_not(saver, other
 def test_a_config_may_ask_for_what_the_saver_does_not(other):
     fill(other, 1)
     other.put(at(id="c0", durability="async"), going_on("c1"), {})
-    assert other._queue.has_news
+    assert other._queue.is_busy
     other.flush("thread")
-    assert not other._queue.has_news
+    assert not other._queue.is_busy
     assert stored(other) == ["c0", "c1"]
 
 
@@ -160,7 +160,7 @@ LAST = {
 def test_where_a_run_may_stop_all_is_stored_before_the_call_returns(saver, other, last):
     put_chain(saver, 3)
     LAST[last](saver)
-    assert not saver._queue.has_news
+    assert not saver._queue.is_busy
     assert stored(other)[:3] == ["c0", "c1", "c2"]
     assert len(stored(other)) > 3 or other.get_pending_writes(at(id="c2"))
 
@@ -172,7 +172,7 @@ def test_a_failure_drops_what_is_behind_it_and_is_raised_by_the_next_call_on_the
         put_chain(saver, 2, start=3)
         until(lambda: not saver._queue._lines)
         with pytest.raises(
-            durability.CheckpointError, match=r"thread 'thread' .* acknowledged .* not stored.* is held by"
+            write_queue.CheckpointError, match=r"thread 'thread' .* acknowledged .* not stored.* is held by"
         ) as e:
             saver.put(at(id="c4"), going_on("c5"), {})
         assert type(e.value).__name__ == "LeaseHeldError"
@@ -294,7 +294,7 @@ def test_a_server_that_is_gone_fails_every_thread_that_waited_for_it(server):
 
 
 def test_a_full_queue_has_puts_wait(server, saver, monkeypatch):
-    monkeypatch.setattr(durability, "MOST_BYTES", 300_000)
+    monkeypatch.setattr(write_queue, "MOST_BYTES", 300_000)
     put_chain(saver, 1)
     saver.flush()
     done = []
@@ -344,7 +344,7 @@ def test_awaiting_leaves_the_event_loop_free(server):
             found, *_ = await asyncio.gather(*waiting, return_exceptions=True)
             assert found["id"] == "c9"
             await saver.aput(at(id="c9"), {**going_on("c10"), "_next_nodes": []}, {})
-            assert not saver._queue.has_news
+            assert not saver._queue.is_busy
             async with saver.alease("thread") as lease:
                 await saver.aput(lease.config(checkpoint_id="c10"), going_on("c11"), {})
             assert [each.checkpoint["id"] for each in await saver.alist(at(), limit=2)] == ["c11", "c10"]
@@ -361,7 +361,7 @@ def test_a_forks_child_begins_empty_and_the_parent_goes_on(server, saver, other)
         if child == 0:
             code = 1
             try:
-                code = 0 if not saver._queue.has_news else 2
+                code = 0 if not saver._queue.is_busy else 2
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -409,8 +409,8 @@ def test_what_the_caller_does_to_its_state_later_does_not_matter():
 
 
 def test_a_writer_that_has_nothing_to_do_ends(monkeypatch):
-    monkeypatch.setattr(durability, "LOOKS", 2)
-    monkeypatch.setattr(durability, "IDLE", 0.01)
+    monkeypatch.setattr(write_queue, "LOOKS", 2)
+    monkeypatch.setattr(write_queue, "IDLE", 0.01)
     with InMemorySaver(durability="async") as saver:
         for _ in range(3):
             saver.put(at(), going_on("c0"), {})
@@ -516,7 +516,7 @@ def test_a_signal_at_any_point_leaves_the_queue_whole(call):
             if not interrupt_at(number, partial(act, number)):
                 break
         saver.flush()
-        assert not saver._queue.has_news
+        assert not saver._queue.is_busy
         assert saver._queue._bytes == 0
         found = [int(each[1:]) for each in ids(saver.list(at(), limit=None))][::-1]
         assert found == sorted(set(found))

@@ -19,7 +19,7 @@ from typing import Any
 
 from support.data import at, state
 from zerograph_redis import open_saver
-from zerograph_redis.durability import MOST_BYTES
+from zerograph_redis.savers.write_queue import MOST_BYTES
 
 THREADS = 3  # that a worker writes to
 LONGEST = 0.06  # seconds that a worker lives once it has begun

@@ -34,14 +34,14 @@ class Session:
     @cached_property
     def url(self) -> str:
         """The url of the store, as `open_saver` finds it."""
-        from zerograph_redis.opening import named
+        from zerograph_redis.savers.opening import find_url
 
-        return named(self._url)
+        return find_url(self._url)[0]
 
     @property
     def place(self) -> str:
         """The url of the store, fit to be shown: without user, password and options."""
-        from zerograph_redis.opening import shown_url
+        from zerograph_redis.savers.opening import shown_url
 
         return shown_url(self.url)
 
@@ -53,7 +53,7 @@ class Session:
     @property
     def path(self) -> str:
         """The path of a SQLite store."""
-        from zerograph_redis.opening import path_of
+        from zerograph_redis.savers.opening import path_of
 
         return path_of(self.url)
 
@@ -105,7 +105,7 @@ class Session:
             ConfigError: The url is wrong.
             BackendUnavailableError: The store does not answer, or there is no such file.
         """
-        from zerograph_redis.opening import open_saver, path_of
+        from zerograph_redis.savers.opening import open_saver, path_of
 
         if url.startswith("sqlite://") and not create:
             path = path_of(url)
