@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from zerograph_redis.tools.diagnose.doctor import Report, check_up
+from zerograph_redis.tools.diagnose.doctor import Report, check_threads, check_up
 from zerograph_redis.tools.diagnose.findings import Finding, Level
 
 
@@ -31,3 +31,20 @@ def amiss(findings: list[Finding]) -> dict[str, Finding]:
 def levels(findings: list[Finding]) -> dict[str, str]:
     """How bad is what is not in order."""
     return {name: each.level.value for name, each in amiss(findings).items()}
+
+
+def assert_sound(saver: Any, allowed: Collection[str] = ("order",)) -> None:
+    """Read all that a saver's store holds, and assert that nothing is wrong with it; servers are not checked.
+
+    Args:
+        saver: A saver, or a face of one.
+        allowed: Checks that may find something; a test may store checkpoints before their parents.
+    """
+    report = Report()
+    check_threads(getattr(saver, "saver", saver).store, report, silent, deep=True)
+    found = [
+        f"{each.check}: {each.what} {each.items}"
+        for each in report.within
+        if each.level is not Level.OK and each.check not in allowed and not each.what.startswith("cannot scan keys")
+    ]
+    assert not found, f"not sound: {found}"

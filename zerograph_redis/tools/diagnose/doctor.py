@@ -68,40 +68,54 @@ def check_up(store: Store[Any], progress: Progress, *, deep: bool, fix: bool) ->
         fix: Whether to mend what is safe to mend.
     """
     report = Report()
-    try:
-        names: Names | None
-        if isinstance(store.backend, SqliteBackend):
-            names = _look_at_file(store.backend, report, deep=deep)
-        else:
-            names = _look_at_servers(store, report, progress)
-        if names is None:
+    backend = store.backend
+    if isinstance(backend, SqliteBackend):
+        try:
+            report.around += judge_file(backend, deep=deep)
+        except (BackendUnavailableError, CorruptCheckpointError) as error:
+            report.within.append(_unreadable(error))
             return report
+    elif not _judge_servers(store, report, progress):
+        return report
+    check_threads(store, report, progress, deep=deep)
+    repairable = [each for each in report.within if each.fixable]
+    if fix and repairable:
+        with progress("Mending", None):
+            store.run(repair(report.tally))
+        for each in repairable:
+            each.fixed = True
+    return report
+
+
+def check_threads(store: Store[Any], report: Report, progress: Progress, *, deep: bool) -> None:
+    """Check what is stored, and add what was found to *report*."""
+    try:
+        names = (
+            find_names(store.backend) if isinstance(store.backend, SqliteBackend) else _scan(store, report, progress)
+        )
+        if names is None:
+            return
         if not isinstance(store.backend, SqliteBackend):
             report.within.append(judge_names(names))
         if names.odd:
             report.within.append(judge_odd(names))
         with progress("Reading threads" if deep else "Looking at threads", len(names.listed | names.stored)) as looked:
             report.tally = store.run(examine_threads(names, store.settings, looked, deep=deep))
-    except CorruptCheckpointError as error:
-        mend = "bring back a backup, or see which keys or rows something else wrote"
-        report.within.append(Finding("threads", Level.PROBLEM, f"they cannot be looked at: {error}", mend))
-        return report
-    except BackendUnavailableError as error:
-        report.within.append(Finding("threads", Level.PROBLEM, f"they cannot be looked at: {error}"))
-        return report
-    findings = judge_threads(report.tally, deep=deep)
-    report.within += findings
-    if fix and any(each.fixable for each in findings):
-        with progress("Mending", None):
-            store.run(repair(report.tally))
-        for each in findings:
-            each.fixed = each.fixable
-    return report
+    except (BackendUnavailableError, CorruptCheckpointError) as error:
+        report.within.append(_unreadable(error))
+        return
+    report.within += judge_threads(report.tally, deep=deep)
 
 
-def _look_at_servers(store: Store[Any], report: Report, progress: Progress) -> Names | None:
-    """Judge servers; returns the names that they have, None if they do not let themselves be looked at."""
-    client, prefix = store.backend.wire.client, store.backend.keyspace.prefix
+def _unreadable(error: Exception) -> Finding:
+    damaged = isinstance(error, CorruptCheckpointError)
+    mend = "bring back a backup, or see which keys or rows something else wrote" if damaged else ""
+    return Finding("threads", Level.PROBLEM, f"they cannot be looked at: {error}", mend)
+
+
+def _judge_servers(store: Store[Any], report: Report, progress: Progress) -> bool:
+    """Judge servers; returns whether any of them answers."""
+    client = store.backend.wire.client
     with progress("Asking servers", None):
         nodes = ask_nodes(client)
         report.nodes = len(nodes)
@@ -110,9 +124,14 @@ def _look_at_servers(store: Store[Any], report: Report, progress: Progress) -> N
         if is_cluster(client):
             report.around += judge_cluster(nodes)
         report.around += ask_sentinels(client, answering[0] if answering else None)
-        if not answering:
-            return None
-        report.around += try_rights(client, nodes, prefix)
+        if answering:
+            report.around += try_rights(client, nodes, store.backend.keyspace.prefix)
+    return bool(answering)
+
+
+def _scan(store: Store[Any], report: Report, progress: Progress) -> Names | None:
+    """Find the names that a Redis has; None if the list of threads cannot be read."""
+    client, prefix = store.backend.wire.client, store.backend.keyspace.prefix
     names = Names()
     with progress("Looking for keys", None) as looked:
         # The prefix has no character that means anything in a pattern.
@@ -120,7 +139,7 @@ def _look_at_servers(store: Store[Any], report: Report, progress: Progress) -> N
         try:
             sort_keys(keys, prefix, names, looked, clustered=is_cluster(client))
         except FAILURES as error:
-            told = f"they could not be gone through, so only threads in the list are looked at: {error}"
+            told = f"cannot scan keys, so only threads in the list are checked: {error}"
             report.within.append(Finding("keys", Level.WARNING, told, "look with a user that has +scan"))
     try:
         # After the keys: a worker lists a thread before it writes one.
@@ -134,8 +153,3 @@ def _look_at_servers(store: Store[Any], report: Report, progress: Progress) -> N
         report.within.append(Finding("list", Level.PROBLEM, f"it cannot be read: {error}"))
         return None
     return names
-
-
-def _look_at_file(backend: SqliteBackend, report: Report, *, deep: bool) -> Names:
-    report.around += judge_file(backend, deep=deep)
-    return find_names(backend)
