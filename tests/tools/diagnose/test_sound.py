@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.checking import amiss, look
+from support.checking import amiss, check
 from support.data import at, fill, state
 
 STORES = {"store", "saver", "shared_store", "redis_store"}
@@ -45,7 +45,7 @@ def test_what_the_contract_leaves_is_in_order(checked, case):
     saver = checked.open() if "saver" in needed else None
     case(**{name: saver if name == "saver" else checked for name in needed})
     for fix in (False, True):
-        found = amiss(look(checked.open(), fix=fix).within)
+        found = amiss(check(checked.open(), fix=fix).stored)
         found.pop("order", None)  # a case may store checkpoints before their parents
         assert found == {}
 
@@ -61,25 +61,25 @@ def test_large_and_changing_states_are_in_order(checked, options):
     saver.prune("copy", 2)
     for number in range(3):
         saver.put(at("copy"), state(f"d{number}", text=f"{number}" * 100_000), {})
-    report = look(saver)
-    assert amiss(report.within) == {}
-    assert (report.tally.threads, report.tally.closed, report.tally.busy) == (2, {}, [])
+    report = check(saver)
+    assert amiss(report.stored) == {}
+    assert (report.tally.threads, report.tally.undecodable, report.tally.busy) == (2, {}, [])
     assert report.tally.logs > 0
 
 
 def test_quickly_it_looks_at_facts_alone(checked):
     saver = checked.open()
     fill(saver, 3)
-    report = look(saver, deep=False)
-    assert amiss(report.within) == {}
+    report = check(saver, deep=False)
+    assert amiss(report.stored) == {}
     assert (report.tally.threads, report.tally.checkpoints, report.tally.logs) == (1, 3, 0)
-    assert "logs" not in {each.check for each in report.within}
+    assert "logs" not in {each.check for each in report.stored}
 
 
 def test_a_thread_that_is_held_is_looked_at_as_any_other(checked):
     saver = checked.open(ttl=10)
     with saver.lease("thread", ttl=1000):
         fill(saver, 3)
-        assert amiss(look(saver).within) == {}
+        assert amiss(check(saver).stored) == {}
     with saver.lease("nothing else", ttl=1000):
-        assert amiss(look(saver).within) == {}
+        assert amiss(check(saver).stored) == {}

@@ -1,0 +1,160 @@
+"""Which threads, unfinished copies and foreign keys a store has, by the names of its keys or rows alone."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from zerograph_redis.backends.redis.wires import DRIVER_ERRORS, is_cluster
+from zerograph_redis.backends.sqlite import SqliteBackend
+from zerograph_redis.backends.sqlite.thread_rows import shown_name
+from zerograph_redis.core.paging import read_index
+from zerograph_redis.ids import SEPARATOR, read_name
+from zerograph_redis.store import Store
+
+from .findings import Finding, count, ok, warning
+
+PAGE = 1000  # entries
+
+_KIND = r"(?:thread|index|checkpoints|writes|log:0|log:1)"
+_THREAD = re.compile(rf"\{{([^{{}}]+)\}}:{_KIND}")
+_STAGED = re.compile(rf"\{{([^{{}}]+)\}}:copy:([^:{{}}]+):{_KIND}")
+_INDEX, _INDEX_OF_CLUSTER = re.compile("threads|deadlines"), re.compile(r"threads:\{\d+\}")
+_OTHER = re.compile(rf"(.+?):(?:\{{[^{{}}]+\}}:(?:copy:[^:{{}}]+:)?{_KIND}|threads|deadlines|threads:\{{\d+\}})")
+_SCANNED = 250  # keys that a server reads in one step
+
+
+@dataclass(slots=True)
+class Names:
+    """What a store has, by names alone."""
+
+    indexed: set[str] = field(default_factory=set)
+    """The threads in the thread index."""
+    stored: set[str] = field(default_factory=set)
+    """The threads that have a key or row."""
+    staged: set[tuple[str, str]] = field(default_factory=set)
+    """The copies that are not published: thread and token."""
+    foreign: list[str] = field(default_factory=list)
+    """Keys that no saver wrote."""
+    invalid: list[str] = field(default_factory=list)
+    """Entries of the thread index, or names in rows, that are no thread's id."""
+    other_prefixes: set[str] = field(default_factory=set)
+    """Prefixes of other savers, which begin with this one."""
+
+
+def find_rows(backend: SqliteBackend) -> Names:
+    """Find the names of a database."""
+
+    def find(connection: sqlite3.Connection) -> Names:
+        names = Names()
+        for (name,) in connection.execute("SELECT thread FROM zerograph_redis_threads"):
+            match name.split(SEPARATOR) if isinstance(name, str) else name:
+                case [thread]:
+                    note_thread(thread, names.stored, names.invalid)
+                case ["", token, thread]:
+                    _note_staged(thread, token, names, names.invalid, name)
+                case _:
+                    names.invalid.append(shown_name(name))
+        return names
+
+    return backend.read(find)
+
+
+def find_keys(store: Store[Any], advance: Callable[[], None]) -> tuple[Names, list[Finding]]:
+    """Find the names that a Redis has; a finding if its keys cannot be scanned. *advance* is called for each key.
+
+    Raises:
+        BackendUnavailableError: The store does not answer.
+        CorruptCheckpointError: The thread index cannot be read.
+    """
+    client, prefix = store.backend.wire.client, store.backend.keyspace.prefix
+    clustered = is_cluster(client)
+    names, found = Names(), []
+    # No character of a prefix has a meaning in a pattern.
+    keys = client.scan_iter(match=f"{prefix}:*", count=_SCANNED)
+    try:
+        sort_keys(keys, prefix, names, advance, clustered=clustered)
+    except DRIVER_ERRORS as error:
+        message = f"cannot scan keys, so only threads in the thread index are checked: {error}"
+        found.append(warning("keys", message, "run this as a user with +scan"))
+    # After the keys: a worker indexes a thread before it writes one.
+    for page in store.run(read_index()):
+        names.indexed.update(each.thread for each in page.found)
+        names.invalid += page.odd
+    for escaped in () if clustered else read_expiring(client, prefix):
+        note_thread(escaped, names.indexed, names.invalid)
+    return names, found
+
+
+def sort_keys(
+    keys: Iterable[bytes | str], prefix: str, names: Names, advance: Callable[[], None], *, clustered: bool
+) -> None:
+    """Note in *names* what each of *keys* belongs to; all of them begin with *prefix* and a colon."""
+    index = _INDEX_OF_CLUSTER if clustered else _INDEX
+    for key in keys:
+        advance()
+        name = _text(key)
+        rest = name[len(prefix) + 1 :]
+        if found := _THREAD.fullmatch(rest):
+            note_thread(found[1], names.stored, names.foreign, name)
+        elif found := _STAGED.fullmatch(rest):
+            _note_staged(found[1], found[2], names, names.foreign, name)
+        elif index.fullmatch(rest):
+            continue
+        elif found := _OTHER.fullmatch(rest):
+            names.other_prefixes.add(f"{prefix}:{found[1]}")
+        else:
+            names.foreign.append(name)
+
+
+def note_thread(escaped: bytes | str, threads: set[str], invalid: list[str], shown: str = "") -> None:
+    """Add the thread with an *escaped* id to *threads*; to *invalid* what is no escaped id, as *shown*."""
+    try:
+        threads.add(read_name(escaped))
+    except ValueError:
+        invalid.append(shown or _text(escaped))
+
+
+def _note_staged(escaped: str, token: str, names: Names, invalid: list[str], shown: str) -> None:
+    threads: set[str] = set()
+    note_thread(escaped, threads, invalid, shown)
+    names.staged.update((thread, token) for thread in threads)
+
+
+def read_expiring(client: Any, prefix: str) -> Iterator[bytes | str]:
+    """Read the escaped ids of the threads that a single server's index has a deadline of, in short steps."""
+    low, start = "-inf", 0
+    while True:
+        page = client.zrangebyscore(f"{prefix}:deadlines", low, "+inf", start, PAGE, withscores=True)
+        for name, _ in page:
+            yield name
+        if len(page) < PAGE:
+            return
+        last = page[-1][1]
+        # The next page begins behind those of the same deadline that were read.
+        same = sum(score == last for _, score in page)
+        low, start = last, same + (start if low == last else 0)
+
+
+def judge_names(names: Names, *, of_keys: bool) -> list[Finding]:
+    """Judge whether anything else writes under the prefix of a Redis, or into the file."""
+    found = []
+    if of_keys and names.foreign:
+        message = f"{count(names.foreign, 'key')} under the prefix that no saver wrote"
+        fix = "give savers a prefix that nothing else writes under"
+        found.append(warning("keys", message, fix, items=sorted(names.foreign)))
+    elif of_keys:
+        others = f"; other savers use {', '.join(sorted(names.other_prefixes))}" if names.other_prefixes else ""
+        found.append(ok("keys", f"only keys of savers{others}"))
+    if invalid := sorted(set(names.invalid)):
+        message = f"{count(invalid, 'name')} listed as threads, but not valid ids of threads; skipped"
+        fix = "remove them, and find out what else writes under this prefix or into this file"
+        found.append(warning("names", message, fix, items=invalid))
+    return found
+
+
+def _text(name: bytes | str) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
