@@ -14,7 +14,7 @@ from zerograph_redis.store import Store
 
 from .files import judge_file
 from .findings import Finding, Level, problem
-from .names import Names, find_keys, find_rows, judge_names
+from .names import find_names
 from .rights import try_rights
 from .servers import ask_nodes, ask_sentinels, judge_cluster, judge_nodes
 from .threads import ThreadTally, examine_threads, judge_threads, repair
@@ -78,7 +78,9 @@ def check_up(store: Store[Any], progress: Progress, *, deep: bool, fix: bool) ->
 def check_threads(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *, deep: bool) -> None:
     """Check what is stored, and add what was found to *diagnosis*."""
     try:
-        names = _find_names(store, diagnosis, progress)
+        with progress("Reading names", None) as advance:
+            names, found = find_names(store, advance)
+        diagnosis.stored += found
         title = "Reading threads" if deep else "Checking threads"
         with progress(title, len(names.indexed | names.stored)) as advance:
             diagnosis.tally = store.run(examine_threads(names, store.settings, advance, deep=deep))
@@ -86,17 +88,6 @@ def check_threads(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *
         diagnosis.stored.append(_unreadable(error))
     else:
         diagnosis.stored += judge_threads(diagnosis.tally, deep=deep)
-
-
-def _find_names(store: Store[Any], diagnosis: Diagnosis, progress: Progress) -> Names:
-    if isinstance(store.backend, SqliteBackend):
-        names = find_rows(store.backend)
-        diagnosis.stored += judge_names(names, of_keys=False)
-        return names
-    with progress("Scanning keys", None) as advance:
-        names, found = find_keys(store, advance)
-    diagnosis.stored += found + judge_names(names, of_keys=not found)
-    return names
 
 
 def _check_place(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *, deep: bool) -> bool:

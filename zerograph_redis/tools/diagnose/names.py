@@ -45,48 +45,65 @@ class Names:
     """Prefixes of other savers, which begin with this one."""
 
 
-def find_rows(backend: SqliteBackend) -> Names:
-    """Find the names of a database."""
-
-    def find(connection: sqlite3.Connection) -> Names:
-        names = Names()
-        for (name,) in connection.execute("SELECT thread FROM zerograph_redis_threads"):
-            match name.split(SEPARATOR) if isinstance(name, str) else name:
-                case [thread]:
-                    note_thread(thread, names.stored, names.invalid)
-                case ["", token, thread]:
-                    _note_staged(thread, token, names, names.invalid, name)
-                case _:
-                    names.invalid.append(shown_name(name))
-        return names
-
-    return backend.read(find)
-
-
-def find_keys(store: Store[Any], advance: Callable[[], None]) -> tuple[Names, list[Finding]]:
-    """Find the names that a Redis has; a finding if its keys cannot be scanned. *advance* is called for each key.
+def find_names(store: Store[Any], advance: Callable[[], None]) -> tuple[Names, list[Finding]]:
+    """Find and judge the names in a store; *advance* is called for each key of a Redis.
 
     Raises:
         BackendUnavailableError: The store does not answer.
         CorruptCheckpointError: The thread index cannot be read.
     """
+    if isinstance(store.backend, SqliteBackend):
+        names, found = store.backend.read(_find_rows), []
+    else:
+        names = Names()
+        found = [_find_keys(store, names, advance)]
+    if invalid := sorted(set(names.invalid)):
+        message = f"{count(invalid, 'invalid thread id')} in the thread index, skipped"
+        fix = "remove them, and find out what else writes under this prefix or into this file"
+        found.append(warning("names", message, fix, items=invalid))
+    return names, found
+
+
+def _find_rows(connection: sqlite3.Connection) -> Names:
+    names = Names()
+    for (name,) in connection.execute("SELECT thread FROM zerograph_redis_threads"):
+        match name.split(SEPARATOR) if isinstance(name, str) else name:
+            case [thread]:
+                note_thread(thread, names.stored, names.invalid)
+            case ["", token, thread]:
+                _note_staged(thread, token, names, names.invalid, name)
+            case _:
+                names.invalid.append(shown_name(name))
+    return names
+
+
+def _find_keys(store: Store[Any], names: Names, advance: Callable[[], None]) -> Finding:
     client, prefix = store.backend.wire.client, store.backend.keyspace.prefix
     clustered = is_cluster(client)
-    names, found = Names(), []
     # No character of a prefix has a meaning in a pattern.
     keys = client.scan_iter(match=f"{prefix}:*", count=_SCANNED)
     try:
         sort_keys(keys, prefix, names, advance, clustered=clustered)
     except DRIVER_ERRORS as error:
         message = f"cannot scan keys, so only threads in the thread index are checked: {error}"
-        found.append(warning("keys", message, "run this as a user with +scan"))
+        finding = warning("keys", message, "run this as a user with +scan")
+    else:
+        finding = _judge_keys(names)
     # After the keys: a worker indexes a thread before it writes one.
     for page in store.run(read_index()):
         names.indexed.update(each.thread for each in page.found)
         names.invalid += page.odd
     for escaped in () if clustered else read_expiring(client, prefix):
         note_thread(escaped, names.indexed, names.invalid)
-    return names, found
+    return finding
+
+
+def _judge_keys(names: Names) -> Finding:
+    if names.foreign:
+        message = f"{count(names.foreign, 'key')} under the prefix that no saver wrote"
+        return warning("keys", message, "give savers a prefix that nothing else uses", items=sorted(names.foreign))
+    others = f"; other savers use {', '.join(sorted(names.other_prefixes))}" if names.other_prefixes else ""
+    return ok("keys", f"only keys of savers{others}")
 
 
 def sort_keys(
@@ -137,23 +154,6 @@ def read_expiring(client: Any, prefix: str) -> Iterator[bytes | str]:
         # The next page begins behind those of the same deadline that were read.
         same = sum(score == last for _, score in page)
         low, start = last, same + (start if low == last else 0)
-
-
-def judge_names(names: Names, *, of_keys: bool) -> list[Finding]:
-    """Judge whether anything else writes under the prefix of a Redis, or into the file."""
-    found = []
-    if of_keys and names.foreign:
-        message = f"{count(names.foreign, 'key')} under the prefix that no saver wrote"
-        fix = "give savers a prefix that nothing else writes under"
-        found.append(warning("keys", message, fix, items=sorted(names.foreign)))
-    elif of_keys:
-        others = f"; other savers use {', '.join(sorted(names.other_prefixes))}" if names.other_prefixes else ""
-        found.append(ok("keys", f"only keys of savers{others}"))
-    if invalid := sorted(set(names.invalid)):
-        message = f"{count(invalid, 'name')} listed as threads, but not valid ids of threads; skipped"
-        fix = "remove them, and find out what else writes under this prefix or into this file"
-        found.append(warning("names", message, fix, items=invalid))
-    return found
 
 
 def _text(name: bytes | str) -> str:

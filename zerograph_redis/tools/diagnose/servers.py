@@ -149,8 +149,8 @@ def _clock(offsets: Sequence[tuple[float, Node]]) -> Finding:
     tolerance = _APART + (ahead.latency + behind.latency) / 2
     if latest - earliest > tolerance:
         message = (
-            f"clocks of servers differ by {latest - earliest:.1f} s: after a failover the order of checkpoints holds, but "
-            f"ages and leases follow another clock"
+            f"clocks of servers differ by {latest - earliest:.1f} s: after a failover the order of checkpoints is right, "
+            f"but ages and leases follow another clock"
         )
         return warning("clock", message, "synchronize their clocks with NTP", nodes=[behind.name, ahead.name])
     offset = max(latest, earliest, key=abs)

@@ -37,7 +37,7 @@ _NAMED = 3  # threads at most that a fix names
 
 @dataclass(slots=True)
 class ThreadTally:
-    """What was found, added up as threads are checked. `judge_threads` says in words what the lists have."""
+    """What was found, added up as threads are checked; `judge_threads` describes what each list has."""
 
     threads: int = 0
     checkpoints: int = 0
@@ -169,7 +169,7 @@ def judge_threads(tally: ThreadTally, *, deep: bool) -> list[Finding]:
     if tally.ahead:
         message = (
             f"{count(tally.ahead, 'thread')} written in the future: the store's clock was set back. The order of "
-            f"checkpoints holds, but ages do not"
+            f"checkpoints is right, but ages are wrong"
         )
         found.append(warning("clock", message, "synchronize the server's clock with NTP", items=tally.ahead))
     if tally.reversed:
@@ -181,7 +181,7 @@ def judge_threads(tally: ThreadTally, *, deep: bool) -> list[Finding]:
         found.append(warning("order", message, fix, items=tally.reversed))
     if tally.waiting:
         message = f"{count(tally.waiting, 'thread')} with pending writes of checkpoints that were never stored"
-        fix = "nothing needs to be done: they are removed with their threads"
+        fix = "ignore it: they are removed with their threads"
         found.append(warning("pending_writes", message, fix, items=tally.waiting))
     if deep:
         found.append(_judge_logs(tally))
@@ -228,12 +228,12 @@ def _judge_copies(tally: ThreadTally) -> Finding:
         return ok("copies", "no unfinished copies are left")
     message = f"{count(tally.staged, 'unfinished copy', 'unfinished copies')} without a TTL"
     items = [f"{thread} ({token})" for thread, token in tally.staged]
-    return warning("copies", message, "--fix removes what is left of them", items=items, fixable=True)
+    return warning("copies", message, "--fix removes them", items=items, fixable=True)
 
 
 def _judge_logs(tally: ThreadTally) -> Finding:
     share = tally.unused / tally.logs if tally.logs else 0.0
     if tally.unused > _MUCH and share > 0.5:
         message = f"no checkpoint uses {share:.0%} of the bytes in state logs, {tally.unused:,} bytes"
-        return warning("logs", message, "the next puts free them; of threads that are no longer written, `delete` does")
+        return warning("logs", message, "later puts free them; delete threads that are no longer written")
     return ok("logs", f"checkpoints use {1 - share:.0%} of the bytes in state logs")
