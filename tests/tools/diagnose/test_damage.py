@@ -364,3 +364,38 @@ def test_nothing_is_found_while_others_write(checked):
         busy += diagnosis.tally.busy
     assert busy
     assert ids(saver.list(at()))
+
+
+@pytest.mark.parametrize("options", [{}, {"ttl": 1000}, {"compression": "zstd"}, {"keep_last": 3}])
+def test_large_and_changing_states_are_sound(checked, options):
+    saver = checked.open(**options)
+    history = [f"message {number} " * 40 for number in range(80)]
+    for number in range(25):
+        saver.put(at(), state(f"c{number}", messages=history[number : number + 40], text=f"{number}" * 3000), {})
+        saver.put_writes(at(id=f"c{number}"), [("t", "a", history[:20]), ("u", "b", number)], "")
+    saver.copy_thread("thread", "copy")
+    saver.prune("copy", 2)
+    for number in range(3):
+        saver.put(at("copy"), state(f"d{number}", text=f"{number}" * 100_000), {})
+    diagnosis = check(saver)
+    assert amiss(diagnosis.stored) == {}
+    assert (diagnosis.tally.threads, diagnosis.tally.undecodable, diagnosis.tally.busy) == (2, {}, [])
+    assert diagnosis.tally.logs > 0
+
+
+def test_a_quick_checkup_reads_no_contents(checked):
+    saver = checked.open()
+    fill(saver, 3)
+    diagnosis = check(saver, deep=False)
+    assert amiss(diagnosis.stored) == {}
+    assert (diagnosis.tally.threads, diagnosis.tally.checkpoints, diagnosis.tally.logs) == (1, 3, 0)
+    assert "logs" not in {each.check for each in diagnosis.stored}
+
+
+def test_a_thread_that_a_worker_holds_is_checked_too(checked):
+    saver = checked.open(ttl=10)
+    with saver.lease("thread", ttl=1000):
+        fill(saver, 3)
+        assert amiss(check(saver).stored) == {}
+    with saver.lease("nothing else", ttl=1000):
+        assert amiss(check(saver).stored) == {}

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from support.checking import amiss, check
-from support.data import at, fill, state
 
 STORES = {"store", "saver", "shared_store", "redis_store"}
 WAITING = {"test_leases", "test_retention"}  # these wait, and leave nothing that others do not
@@ -48,38 +47,3 @@ def test_what_the_contract_leaves_is_in_order(checked, case):
         found = amiss(check(checked.open(), fix=fix).stored)
         found.pop("order", None)  # a case may store checkpoints before their parents
         assert found == {}
-
-
-@pytest.mark.parametrize("options", [{}, {"ttl": 1000}, {"compression": "zstd"}, {"keep_last": 3}])
-def test_large_and_changing_states_are_in_order(checked, options):
-    saver = checked.open(**options)
-    history = [f"message {number} " * 40 for number in range(80)]
-    for number in range(25):
-        saver.put(at(), state(f"c{number}", messages=history[number : number + 40], text=f"{number}" * 3000), {})
-        saver.put_writes(at(id=f"c{number}"), [("t", "a", history[:20]), ("u", "b", number)], "")
-    saver.copy_thread("thread", "copy")
-    saver.prune("copy", 2)
-    for number in range(3):
-        saver.put(at("copy"), state(f"d{number}", text=f"{number}" * 100_000), {})
-    report = check(saver)
-    assert amiss(report.stored) == {}
-    assert (report.tally.threads, report.tally.undecodable, report.tally.busy) == (2, {}, [])
-    assert report.tally.logs > 0
-
-
-def test_quickly_it_looks_at_facts_alone(checked):
-    saver = checked.open()
-    fill(saver, 3)
-    report = check(saver, deep=False)
-    assert amiss(report.stored) == {}
-    assert (report.tally.threads, report.tally.checkpoints, report.tally.logs) == (1, 3, 0)
-    assert "logs" not in {each.check for each in report.stored}
-
-
-def test_a_thread_that_is_held_is_looked_at_as_any_other(checked):
-    saver = checked.open(ttl=10)
-    with saver.lease("thread", ttl=1000):
-        fill(saver, 3)
-        assert amiss(check(saver).stored) == {}
-    with saver.lease("nothing else", ttl=1000):
-        assert amiss(check(saver).stored) == {}
