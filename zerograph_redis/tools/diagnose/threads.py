@@ -192,7 +192,7 @@ def _judge_damage(tally: ThreadTally, *, deep: bool) -> Finding:
     if tally.broken:
         message = f"{count(tally.broken, 'thread')} of {tally.threads:,} cannot be read"
         named = " ".join(map(shlex.quote, tally.broken)) if len(tally.broken) <= _NAMED else "THREAD…"
-        fix = f"restore a backup, or delete what cannot be read: zerograph-redis delete {named} --yes"
+        fix = f"restore a backup, or run: zerograph-redis delete {named} --yes"
         return problem("threads", message, fix, items=[f"{thread}: {why}" for thread, why in tally.broken.items()])
     threads = count(range(tally.threads), "thread")
     if not deep:
