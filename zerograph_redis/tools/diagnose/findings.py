@@ -53,13 +53,11 @@ def problem(check: str, message: str, fix: str = "", **details: Any) -> Finding:
     return Finding(check, Level.PROBLEM, message, fix, **details)
 
 
-def merge(findings: Iterable[Finding]) -> list[Finding]:
-    """Join what holds for several servers into one finding."""
+def merge(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
+    """Take the name of each server with a finding about it; join findings that are the same for several."""
     merged: dict[tuple[str, Level, str, str], Finding] = {}
-    for each in findings:
-        first = merged.setdefault((each.check, each.level, each.message, each.fix), each)
-        if first is not each:
-            first.nodes += each.nodes
+    for node, each in found:
+        merged.setdefault((each.check, each.level, each.message, each.fix), each).nodes.append(node)
     return list(merged.values())
 
 

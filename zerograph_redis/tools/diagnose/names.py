@@ -20,8 +20,7 @@ from .findings import Finding, count, ok, warning
 PAGE = 1000  # entries
 
 _KIND = r"(?:thread|index|checkpoints|writes|log:0|log:1)"
-_THREAD = re.compile(rf"\{{([^{{}}]+)\}}:{_KIND}")
-_STAGED = re.compile(rf"\{{([^{{}}]+)\}}:copy:([^:{{}}]+):{_KIND}")
+_THREAD = re.compile(rf"\{{([^{{}}]+)\}}:(?:copy:([^:{{}}]+):)?{_KIND}")
 _INDEX, _INDEX_OF_CLUSTER = re.compile("threads|deadlines"), re.compile(r"threads:\{\d+\}")
 _OTHER = re.compile(rf"(.+?):(?:\{{[^{{}}]+\}}:(?:copy:[^:{{}}]+:)?{_KIND}|threads|deadlines|threads:\{{\d+\}})")
 _SCANNED = 250  # keys that a server reads in one step
@@ -43,6 +42,18 @@ class Names:
     """Entries of the thread index, or names in rows, that are no thread's id."""
     other_prefixes: set[str] = field(default_factory=set)
     """Prefixes of other savers, which begin with this one."""
+
+    def add(self, escaped: str, token: str | None = None) -> bool:
+        """Add a stored thread, or a copy with a *token*. Returns False if *escaped* is no escaped id."""
+        try:
+            thread = read_name(escaped)
+        except ValueError:
+            return False
+        if token is None:
+            self.stored.add(thread)
+        else:
+            self.staged.add((thread, token))
+        return True
 
 
 def find_names(store: Store[Any], advance: Callable[[], None]) -> tuple[Names, list[Finding]]:
@@ -67,11 +78,11 @@ def find_names(store: Store[Any], advance: Callable[[], None]) -> tuple[Names, l
 def _find_rows(connection: sqlite3.Connection) -> Names:
     names = Names()
     for (name,) in connection.execute("SELECT thread FROM zerograph_redis_threads"):
-        match name.split(SEPARATOR) if isinstance(name, str) else name:
-            case [thread]:
-                note_thread(thread, names.stored, names.invalid)
-            case ["", token, thread]:
-                _note_staged(thread, token, names, names.invalid, name)
+        match name.split(SEPARATOR) if isinstance(name, str) else None:
+            case [escaped] if names.add(escaped):
+                pass
+            case ["", token, escaped] if names.add(escaped, token):
+                pass
             case _:
                 names.invalid.append(shown_name(name))
     return names
@@ -94,7 +105,10 @@ def _find_keys(store: Store[Any], names: Names, advance: Callable[[], None]) -> 
         names.indexed.update(each.thread for each in page.found)
         names.invalid += page.odd
     for escaped in () if clustered else read_expiring(client, prefix):
-        note_thread(escaped, names.indexed, names.invalid)
+        try:
+            names.indexed.add(read_name(escaped))
+        except ValueError:
+            names.invalid.append(_text(escaped))
     return finding
 
 
@@ -115,30 +129,13 @@ def sort_keys(
         advance()
         name = _text(key)
         rest = name[len(prefix) + 1 :]
-        if found := _THREAD.fullmatch(rest):
-            note_thread(found[1], names.stored, names.foreign, name)
-        elif found := _STAGED.fullmatch(rest):
-            _note_staged(found[1], found[2], names, names.foreign, name)
-        elif index.fullmatch(rest):
+        found = _THREAD.fullmatch(rest)
+        if index.fullmatch(rest) or (found and names.add(*found.groups())):
             continue
-        elif found := _OTHER.fullmatch(rest):
-            names.other_prefixes.add(f"{prefix}:{found[1]}")
+        if not found and (other := _OTHER.fullmatch(rest)):
+            names.other_prefixes.add(f"{prefix}:{other[1]}")
         else:
             names.foreign.append(name)
-
-
-def note_thread(escaped: bytes | str, threads: set[str], invalid: list[str], shown: str = "") -> None:
-    """Add the thread with an *escaped* id to *threads*; to *invalid* what is no escaped id, as *shown*."""
-    try:
-        threads.add(read_name(escaped))
-    except ValueError:
-        invalid.append(shown or _text(escaped))
-
-
-def _note_staged(escaped: str, token: str, names: Names, invalid: list[str], shown: str) -> None:
-    threads: set[str] = set()
-    note_thread(escaped, threads, invalid, shown)
-    names.staged.update((thread, token) for thread in threads)
 
 
 def read_expiring(client: Any, prefix: str) -> Iterator[bytes | str]:

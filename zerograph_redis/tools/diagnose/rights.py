@@ -54,26 +54,20 @@ _ON_CLUSTERS: dict[str, tuple[Any, ...]] = {"zrandmember": (KEY,)}
 
 def try_rights(client: Any, nodes: Sequence[Node], prefix: str) -> list[Finding]:
     """Try every command on each primary."""
+    primaries = [each for each in nodes if not each.error and not each.replica]
+    return merge((node.name, each) for node in primaries for each in _try_rights_on(node, client, prefix))
+
+
+def _try_rights_on(node: Node, client: Any, prefix: str) -> list[Finding]:
     commands = COMMANDS | (_ON_CLUSTERS if is_cluster(client) else {})
-    found = []
-    for node in nodes:
-        if node.error or node.replica:
-            continue
-        try:
-            findings = _try_commands(node, _keys_on(client, node, prefix), commands, prefix)
-        except DRIVER_ERRORS as error:
-            findings = [problem("writes", f"cannot test writes: {error}")]
-        for each in findings:
-            each.nodes = [node.name]
-        found += findings
-    return merge(found)
-
-
-def _try_commands(node: Node, keys: dict[Any, str], commands: dict[str, tuple[Any, ...]], prefix: str) -> list[Finding]:
-    with node.client.pipeline(transaction=False) as pipeline:
-        for name, arguments in commands.items():
-            pipeline.execute_command(name.upper(), *(keys.get(each, each) for each in arguments))
-        replies = dict(zip(commands, pipeline.execute(raise_on_error=False), strict=True))
+    try:
+        keys = _keys_on(node, client, prefix)
+        with node.client.pipeline(transaction=False) as pipeline:
+            for name, arguments in commands.items():
+                pipeline.execute_command(name.upper(), *(keys.get(each, each) for each in arguments))
+            replies = dict(zip(commands, pipeline.execute(raise_on_error=False), strict=True))
+    except DRIVER_ERRORS as error:
+        return [problem("writes", f"cannot test writes: {error}")]
     user = _user(node.client)
     refused = {name: str(reply) for name, reply in replies.items() if isinstance(reply, NoPermissionError)}
     # The server checks the command first, and keys only of commands that the user may run.
@@ -90,7 +84,7 @@ def _try_commands(node: Node, keys: dict[Any, str], commands: dict[str, tuple[An
     return [rights_ok, ok("writes", "accepts writes")]
 
 
-def _keys_on(client: Any, node: Node, prefix: str) -> dict[Any, str]:
+def _keys_on(node: Node, client: Any, prefix: str) -> dict[Any, str]:
     """Names of keys that *node* has the slot of."""
     token = uuid4().hex
     for number in count():

@@ -109,7 +109,7 @@ def _name_of(client: Any) -> str:
 
 def judge_nodes(nodes: Sequence[Node]) -> list[Finding]:
     """Judge all servers; what holds for several is one finding."""
-    found = [_reachable(each) for each in nodes]
+    found = merge((each.name, _reachable(each)) for each in nodes)
     answering = [each for each in nodes if not each.error]
     if not answering:
         return found
@@ -120,20 +120,19 @@ def judge_nodes(nodes: Sequence[Node]) -> list[Finding]:
     if not informed:
         message = "INFO is not permitted: cannot check version, persistence, memory and replicas"
         found.append(warning("info", message, "run this as a user with +info and +config|get"))
-    for judge, of_replicas in _JUDGES:
-        for node in informed:
-            if of_replicas or not node.replica:
-                finding = judge(node)
-                finding.nodes = [node.name]
-                found.append(finding)
-    return merge(found)
+    return found + merge(
+        (node.name, judge(node))
+        for judge, of_replicas in _JUDGES
+        for node in informed
+        if of_replicas or not node.replica
+    )
 
 
 def _reachable(node: Node) -> Finding:
     if node.error:
         fix = "start the server, or repair the network path to it; its log may tell more"
-        return problem("reachable", node.error, fix, nodes=[node.name])
-    return ok("reachable", "answers", nodes=[node.name])
+        return problem("reachable", node.error, fix)
+    return ok("reachable", "answers")
 
 
 def _latency(slowest: Node) -> Finding:
@@ -276,17 +275,17 @@ def judge_cluster(nodes: Sequence[Node]) -> list[Finding]:
     if not answering and any(not each.error for each in nodes):
         message = "CLUSTER INFO is not permitted: cannot check whether every slot has a node"
         return [warning("cluster", message, "run this as a user with +cluster|info and +cluster|nodes")]
-    found = [_cluster_state(each) for each in answering]
+    found = [(each.name, _cluster_state(each)) for each in answering]
     members = _cluster_members(answering)
     for name, member in members.items():
         failure = "failed" if "fail" in member["flags"] else "unreachable" if "fail?" in member["flags"] else ""
         if failure:
             role, level = ("replica", Level.WARNING) if "slave" in member["flags"] else ("primary", Level.PROBLEM)
             message = f"the cluster considers a {role} {failure}"
-            found.append(Finding("cluster", level, message, "start it, or remove it with CLUSTER FORGET", [name]))
-    if alone := _primaries_without_replica(members):
+            found.append((name, Finding("cluster", level, message, "start it, or remove it with CLUSTER FORGET")))
+    for name in _primaries_without_replica(members):
         message = "a primary has no replica to take over"
-        found.append(warning("cluster", message, "add a replica, or start the missing one", nodes=alone))
+        found.append((name, warning("cluster", message, "add a replica, or start the missing one")))
     return merge(found)
 
 
@@ -295,10 +294,9 @@ def _cluster_state(node: Node) -> Finding:
         node.cluster.get(name) for name in ("cluster_state", "cluster_slots_assigned", "cluster_slots_ok")
     )
     if state == "ok" and int(served or 0) == _SLOTS:
-        return ok("cluster", "all slots are served", nodes=[node.name])
+        return ok("cluster", "all slots are served")
     message = f"state {state}: of {_SLOTS:,} slots {assigned} are assigned to nodes, {served} to nodes that answer"
-    fix = "run `redis-cli --cluster check`, and start the missing nodes"
-    return problem("cluster", message, fix, nodes=[node.name])
+    return problem("cluster", message, "run `redis-cli --cluster check`, and start the missing nodes")
 
 
 def _cluster_members(nodes: Sequence[Node]) -> Mapping[str, Any]:
@@ -323,15 +321,11 @@ def _primaries_without_replica(members: Mapping[str, Any]) -> list[str]:
 
 def ask_sentinels(client: Any, primary: Node | None) -> list[Finding]:
     """Ask the Sentinels through which *client* finds its primary; nothing if there are none."""
-    pool = getattr(client, "connection_pool", None)
-    manager = getattr(pool, "sentinel_manager", None)
-    found = []
-    for sentinel in [] if manager is None else manager.sentinels:
-        finding = _judge_sentinel(sentinel, client.connection_pool.service_name, primary)
-        options = sentinel.connection_pool.connection_kwargs
-        finding.nodes = [f"{options['host']}:{options['port']}"]
-        found.append(finding)
-    return merge(found)
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    sentinels = [] if manager is None else manager.sentinels
+    return merge(
+        (_name_of(each), _judge_sentinel(each, client.connection_pool.service_name, primary)) for each in sentinels
+    )
 
 
 def _judge_sentinel(sentinel: Any, service: str, primary: Node | None) -> Finding:
