@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from support.data import at, everything, fill, ids, place, state, thread_ids, thread_info
 from support.polling import until
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError, ConflictError, InMemorySaver, LeaseError, LeaseHeldError, LeaseLostError
 from zerograph_redis.core.requests import LeaseThread
@@ -567,6 +568,7 @@ def test_blocks_of_several_leases_may_stand_in_one_another(saver):
     assert len(saver.list(at("a"))) == 3
 
 
+@on_one_store
 @pytest.mark.parametrize("write", WRITES)
 def test_what_is_no_token_is_refused(saver, write):
     stored(saver)
@@ -591,6 +593,7 @@ def test_a_token_that_never_was_is_refused(saver):
     assert whole(saver) == before
 
 
+@on_one_store
 def test_a_lease_needs_a_thread_and_an_end(saver):
     for wrong in (0, -1, None, True, "30", float("nan"), float("inf")):
         with pytest.raises(ValueError, match="ttl"):
@@ -672,6 +675,7 @@ def test_of_many_conditional_puts_at_once_one_is_stored(saver):
     assert len(won) == 1
 
 
+@on_one_store
 def test_what_cannot_be_an_expected_id_is_refused(saver):
     for wrong in ("", 1.5, b"c0", True, [None]):
         with pytest.raises(ConfigError, match="expect_checkpoint_id"):

@@ -5,7 +5,7 @@ import contextvars
 import pytest
 import zerograph
 from support import graphs
-from support.stores import ENGINE_STORES, make_store
+from support.stores import ENGINE_STORES, make_store, matrix
 from zerograph import END, START, Command, StateGraph
 
 from zerograph_redis import LeaseError, LeaseHeldError, LeaseLostError
@@ -35,7 +35,7 @@ class Held:
         return contextvars.Context().run(app.invoke, given, config)
 
 
-@pytest.fixture(params=ENGINE_STORES)
+@pytest.fixture(params=matrix(ENGINE_STORES))
 def held(request):
     """Every backend, both ways."""
     store = make_store(request.param, request)

@@ -225,6 +225,7 @@ def test_a_thread_that_lost_a_key_is_damaged(redis_store):
         assert examine(saver).damage == ""
 
 
+@pytest.mark.unchecked
 def test_a_record_that_is_gone_or_in_a_wrong_place_shows_in_the_outline(redis_store):
     saver = redis_store.open()
     fill(saver, 3)
