@@ -18,7 +18,7 @@ from zerograph_redis import BackendUnavailableError, ConfigError, ConflictError,
 CALLS = {
     "get_tuple": (at(), at("")),
     "get": (at(), at("")),
-    "get_by_id": ("c0", ""),
+    "get_by_id": ("c0", ("", "thread")),
     "put": ((at(), state("c1"), {}), (at(""), state("c1"), {})),
     "put_writes": ((at(id="c0"), [("t", "a", 1)], ""), (at(), [("t", "a", 1)], "")),
     "get_pending_writes": (at(id="c0"), at("", id="c0")),
