@@ -143,7 +143,7 @@ def test_both_sides_of_a_fork_go_on(kind, busy, request, tmp_path):
             stack.callback(store.close)
             where, prefix = store.url, store.prefix
         process = stack.enter_context(worker(kind, where, prefix, busy, script="forked"))
-        assert ended(process, seconds=20) == ["[0, 0]"]
+        assert ended(process) == ["[0, 0]"]
 
 
 def together(count, work):

@@ -5,6 +5,7 @@ import contextvars
 import pytest
 import zerograph
 from support import graphs
+from support.blocks import expire
 from support.stores import ENGINE_STORES, make_store, matrix
 from zerograph import END, START, Command, StateGraph
 
@@ -125,7 +126,8 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
     seen = []
 
     def lose(state):
-        held_lease._hold._renew = lambda token: None
+        held.saver.flush("thread")
+        expire(held_lease, held.saver)
         other = held.saver.lease("thread", ttl=100, wait=20, owner="the next")
         contextvars.Context().run(other.__enter__)
         others.append(other)
@@ -148,7 +150,7 @@ def test_a_worker_that_loses_its_lease_within_a_run_stores_nothing_more(held, ta
     graph.add_edge("after", END)
     app = graph.compile(checkpointer=held.saver)
     others, tokens = [], []
-    with held.lease(ttl=0.2) as held_lease, pytest.raises(LeaseLostError, match="'thread'"):
+    with held.lease(ttl=60) as held_lease, pytest.raises(LeaseLostError, match="'thread'"):
         invoke(app, {"log": ["start"]}, config(held_lease))
     assert seen
     history = [each.values for each in app.get_state_history({"configurable": {"thread_id": "thread"}})]
