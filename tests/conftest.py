@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("support")
 
+from support import sizes  # noqa: E402 - the path is set first
 from support.clusters import Cluster, shared_cluster  # noqa: E402 - the path is set first
 from support.servers import RedisServer  # noqa: E402 - the path is set first
 from support.stores import (  # noqa: E402 - the path is set first
@@ -38,6 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    sizes.full = config.getoption("full")
+    settings.register_profile("this run", max_examples=sizes.scaled(100))
+    settings.load_profile("this run")
     config.addinivalue_line("markers", "full: runs with --full only")
     config.addinivalue_line("markers", "unchecked: leaves a store that is closed, or with what the doctor reports")
 

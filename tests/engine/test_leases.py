@@ -6,7 +6,7 @@ import pytest
 import zerograph
 from support import graphs
 from support.blocks import expire
-from support.stores import ENGINE_STORES, make_store, matrix
+from support.stores import ENGINE_STORES, USUAL_ENGINE_STORES, make_store, matrix
 from zerograph import END, START, Command, StateGraph
 
 from zerograph_redis import LeaseError, LeaseHeldError, LeaseLostError
@@ -36,7 +36,7 @@ class Held:
         return contextvars.Context().run(app.invoke, given, config)
 
 
-@pytest.fixture(params=matrix(ENGINE_STORES))
+@pytest.fixture(params=matrix(ENGINE_STORES, USUAL_ENGINE_STORES))
 def held(request):
     """Every backend, both ways."""
     store = make_store(request.param, request)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -300,17 +300,19 @@ ENGINE_STORES = (
 )
 USUAL_STORES = {
     "memory-sync", "sqlite-async", "fakeredis-sync", "redis-decoded-restricted-async", "cluster-sync",
-    "redis-encrypted-sync", "redis-encrypted-queued-async",
+    "redis-encrypted-sync",
 }  # fmt: skip
 """Every backend, face, client and option once; the others are tested with --full."""
+
+USUAL_ENGINE_STORES = {"memory-sync", "sqlite-async", "redis-encrypted-queued-async"}
 
 on_one_store = pytest.mark.parametrize("store", ["memory-sync"], indirect=True)
 """For what is refused before any store is asked."""
 
 
-def matrix(names: Iterable[str]) -> list[Any]:
-    """The parameters of a fixture that is any of these stores: the usual ones, and with --full all."""
-    return [pytest.param(name, marks=() if name in USUAL_STORES else pytest.mark.full) for name in names]
+def matrix(names: Iterable[str], usual: Collection[str] = USUAL_STORES) -> list[Any]:
+    """Return the parameters of a fixture that is any of these stores: the *usual* ones, and with --full all."""
+    return [pytest.param(name, marks=() if name in usual else pytest.mark.full) for name in names]
 
 
 def opened(request: Any) -> Iterator[Store]:
