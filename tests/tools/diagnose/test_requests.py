@@ -225,6 +225,7 @@ def test_a_thread_with_a_missing_key_is_damaged(redis_store):
         assert examine(saver).damage == ""
 
 
+@pytest.mark.unchecked
 def test_an_outline_reports_records_that_are_missing_or_in_a_wrong_place(redis_store):
     saver = redis_store.open()
     fill(saver, 3)
