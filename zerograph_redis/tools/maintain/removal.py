@@ -50,8 +50,7 @@ class Removal:
     """The worker that holds the thread."""
 
 
-Done = Callable[[Removal], None]
-"""Called for each thread when it is done."""
+Done = Callable[[Removal], None]  # called for each thread when it is done
 
 
 def plan_deletions(targets: Iterable[Target]) -> list[Removal]:
