@@ -137,7 +137,7 @@ def check_command(block: Block, words: list[str]) -> None:
 
 @pytest.fixture
 def reader(request, page: Page, tmp_path, monkeypatch, capsys):
-    places = Places(page.text, tmp_path, lambda: request.getfixturevalue("cluster"))
+    places = Places(page.text, tmp_path, request.getfixturevalue("new_cluster"))
     work, commands = tmp_path / "work", tmp_path / "bin"
     work.mkdir()
     commands.mkdir()

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 from support.data import at, fill, ids, place, state, thread_ids
+from support.stores import on_one_store
 
 from zerograph_redis import CheckpointError, ConfigError
 
@@ -95,6 +96,7 @@ WRONG = [
 ]
 
 
+@on_one_store
 @pytest.mark.parametrize("config", WRONG, ids=repr)
 def test_a_config_that_names_nothing_usable_is_refused(saver, config):
     calls = [
@@ -113,6 +115,7 @@ def test_a_config_that_names_nothing_usable_is_refused(saver, config):
     assert thread_ids(saver) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("before", [[], "c0", at(id=1.5)], ids=repr)
 def test_a_before_that_names_nothing_usable_is_refused(saver, before):
     fill(saver, 1)
@@ -120,6 +123,7 @@ def test_a_before_that_names_nothing_usable_is_refused(saver, before):
         saver.list(at(), before=before)
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", ["", None, 1.5, b"x", True])
 def test_a_target_of_a_copy_that_names_nothing_usable_is_refused(saver, wrong):
     fill(saver, 1)

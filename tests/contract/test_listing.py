@@ -2,6 +2,7 @@
 
 import pytest
 from support.data import at, fill, ids, place, state
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError
 
@@ -41,6 +42,7 @@ def test_limit_none_is_all_of_them_however_many(saver):
     assert ids(saver.list(at(), limit=510)) == stored[:-511:-1]
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 1.5, "3", True])
 def test_a_limit_that_makes_no_sense_is_refused(saver, wrong):
     fill(saver, 1)

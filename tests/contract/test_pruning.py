@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from support.aging import make_older, where_orders_can_be_changed
 from support.data import at, everything, fill, ids, state, thread_ids, thread_info
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError
 
@@ -119,6 +120,7 @@ def test_prune_removes_a_checkpoint_with_very_many_writes(saver):
     assert saver.get_pending_writes(at(id="c0")) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 1.5, None, True, "2"])
 def test_a_keep_that_makes_no_sense_is_refused(saver, wrong):
     fill(saver, 2)
@@ -127,6 +129,7 @@ def test_a_keep_that_makes_no_sense_is_refused(saver, wrong):
     assert ids(saver.list(at())) == ["c1", "c0"]
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", ["", None, 1.5])
 def test_a_thread_that_is_none_is_refused(saver, wrong):
     for method, rest in (("prune", (1,)), ("delete_thread", ()), ("copy_thread", ("target",))):
@@ -172,6 +175,7 @@ def test_max_age_of_many_namespaces_and_checkpoints_is_exact(store, saver):
     assert ids(saver.list(at(ns="ns3"), limit=None))[-1] == "c45"
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 0, "7d", True, float("nan")])
 def test_a_max_age_that_makes_no_sense_is_refused(saver, wrong):
     fill(saver, 2)

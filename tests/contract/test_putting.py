@@ -4,6 +4,7 @@ import copy
 
 import pytest
 from support.data import at, everything, fill, ids, place, state, thread_ids
+from support.stores import on_one_store
 from zerograph import Command, Interrupt, Send
 
 from zerograph_redis import CheckpointError, SerializationError
@@ -152,6 +153,7 @@ def test_a_value_that_contains_itself_is_refused(saver):
     assert thread_ids(saver) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [None, [], "c0", 7])
 def test_what_is_no_checkpoint_is_refused(saver, wrong):
     with pytest.raises(ValueError, match="checkpoint"):
@@ -159,6 +161,7 @@ def test_what_is_no_checkpoint_is_refused(saver, wrong):
     assert thread_ids(saver) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [1.5, b"c0", True, ["c0"]])
 def test_an_id_that_is_no_string_is_refused(saver, wrong):
     with pytest.raises(ValueError, match="id"):

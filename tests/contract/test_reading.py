@@ -2,6 +2,7 @@
 
 import pytest
 from support.data import at, fill, place, state
+from support.stores import on_one_store
 
 
 def test_an_empty_store_has_nothing_to_read(saver):
@@ -114,6 +115,7 @@ def test_get_by_id_finds_a_checkpoint_among_many_namespaces(saver):
     assert saver.get_by_id("c30", "thread") is None
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", ["", None, 1.5])
 def test_get_by_id_refuses_what_is_no_id(saver, wrong):
     with pytest.raises(ValueError, match="checkpoint_id"):

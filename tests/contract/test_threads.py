@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.data import at, fill, ids, state, thread_ids, thread_info
 from support.polling import until_after
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError, ThreadInfo
 
@@ -97,6 +98,7 @@ def test_limit_says_how_many_threads(saver):
     assert thread_ids(saver, limit=None) == ["d", "c", "b", "a"]
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 1.5, "3", True])
 def test_a_limit_of_threads_that_makes_no_sense_is_refused(saver, wrong):
     with pytest.raises(ConfigError, match="limit"):

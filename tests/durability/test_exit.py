@@ -18,10 +18,15 @@ HERE = Path(__file__).parent.parent
 PATHS = os.pathsep.join([str(HERE), str(Path(zerograph_redis.__file__).parent.parent)])
 
 CODES = {"end": 0, "exit": 3, "error": 1, "forgotten": 0, "thread": 0, "atexit": 0, "process": 0, "child": 0}
+USUAL = {"redis": {"end", "thread", "process", "child"}, "sqlite": {"exit", "error", "forgotten", "atexit"}}
+CASES = [
+    pytest.param(way, kind, marks=() if way in usual else pytest.mark.full)
+    for kind, usual in USUAL.items()
+    for way in CODES
+]
 
 
-@pytest.mark.parametrize("kind", ["redis", "sqlite"])
-@pytest.mark.parametrize("way", CODES)
+@pytest.mark.parametrize(("way", "kind"), CASES)
 def test_a_process_that_ends_stores_what_is_queued(way, kind, new_server, tmp_path):
     url = new_server().url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
     done = subprocess.run(

@@ -285,7 +285,7 @@ def test_a_server_that_is_gone_fails_every_thread_that_waited_for_it(server):
     for thread in [f"t{number}" for number in range(40)] + ["a"]:
         with pytest.raises(BackendUnavailableError, match=f"thread '{thread}' .* acknowledged"):
             saver.flush(thread)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15  # not half a second for each thread
     server.start()
     assert saver.get(at("a")) is None  # it kept nothing
     put_chain(saver, 2, "a")
@@ -427,8 +427,8 @@ def test_an_interrupted_wait_leaves_the_queue_as_it_is(server, saver):
     try:
         with at_a_standstill(server):
             put_chain(saver, 2, start=1)
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal may come before the wait
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
                 saver.flush()
     finally:
         signal.signal(signal.SIGALRM, before)

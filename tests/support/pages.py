@@ -10,8 +10,6 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-__all__ = ("KINDS", "PAGES", "ROOT", "Block", "Page", "Step")
-
 ROOT = Path(__file__).parents[2]
 
 KINDS = {

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zerograph_redis.core.thread_operations import moment
 from zerograph_redis.tools.inspect.snapshots import Snapshot, exchange
 from zerograph_redis.tools.inspect.statistics import Statistics, count_store
 
 from .output import console, note, print_json
 from .parameters import Json
 from .progress import progress
-from .removals import moment
 from .session import Session
 from .tables import Cut, shown, table
 from .text import count, duration, size
