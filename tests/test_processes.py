@@ -137,7 +137,7 @@ def test_processes_that_hammer_one_store_lose_nothing(place_to_share):
     "busy", [pytest.param(0, id="alone", marks=pytest.mark.full), pytest.param(3, id="beside-busy-threads")]
 )
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis", "async-redis"])
-def test_parent_and_child_of_a_fork_go_on(kind, busy, request, tmp_path):
+def test_parent_and_child_of_a_fork_keep_working(kind, busy, request, tmp_path):
     with ExitStack() as stack:
         where, prefix = tmp_path / "forked.db", "p"
         if "redis" in kind:
@@ -356,7 +356,7 @@ def test_processes_and_threads_that_write_to_one_encrypted_checkpoint_lose_nothi
     url, prefix = place_to_share
     config, serializer = {"configurable": {"checkpoint_id": "all"}}, EncryptedSerializer({"key": bytes(32)})
     with ExitStack() as stack:
-        running = [stack.enter_context(worker("seal", url, prefix, f"process {name}", 15)) for name in range(3)]
+        running = [stack.enter_context(worker("encrypt", url, prefix, f"process {name}", 15)) for name in range(3)]
         saver = stack.enter_context(open_saver(url, prefix=prefix, serializer=serializer))
         pool = stack.enter_context(ThreadPoolExecutor(8))
         writing = [

@@ -83,7 +83,7 @@ def test_awaited_methods_return_what_blocking_ones_do(store, saver):
     assert use(AsyncFace(saver, store.runner), "awaited") == use(SyncFace(saver), "blocking")
 
 
-def test_whatever_is_wrong_with_an_argument_is_raised_when_the_call_is_awaited(saver, run):
+def test_invalid_arguments_are_refused_when_the_call_is_awaited(saver, run):
     for name, (_, wrong) in CALLS.items():
         with pytest.raises(ConfigError):
             run(call(saver, f"a{name}", wrong))
@@ -115,7 +115,7 @@ def test_a_call_that_is_cancelled_anywhere_leaves_the_saver_usable(saver, run):
     run(main())
 
 
-def test_the_event_loop_goes_on_while_a_lease_is_waited_for(saver, run):
+def test_the_event_loop_runs_while_a_task_waits_for_a_lease(saver, run):
     async def hold(taken):
         async with saver.alease("thread", ttl=60) as lease:
             taken.set()

@@ -11,7 +11,7 @@ from zerograph_redis import CheckpointError, SerializationError
 
 
 class Unregistered:
-    """A type that no serializer was told of."""
+    """A type that no serializer knows."""
 
 
 def test_put_returns_the_config_of_the_stored_checkpoint(saver):
@@ -155,7 +155,7 @@ def test_a_value_that_contains_itself_is_refused(saver):
 
 @on_one_store
 @pytest.mark.parametrize("wrong", [None, [], "c0", 7])
-def test_what_is_no_checkpoint_is_refused(saver, wrong):
+def test_a_value_that_is_not_a_checkpoint_is_refused(saver, wrong):
     with pytest.raises(ValueError, match="checkpoint"):
         saver.put(at(), wrong, {})
     assert thread_ids(saver) == []

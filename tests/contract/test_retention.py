@@ -43,7 +43,7 @@ def test_without_ttl_a_thread_stays_for_ever(saver):
     assert ttl_of(saver) is None
 
 
-def test_a_thread_that_nobody_touches_is_gone_whole_and_at_once(store):
+def test_an_untouched_thread_expires_whole_and_at_once(store):
     saver = store.open(ttl=100, refresh_on_read=False)
     fill(saver, 2)
     fill(saver, 2, ns="a")
@@ -61,7 +61,7 @@ def test_a_thread_that_nobody_touches_is_gone_whole_and_at_once(store):
         assert not [key for key in store.all_keys() if b"{" in key]
 
 
-def test_an_expired_thread_leaves_nothing_to_the_one_that_follows(store):
+def test_an_expired_thread_leaves_nothing_to_its_successor(store):
     saver = store.open(ttl=100, refresh_on_read=False)
     brief = at(ttl=SHORT)
     saver.put(at(ns="a", ttl=SHORT), state("old"), {})
@@ -174,7 +174,7 @@ def test_reading_gives_a_thread_the_ttl_that_its_last_write_asked_for(store):
     assert ttl_of(saver) <= 20
 
 
-def test_reading_what_is_not_there_makes_no_thread(store):
+def test_reading_a_missing_thread_does_not_create_it(store):
     saver = store.open(ttl=100)
     for read in READS.values():
         read(saver)
@@ -199,7 +199,7 @@ def test_a_thread_that_is_read_often_outlives_its_ttl(store):
     until(outlives, seconds=60)
 
 
-def test_listing_threads_is_no_reading_of_them(store):
+def test_listing_threads_does_not_renew_their_ttl(store):
     saver = store.open(ttl=10)
     fill(saver, 1)
     until(lambda: ttl_of(saver) < 9.8)
@@ -289,7 +289,7 @@ def test_keep_last_catches_up_with_a_long_thread_a_bounded_number_at_a_time(shar
 
 @pytest.mark.parametrize("age", [SHORT, timedelta(seconds=SHORT)])
 @pytest.mark.stored
-def test_max_age_lets_the_next_put_remove_what_is_older(store, age):
+def test_max_age_has_the_next_put_remove_older_checkpoints(store, age):
     saver = store.open(max_age=age)
     saver.put_writes(at(id="c0"), [("t", "a", 1)], "")  # before: it may be old before the others are stored
     fill(saver, 3)
@@ -310,7 +310,7 @@ def test_max_age_never_removes_the_newest(store):
     assert saver.get(at()) == state("c0", again=True)
 
 
-def test_max_age_keeps_what_is_young(store):
+def test_max_age_keeps_younger_checkpoints(store):
     saver = store.open(max_age=100)
     fill(saver, 3)
     assert ids(saver.list(at())) == ["c2", "c1", "c0"]

@@ -142,7 +142,7 @@ def test_a_write_that_cannot_be_stored_is_refused_and_none_of_the_call_is_stored
 
 @on_one_store
 @pytest.mark.parametrize("wrong", [("t", "a"), ("t", "a", 1, 2), None, 7, (1, "a", 1), ("t", None, 1)])
-def test_what_is_no_write_is_refused(saver, wrong):
+def test_a_value_that_is_not_a_write_is_refused(saver, wrong):
     with pytest.raises(ValueError, match=r"writes\[1\]"):
         saver.put_writes(at(id="c0"), [("t", "a", 1), wrong], "")
     assert saver.get_pending_writes(at(id="c0")) == []

@@ -1,4 +1,4 @@
-"""What is queued when a process ends is stored, however it ends, but for a kill."""
+"""A process that ends stores its queue, however it ends, unless it is killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("way", "kind"), CASES)
-def test_a_process_that_ends_stores_what_is_queued(way, kind, new_server, tmp_path):
+def test_a_process_that_ends_stores_its_queue(way, kind, new_server, tmp_path):
     url = new_server().url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
     done = subprocess.run(
         [sys.executable, "-m", "support.ending", way, url],

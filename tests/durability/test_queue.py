@@ -51,7 +51,7 @@ def put_chain(saver, count, thread="thread", start=0, **configurable):
 
 @contextmanager
 def at_a_standstill(server):
-    """A server that does nothing, and says nothing."""
+    """A server that is stopped, and does not answer."""
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         yield
@@ -90,7 +90,7 @@ def test_a_put_returns_while_the_server_stands_still_and_is_stored_soon(server, 
     assert stored(other) == ["c0", "c1", "c2", "c3"]
 
 
-def test_whoever_asks_for_a_thread_waits_for_what_is_queued_of_it(saver):
+def test_every_other_call_on_a_thread_waits_for_its_queue(saver):
     asks = {
         "get_tuple": lambda: saver.get_tuple(at()).checkpoint["id"] == "c9",
         "get": lambda: saver.get(at())["id"] == "c9",
@@ -109,7 +109,7 @@ def test_whoever_asks_for_a_thread_waits_for_what_is_queued_of_it(saver):
         saver.delete_thread("thread")
 
 
-def test_a_lease_is_taken_behind_what_is_queued_and_given_back_behind_what_was_written_in_it(saver, other):
+def test_a_lease_is_taken_after_the_queue_and_released_after_the_writes_in_its_block(saver, other):
     put_chain(saver, 5)
     with saver.lease("thread") as lease:
         assert stored(other) == [f"c{number}" for number in range(5)]
@@ -118,13 +118,13 @@ def test_a_lease_is_taken_behind_what_is_queued_and_given_back_behind_what_was_w
     assert stored(other) == [f"c{number}" for number in range(11)]
 
 
-def test_a_put_that_is_to_be_stored_waits_behind_those_that_are_not(saver, other):
+def test_a_put_with_durability_sync_waits_for_the_queue(saver, other):
     put_chain(saver, 5)
     saver.put(at(id="c4", durability="sync"), going_on("c5"), {})
     assert stored(other) == [f"c{number}" for number in range(6)]
 
 
-def test_a_config_may_ask_for_what_the_saver_does_not(other):
+def test_a_config_may_choose_another_durability(other):
     fill(other, 1)
     other.put(at(id="c0", durability="async"), going_on("c1"), {})
     assert other._queue.is_busy
@@ -165,7 +165,7 @@ def test_where_a_run_may_stop_all_is_stored_before_the_call_returns(saver, other
     assert len(stored(other)) > 3 or other.get_pending_writes(at(id="c2"))
 
 
-def test_a_failure_drops_what_is_behind_it_and_is_raised_by_the_next_call_on_the_thread(saver, other):
+def test_a_failure_drops_the_writes_behind_it_and_is_raised_by_the_next_call_on_the_thread(saver, other):
     put_chain(saver, 3)
     saver.flush()
     with other.lease("thread"):
@@ -224,19 +224,19 @@ def test_several_failures_are_one_error_of_a_flush(tmp_path):
         saver.flush()
 
 
-def test_who_waits_is_told_though_another_was_told_before(tmp_path):
+def test_a_failure_is_raised_by_every_call_that_waits(tmp_path):
     with SqliteSaver(tmp_path / "c.db", durability="async") as saver:
         fill(saver, 1)
         lock = sqlite3.connect(tmp_path / "c.db", isolation_level=None, check_same_thread=False)
         saver.flush()
         lock.execute("BEGIN IMMEDIATE")
         saver.put(at(expect_checkpoint_id="none"), going_on("c1"), {})
-        told = []
+        raised = []
 
         def wait():
             with pytest.raises(ConflictError):
                 saver.flush("thread")
-            told.append(True)
+            raised.append(True)
 
         waiting = [threading.Thread(target=wait) for _ in range(4)]
         for each in waiting:
@@ -246,7 +246,7 @@ def test_who_waits_is_told_though_another_was_told_before(tmp_path):
         lock.close()
         for each in waiting:
             each.join()
-        assert told == [True] * 4
+        assert raised == [True] * 4
         assert ids(saver.list(at())) == ["c0"]
 
 
@@ -274,7 +274,7 @@ def test_a_block_that_is_left_by_an_exception_raises_that(saver, other):
         raise KeyError
 
 
-def test_a_server_that_is_gone_fails_every_thread_that_waited_for_it(server):
+def test_a_stopped_server_fails_every_thread_in_the_queue(server):
     saver = RedisSaver.from_url(server.url, durability="async", timeout=0.5)
     put_chain(saver, 3, "a"), put_chain(saver, 1, "b")
     saver.flush()
@@ -352,7 +352,7 @@ def test_awaiting_leaves_the_event_loop_free(server):
     asyncio.run(main())
 
 
-def test_a_forks_child_begins_empty_and_the_parent_goes_on(server, saver, other):
+def test_the_child_of_a_fork_begins_with_an_empty_queue_and_the_parent_keeps_its_own(server, saver, other):
     put_chain(saver, 3)
     saver.flush()
     with at_a_standstill(server):

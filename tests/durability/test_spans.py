@@ -11,7 +11,7 @@ from zerograph_redis.savers import write_queue
 
 
 @pytest.mark.parametrize("name", ["memory-sync", "redis-sync"])
-def test_what_is_stored_at_once_is_one_span_in_the_context_of_its_first_put(name, request, monkeypatch):
+def test_writes_stored_together_are_one_span_in_the_context_of_their_first_put(name, request, monkeypatch):
     monkeypatch.setattr(write_queue, "AGE", 60.0)  # so that nothing is stored before it is waited for
     exported = Exported()
     store = make_store(name, request)

@@ -89,7 +89,7 @@ def test_a_state_is_updated_under_a_lease(held, carried):
         assert "by hand" in held.invoke(app, Command(resume=True), config)["log"]
 
 
-def test_a_functional_workflow_whose_config_is_made_anew_runs_under_a_lease(held):
+def test_a_functional_workflow_that_makes_its_own_configs_runs_under_a_lease(held):
     for number in (1, 2, 3):
         with held.lease() as lease:
             found = held.invoke(graphs.counting(held.saver), number, lease.config())

@@ -27,7 +27,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Step:
-    """A command of a console block, and what it is said to write."""
+    """A command of a console block, and what the page shows of its output."""
 
     command: str
     output: str

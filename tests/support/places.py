@@ -40,11 +40,11 @@ class Places:
 
     @property
     def port(self) -> int:
-        """The port of the server that clients find when they are told nothing."""
+        """The port of the server that clients use by default."""
         return self._ports[REDIS]
 
     def here(self, text: str) -> str:
-        """Put real addresses into what a page says."""
+        """Put real addresses into the text of a page."""
         for shown, real in self._ports.items():
             text = re.sub(rf"localhost:{shown}\b", f"127.0.0.1:{real}", text)
             text = re.sub(rf"(-p |port ){shown}\b", rf"\g<1>{real}", text)

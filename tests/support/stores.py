@@ -48,7 +48,7 @@ class Store:
         self.encrypts = False
         """Whether every saver encrypts."""
         self.queues = False
-        """Whether every saver has ``durability="async"``, unless a test says otherwise."""
+        """Whether every saver has ``durability="async"``, unless a test chooses another."""
         self.flushes = False
         """Whether what is put through a face is stored when the call returns all the same."""
         self._runner: asyncio.Runner | None = None
@@ -307,7 +307,7 @@ USUAL_STORES = {
 USUAL_ENGINE_STORES = {"memory-sync", "sqlite-async", "redis-encrypted-queued-async"}
 
 on_one_store = pytest.mark.parametrize("store", ["memory-sync"], indirect=True)
-"""For what is refused before any store is asked."""
+"""For refusals that come before any request to the store."""
 
 
 def matrix(names: Iterable[str], usual: Collection[str] = USUAL_STORES) -> list[Any]:
