@@ -16,7 +16,7 @@ from zerograph_redis import (
     Registered,
     SerializationError,
 )
-from zerograph_redis.core.settings import read_config
+from zerograph_redis.core.configs import read_config
 from zerograph_redis.core.writes import EncryptedWrites
 from zerograph_redis.tools.diagnose.contents import read_contents
 

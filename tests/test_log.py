@@ -40,7 +40,7 @@ def test_a_state_that_is_sent_again_whole_is_told_with_its_thread(shared_store, 
     (record,) = log
     assert record.levelno == logging.INFO
     assert record.name == "zerograph_redis.core.states"
-    assert "'c1' is sent again whole" in record.getMessage()
+    assert "'c1' is sent again with its whole state" in record.getMessage()
     assert record.thread_id == "thread"
     assert other.get(at()) == state("c1", messages=[*MESSAGES, "more"])
 

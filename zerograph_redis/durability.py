@@ -39,7 +39,7 @@ from .ids import WITHIN
 from .store import Store
 
 if TYPE_CHECKING:
-    from .telemetry.observer import Observer
+    from .core.settings import Observer
 
 _log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from .base import BaseCheckpoint
 from .codec import Codec, EncryptedCodec, PlainCodec
 from .cut import Cut, Part, cut, cut_plain
 from .draft import MOST_BYTES, Draft, draft, read_parts
-from .log import Content, KnownLogs, Logs, ThreadLogs
+from .log import Content, KnownLogs, KnownRange, Logs, ThreadLogs
 from .segments import Segment
 
 __all__ = (
@@ -43,6 +43,7 @@ __all__ = (
     "Draft",
     "EncryptedCodec",
     "KnownLogs",
+    "KnownRange",
     "Logs",
     "Part",
     "PlainCodec",
