@@ -223,13 +223,13 @@ def test_what_is_in_the_list_of_threads_and_is_none_hides_no_other(client, membe
     assert saver.get_by_id("nowhere") is None
 
 
-def test_a_damaged_thread_is_left_out_and_told_of(client, caplog):
+def test_a_damaged_thread_is_skipped_and_logged(client, caplog):
     saver = RedisSaver(client)
     for name in ("a", "b", "c"):
         fill(saver, 1, thread=name)
     change_facts(client, "zerograph:{b}:thread", created="yesterday")
     assert thread_ids(saver) == ["c", "a"]
-    assert [each.thread_id for each in caplog.records if "left out" in each.message] == ["b"]
+    assert [each.thread_id for each in caplog.records if "is skipped" in each.message] == ["b"]
     assert saver.get_by_id("c0").config["configurable"]["thread_id"] == "c"
     with pytest.raises(CorruptCheckpointError, match="'b'"):
         saver.get_by_id("nowhere")

@@ -237,7 +237,7 @@ def test_a_state_that_is_cut_like_the_one_before_has_whole_values_as_parts(value
             before = cut(state, MsgpackSerializer().pack)
             continue
         assert after.packed == packed
-        assert [part.place for part in after.parts] == [part.place for part in before.parts]
+        assert [part.path for part in after.parts] == [part.path for part in before.parts]
         for part in after.parts:
             if part.header:
                 msgpack.unpackb(packed[part.start - part.header : part.stop], strict_map_key=False)

@@ -15,7 +15,7 @@ from zerograph_redis.display import quoted
 from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
 from zerograph_redis.serde.encrypted import Cipher
 from zerograph_redis.state_log import MOST_BYTES, Codec, EncryptedCodec, PlainCodec
-from zerograph_redis.state_log.compression import Compression
+from zerograph_redis.state_log.codec import Compression
 
 from .requests import Operation
 
