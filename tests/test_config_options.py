@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TypedDict
 
 import fakeredis
 import pytest
@@ -18,6 +19,12 @@ MAKERS = {
     "fakeredis": lambda **options: RedisSaver(fakeredis.FakeRedis(), **options),
     "sqlite": lambda **options: SqliteSaver(":memory:", **options),
 }
+
+
+class Values(TypedDict):
+    value: int
+
+
 NAMELESS = [{}, {"configurable": {}}, {"configurable": {"checkpoint_ns": "a"}}]
 FLAT = {"thread_id": "thread"}
 
@@ -52,7 +59,7 @@ def calls(saver, config):
 def test_every_call_refuses_a_config_without_a_thread_id_if_one_is_required(make, config):
     saver = make(require_thread_id=True)
     for call in calls(saver, config):
-        with pytest.raises(ConfigError, match="{'configurable': {'thread_id': "):
+        with pytest.raises(ConfigError, match=r"{'configurable': {'thread_id': "):
             call()
     assert thread_ids(saver) == []
 
@@ -108,13 +115,13 @@ def test_a_checkpoint_that_is_not_stored_is_refused_if_one_is_required(make):
     for call in (saver.get_tuple, saver.get):
         with pytest.raises(ConfigError, match=r"'other' of thread 'thread'.* is not stored.*leave checkpoint_id out"):
             call(at(id="other"))
-    assert saver.get(at(id="c0")) == state("c0")
-    assert saver.get(at()) == state("c1")
+    assert saver.get(at(id="c0"))["id"] == "c0"
+    assert saver.get(at())["id"] == "c1"
     assert saver.get(at("empty")) is None
     assert saver.get_by_id("other") is None
     saver.put_writes(at(id="later"), [("t", "a", 1)], "")
     saver.put(at(id="other"), state("c2"), {})
-    assert saver.get(at()) == state("c2")
+    assert saver.get(at())["id"] == "c2"
 
 
 def test_by_default_a_checkpoint_that_is_not_stored_reads_as_none(make):
@@ -131,11 +138,11 @@ def test_the_checkpoint_of_a_graph_may_be_sought_in_the_namespace_of_its_subgrap
 
 def test_graphs_with_subgraphs_run_where_checkpoints_and_thread_ids_are_required(make):
     saver = make(require_checkpoint=True, require_thread_id=True)
-    inner = StateGraph(dict)
+    inner = StateGraph(Values)
     inner.add_node("double", lambda values: {"value": values["value"] * 2})
     inner.set_entry_point("double")
     inner.set_finish_point("double")
-    outer = StateGraph(dict)
+    outer = StateGraph(Values)
     outer.add_node("increment", lambda values: {"value": values["value"] + 1})
     outer.add_node("inner", inner.compile())
     outer.add_edge("increment", "inner")
