@@ -1,8 +1,7 @@
 """The logic of every saver, without I/O: operations are generators that yield requests, and a backend answers them.
 
 - ``settings``, ``configs``: the options of a saver, and the configs and arguments of its calls, checked.
-- ``requests``, ``examination``: what is asked of a backend, by savers and by tools; ``refusals``: what an error and the log
-  report of a request that failed.
+- ``requests``, ``examination``: the requests of savers, and of tools; ``refusals``: the errors and log records of requests.
 - ``drive``, ``bundles``, ``paging``: run an operation, blocking or awaiting; many side by side; page by page.
 - ``checkpoint_operations``, ``thread_operations``: the operations of a saver; ``leasing``: those of a lease.
 - ``states``: a put sends what changed of a state, and a read builds it again; ``batches``: several puts at once;

@@ -50,10 +50,10 @@ class Batch:
     def put(self, prepared: PreparedPut) -> PutCheckpoint:
         """Draft the next put."""
         address, _, state, _, _ = prepared
-        namespace, coding = address.namespace, self._settings.coding(self._thread)
+        namespace, codec = address.namespace, self._settings.coding(self._thread)
         digest = digest_of(state.packed)
         earlier = self._bases.get(namespace)
-        drafted = draft(state, earlier or self._logs.base(namespace), coding)
+        drafted = draft(state, earlier or self._logs.base(namespace), codec)
         if earlier is not None:
             drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
         request = request_of(prepared, self._settings, digest, drafted)

@@ -17,6 +17,7 @@ from .batches import Batch
 from .configs import Address, is_empty, read_age, read_config, read_id, read_token
 from .leasing import fence
 from .links import Lineage
+from .paging import read_pages
 from .records import name_of, pack_writes
 from .requests import (
     DeleteThread,
@@ -290,12 +291,10 @@ def _require(address: Address, checkpoint_id: str) -> Operation[None]:
 
 def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
     """Find the namespace that has a checkpoint, the first by name; None if no namespace has it."""
-    cursor = None
-    while True:
-        found = yield from FindNamespace(thread, checkpoint_id, cursor)
-        if found.namespace is not None or found.cursor is None:
-            return found.namespace
-        cursor = found.cursor
+    pages = yield from read_pages(
+        lambda cursor: FindNamespace(thread, checkpoint_id, cursor), enough=lambda page: page.namespace is not None
+    )
+    return pages[-1].namespace
 
 
 class Unpacks(Protocol[P_contra]):

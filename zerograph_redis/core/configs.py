@@ -42,7 +42,7 @@ class Address(NamedTuple):
 
 
 def read_config(config: Any, settings: Settings, thread: str | None = None) -> Address:
-    """Read a config; ConfigError for what is none. *thread* is what one without a thread id names."""
+    """Read a config; ConfigError if it is wrong. One without a thread id names *thread*, if that is given."""
     if type(config) is not dict and not isinstance(config, Mapping):
         raise ConfigError(f"a config is a dict with a 'configurable' dict inside, not {quoted(config)}")
     configurable = config.get("configurable", {})

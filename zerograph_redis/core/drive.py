@@ -35,7 +35,7 @@ class AsyncBackend(Backend, Protocol):
 
 
 class Runner(Protocol):
-    """`run`, with a backend of its own."""
+    """Runs operations on one backend."""
 
     def __call__(self, operation: Operation[R], /) -> R:
         """Run *operation* to its end, blocking."""

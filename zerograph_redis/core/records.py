@@ -390,8 +390,8 @@ def _unreadable(name: str, stored: bytes | None, cipher: Cipher | None) -> Check
         )
     if cipher is not None:
         return CorruptCheckpointError(
-            f"{name} is refused: it is not encrypted, and this saver accepts only what is. If it was stored before the "
-            f"saver had encryption, read it with a saver without encryption"
+            f"{name} is refused: it is not encrypted, and this saver reads encrypted threads alone. If it was stored "
+            f"before the saver had encryption, read it with a saver without encryption"
         )
     return SerializationError(
         f"{name} cannot be read: it is encrypted; make the saver with serializer=EncryptedSerializer(keys)"

@@ -488,7 +488,7 @@ class Past:
     left: int | None
     """What is left of its ttl."""
     origin: str
-    """A name for what is moved. A thread that was published from the same origin is not published again."""
+    """A name for the moved content. A thread that was published from the same origin is not published again."""
 
 
 class Untouched(NamedTuple):

@@ -108,14 +108,14 @@ class States:
         """Store a checkpoint: what changed since the known one, or, if the store asks for it, the whole state."""
         address, checkpoint_id, state, _, _ = prepared
         thread, namespace = address.thread, address.namespace
-        coding = self._settings.coding(thread)
-        cipher = coding.cipher
+        codec = self._settings.coding(thread)
+        cipher = codec.cipher
         digest = digest_of(state.packed, cipher)
         logs = self.known.of(thread)
         base = logs.base(namespace)
         parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
         while True:
-            drafted = draft(state, base, coding)
+            drafted = draft(state, base, codec)
             link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
             follows = (parent.checkpoint_id, parent.order) if parent else None
             request = request_of(prepared, self._settings, digest, drafted, cipher, link, follows)
@@ -167,9 +167,9 @@ class States:
         base: BaseCheckpoint | None,
         take: Callable[[ReadCheckpoint], R],
     ) -> list[R]:
-        coding = self._settings.coding(address.thread)
+        codec = self._settings.coding(address.thread)
         if base is not None:
-            if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, coding.cipher):
+            if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, codec.cipher):
                 # It was checked when it was read, or built here.
                 return [take((fetched.checkpoints[0], _record_of(base), base.state))]
             logs.add_base(base)
@@ -178,7 +178,7 @@ class States:
         found: list[R] = []
         for stored in fetched.checkpoints:
             record = unpack_checkpoint(
-                address.thread, address.namespace, stored.checkpoint_id, stored.record, coding.cipher
+                address.thread, address.namespace, stored.checkpoint_id, stored.record, codec.cipher
             )
             if stored.order is not None and stored.order != record.order:
                 raise CorruptCheckpointError(
@@ -308,10 +308,10 @@ def cut_state(state: dict[str, Any], serializer: Serializer, base: BaseCheckpoin
 
 def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
     """Build a state from its literals and parts; CorruptCheckpointError if it is not what was stored."""
-    coding = settings.coding(address.thread)
+    codec = settings.coding(address.thread)
     try:
         parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
-        contents = read_parts([segments for _, segments in parts], logs, record.generation, coding, left)
+        contents = read_parts([segments for _, segments in parts], logs, record.generation, codec, left)
         if contents is None:
             raise missing(_state_of(address, checkpoint_id))
     except CorruptCheckpointError:
@@ -320,7 +320,7 @@ def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, l
         kind = type(error) if isinstance(error, CheckpointError) else CorruptCheckpointError
         raise kind(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
     state = _assembled(record, contents)
-    if digest_of(state.packed, coding.cipher) != record.digest:
+    if digest_of(state.packed, codec.cipher) != record.digest:
         raise changed(_state_of(address, checkpoint_id))
     return state
 

@@ -30,7 +30,7 @@ class Draft(NamedTuple):
     """The checkpoint whose segments it uses, if it uses any."""
 
 
-def draft(state: Cut, base: BaseCheckpoint | None, coding: Codec) -> Draft:
+def draft(state: Cut, base: BaseCheckpoint | None, codec: Codec) -> Draft:
     """Compare *state* with the state of *base*; without one, all is new."""
     packed = state.packed
     earlier = _NOTHING if base is None else base.state
@@ -49,13 +49,13 @@ def draft(state: Cut, base: BaseCheckpoint | None, coding: Codec) -> Draft:
             more = stop - start - last + first
             # Most parts are the same, or grown at the end: these need no copy of either version.
             if more < 0 or not packed.startswith(known[first:last], start):
-                segments = _edited(packed[start:stop], known[first:last].tobytes(), segments, appended, coding)
+                segments = _edited(packed[start:stop], known[first:last].tobytes(), segments, appended, codec)
             elif more > 0.8 * (stop - start) or (more and len(segments.each) >= _most_segments(stop - start)):
                 segments = None
             elif more:
-                segments = segments.and_fresh(*_append(packed[stop - more : stop], appended, coding))
+                segments = segments.and_fresh(*_append(packed[stop - more : stop], appended, codec))
         if segments is None:
-            segments = _EMPTY.and_fresh(*_append(packed[start:stop], appended, coding))
+            segments = _EMPTY.and_fresh(*_append(packed[start:stop], appended, codec))
         else:
             used = True
         needed += segments[2]
@@ -68,7 +68,7 @@ _EMPTY = Segments((), "", 0)
 
 
 def read_parts(
-    parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, coding: Codec, most: int
+    parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, codec: Codec, most: int
 ) -> list[Content] | None:
     """Return the contents of parts; None if *logs* do not have all of them.
 
@@ -87,10 +87,10 @@ def read_parts(
                 content.append(data)
             elif (block := _whole(segment)) in shared:
                 if block not in unpacked:
-                    unpacked[block] = coding.unpack(bytes(data), block)
+                    unpacked[block] = codec.unpack(bytes(data), block)
                 content.append(unpacked[block][segment.skip : segment.skip + segment.length])
             else:
-                content.append(coding.unpack(bytes(data), segment))
+                content.append(codec.unpack(bytes(data), segment))
         found.append(content[0] if len(content) == 1 else b"".join(content))
     return found
 
@@ -115,7 +115,7 @@ def _whole(segment: Segment) -> Segment:
     return segment._replace(skip=0, length=segment.whole)
 
 
-def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, coding: Codec) -> Segments | None:
+def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, codec: Codec) -> Segments | None:
     """Express a part as segments of its previous version and new ones; None if storing it whole is cheaper."""
     runs: Sequence[Run] = diff(old, new)
     if sum(len(run) for run in runs if not isinstance(run, tuple)) > 0.8 * len(new):
@@ -126,7 +126,7 @@ def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, coding
         if isinstance(run, tuple):
             segments += sliced(known.each, *run)
         else:
-            segments += _EMPTY.and_fresh(*_append(run, appended, coding)).each
+            segments += _EMPTY.and_fresh(*_append(run, appended, codec)).each
     segments = joined(segments)
     if len(segments) > _most_segments(len(new)):
         del appended[begin:]
@@ -139,9 +139,9 @@ def _most_segments(size: int) -> int:
     return min(_MOST_SEGMENTS, 4 + math.isqrt(size // 3))
 
 
-def _append(data: bytes | memoryview, appended: bytearray, coding: Codec) -> tuple[int, int, int]:
+def _append(data: bytes | memoryview, appended: bytearray, codec: Codec) -> tuple[int, int, int]:
     """Append *data*, encoded; returns its offset, its length, and its encoded length, 0 if it is stored as it is."""
     offset = len(appended)
-    packed = coding.pack(data) if coding.packs else None
+    packed = codec.pack(data) if codec.packs else None
     appended += data if packed is None else packed
     return offset, len(data), 0 if packed is None else len(packed)
