@@ -79,6 +79,13 @@ def test_a_config_with_a_thread_id_is_accepted_if_one_is_required(make, log):
     assert log == []
 
 
+def test_a_checkpoint_of_the_shared_thread_is_found_by_its_id_if_a_thread_id_is_required(tmp_path):
+    with SqliteSaver(tmp_path / "store.db") as saver:
+        fill(saver, 1, thread="__default__")
+    with SqliteSaver(tmp_path / "store.db", require_thread_id=True) as saver:
+        assert saver.get_by_id("c0").checkpoint["id"] == "c0"
+
+
 def test_by_default_a_config_without_a_thread_id_is_warned_of_once(make, log):
     saver = make()
     for config in NAMELESS:

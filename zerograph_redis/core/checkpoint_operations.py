@@ -72,10 +72,7 @@ class CheckpointOperations:
     def get_tuple(self, config: Any) -> Operation[CheckpointTuple | None]:
         """Read the named checkpoint, or the newest."""
         address = read_config(config, self.settings)
-        request = GetCheckpoint(
-            address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read, ()
-        )
-        found = yield from self._states.read(address, request, partial(self._tuple, address))
+        found = yield from self._get(address)
         if found:
             return found[0]
         if self.settings.require_checkpoint and address.checkpoint_id is not None:
@@ -94,7 +91,8 @@ class CheckpointOperations:
         namespace = yield from find_namespace(thread, checkpoint_id)
         if namespace is None:
             return None
-        return (yield from self.get_tuple(Address(thread, namespace, None, None).config(checkpoint_id)))
+        found = yield from self._get(Address(thread, namespace, checkpoint_id, None))
+        return found[0] if found else None
 
     def put(self, config: Any, checkpoint: Any, metadata: Any) -> Operation[dict[str, Any]]:
         """Store a checkpoint under the config's checkpoint as its parent."""
@@ -202,6 +200,12 @@ class CheckpointOperations:
         """Remove all that belongs to a thread."""
         thread = read_id("thread_id", thread)
         yield from DeleteThread(thread, fence(thread, read_token(token), self.settings))
+
+    def _get(self, address: Address) -> Operation[list[CheckpointTuple]]:
+        request = GetCheckpoint(
+            address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read, ()
+        )
+        return self._states.read(address, request, partial(self._tuple, address))
 
     def _tuple(self, address: Address, found: ReadCheckpoint, states: StateUnpacker | None = None) -> CheckpointTuple:
         stored, record, state = found
