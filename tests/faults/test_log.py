@@ -23,7 +23,7 @@ def test_a_request_that_is_repeated_is_told_with_its_thread(opened, rig, log, wa
     assert rig.proxy.faults[way] == 1
     (record,) = log
     assert record.levelno == logging.WARNING
-    assert record.name == "zerograph_redis.core.attempts"
+    assert record.name == "zerograph_redis.core.refusals"
     assert record.getMessage().startswith(
         "PutCheckpoint of checkpoint 'new' of thread 'thread' failed and is tried again"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.core.settings import read_id
+from zerograph_redis.core.configs import read_id
 from zerograph_redis.core.thread_operations import ThreadOperations, describe
 from zerograph_redis.errors import ConflictError
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from zerograph_redis.state_log import ThreadLogs
 
+from .configs import Address
 from .records import CheckpointRecord, unpack_checkpoint
 from .requests import Page, StoredCheckpoint
-from .settings import Address, Settings
+from .settings import Settings
 from .states import read_state
 from .writes import decode_writes
 

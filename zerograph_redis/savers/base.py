@@ -11,10 +11,10 @@ from typing import Any, NoReturn, Self, TypeVar
 from typing_extensions import Unpack
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
+from zerograph_redis.core.configs import lease_of, read_durability, read_id, read_owner, read_wait
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.requests import Operation
-from zerograph_redis.core.settings import lease_of, read_durability, read_id, read_owner, read_wait
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.store import Store
 from zerograph_redis.threads import ThreadInfo

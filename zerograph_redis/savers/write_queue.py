@@ -36,7 +36,7 @@ from zerograph_redis.forks import settle
 from zerograph_redis.store import Store
 
 if TYPE_CHECKING:
-    from zerograph_redis.telemetry.observer import Observer
+    from zerograph_redis.core.settings import Observer
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from zerograph_redis.core.requests import (
     WritesReply,
 )
 from zerograph_redis.ids import escape, read_name
-from zerograph_redis.state_log.base import BaseCheckpoint
+from zerograph_redis.state_log import BaseCheckpoint
 
 from . import logs
 from .thread_rows import (

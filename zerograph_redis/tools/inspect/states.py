@@ -10,9 +10,10 @@ from typing import Any
 from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.checkpoint_operations import unpack_map, unpack_named
+from zerograph_redis.core.configs import Address
 from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import GetCheckpoint, Operation
-from zerograph_redis.core.settings import Address, Settings
+from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import States
 from zerograph_redis.core.thread_operations import moment
 from zerograph_redis.core.writes import decode_writes

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from zerograph_redis.core.configs import Address
 from zerograph_redis.core.records import is_encrypted, missing, read_segments, unpack_checkpoint
 from zerograph_redis.core.requests import StoredCheckpoint
-from zerograph_redis.core.settings import Address, Settings
+from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import read_state
 from zerograph_redis.core.writes import decode_writes
 from zerograph_redis.serde.wire import msgpack

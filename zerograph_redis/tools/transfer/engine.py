@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 from zerograph.checkpoint import sqlite as engine
 
+from zerograph_redis.core.configs import Address
 from zerograph_redis.core.records import (
     digest_of,
     pack_header,
     pack_writes,
 )
 from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint
-from zerograph_redis.core.settings import Address, Settings
+from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
 from zerograph_redis.core.writes import encrypt_writes
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
