@@ -27,9 +27,9 @@ _COMMANDS = {
     "prune": "prune",
     "delete": "delete",
     "copy": "copying",
-    "export": "exporting",
-    "import": "importing",
-    "migrate": "migrating",
+    "export": "moving",
+    "import": "moving",
+    "migrate": "moving",
 }
 """In which module each command is, in the order of the help."""
 

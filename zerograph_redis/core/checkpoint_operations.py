@@ -15,7 +15,6 @@ from zerograph_redis.ids import WITHIN, escape
 
 from .batches import Batch
 from .leasing import fence
-from .links import Lineage
 from .records import name_of, pack_writes
 from .requests import (
     DeleteThread,
@@ -34,6 +33,7 @@ from .requests import (
 from .settings import MOST, Address, Settings, is_empty, read_age, read_config, read_id, read_token
 from .states import PreparedPut, ReadCheckpoint, States
 from .unpacking import StateUnpacker
+from .verification import Lineage
 from .writes import EncryptedWrites, decode_writes
 
 P_contra = TypeVar("P_contra", contravariant=True)
