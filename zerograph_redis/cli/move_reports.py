@@ -43,27 +43,22 @@ class ThreadChoice:
     """Which threads the options select."""
 
     def __init__(self, match: str, file: Path | None) -> None:
-        """Take the options.
-
-        Raises:
-            typer.BadParameter: The file cannot be read.
-        """
+        """Take the options; a typer.BadParameter if *file* cannot be read."""
         self.match = match
-        self.named = None if file is None else _read_ids(file)
+        self.named: list[str] | None = None
+        if file is None:
+            return
+        try:
+            text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        except (OSError, UnicodeError) as error:
+            raise typer.BadParameter(f"{file} cannot be read: {error}") from error
+        self.named = list(dict.fromkeys(line for line in text.split("\n") if line))
 
     def among(self, list_ids: Callable[[str], list[str]]) -> list[str]:
         """The selected threads; *list_ids* lists those of a store whose ids begin with a prefix."""
         if self.named is None:
             return list_ids(self.match)
         return [thread for thread in self.named if thread.startswith(self.match)]
-
-
-def _read_ids(file: Path) -> list[str]:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}") from error
-    return list(dict.fromkeys(line for line in text.split("\n") if line))
 
 
 def report(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-OURS, THEIRS = "sqlite://", "zerograph://"
+SQLITE, ZEROGRAPH = "sqlite://", "zerograph://"
 
 _MIGRATED = {
     MoveOutcome.MOVED: "moved",
@@ -70,10 +70,10 @@ def migrate(
     if source == target and target_prefix in {None, session.prefix}:
         raise typer.BadParameter("SRC and DST are the same")
     source = _by_its_tables(source)
-    opened: Source | None = None if source.startswith(THEIRS) else session.open(source)
+    opened: Source | None = None if source.startswith(ZEROGRAPH) else session.open(source)
     store = session.open(target, create=True, prefix=target_prefix)
     if opened is None:
-        opened = EngineFile(path_of(OURS + source.removeprefix(THEIRS)), store.settings)
+        opened = EngineFile(path_of(SQLITE + source.removeprefix(ZEROGRAPH)), store.settings)
         context.call_on_close(opened.close)
     names = choice.among(partial(list_source, opened))
     with progress("Moving threads", len(names)) as moved:
@@ -83,10 +83,10 @@ def migrate(
 
 def _by_its_tables(url: str) -> str:
     """Return the URL of a SQLite file with the scheme of the saver that used it."""
-    if not url.startswith(OURS) or not Path(path_of(url)).is_file():
+    if not url.startswith(SQLITE) or not Path(path_of(url)).is_file():
         return url
     theirs, ours = savers_of(path_of(url))
-    their_url = THEIRS + url.removeprefix(OURS)
+    their_url = ZEROGRAPH + url.removeprefix(SQLITE)
     if theirs and ours:
         note(f"Threads of ZeroGraph's own SqliteSaver in that file are left out; {their_url} means those.")
     return their_url if theirs and not ours else url

@@ -4,6 +4,7 @@ import random
 import sqlite3
 import stat
 import sys
+import time
 from contextlib import closing, contextmanager
 
 import pytest
@@ -141,15 +142,15 @@ def test_without_the_extra_a_compressed_file_is_neither_written_nor_read(saver, 
 
 
 def test_a_thread_in_a_file_never_expires_and_has_its_ttl_again_when_it_is_imported(saver, path, other):
-    saver.put(at(ttl=0.2), state("c0"), {})
+    saver.put(at(ttl=2), state("c0"), {})
     saver.put(at("long", ttl=10_000), state("c0"), {})
     saver.put(at("for ever"), state("c0"), {})
     export(saver, path)
+    time.sleep(2)
+    load(path, other)
     with SqliteSaver(path) as opened:
-        assert {each.ttl for each in opened.list_threads()} == {None}
-        opened.put_writes(at("for ever", id="c0"), [("t", "c", 1)], "")
-    export(saver, path.with_name("again"))
-    load(path.with_name("again"), other)
+        opened.put_writes(at("for ever", id="c0"), [("t", "c", 1)], "")  # as any write, it removes what has expired
+        assert [each.ttl for each in opened.list_threads()] == [None] * 3
     assert 9_000 < thread_info(other, "long").ttl <= 10_000
     assert thread_info(other, "for ever").ttl is None
 
@@ -521,3 +522,17 @@ def test_a_log_that_is_longer_than_a_string_in_redis_is_refused_before_it_is_sen
     page = Page([], [LogRange("0" * 15 + "1", 512 * 1024 * 1024 - 1, b"xx")], "", "0" * 15 + "1", None)
     with pytest.raises(SerializationError, match=r"'large' cannot be stored in Redis: .* prune it first"):
         BINDINGS[StageThread].commands(StageThread("large", "token", 0, page), Keyspace("p"))
+
+
+def test_an_unfinished_file_that_is_open_elsewhere_is_completed_later(path, part, other, monkeypatch):
+    monkeypatch.setattr("zerograph_redis.tools.transfer.files.BUSY_TIMEOUT", 0.05)
+    with in_memory() as saver:
+        fill(saver, 2)
+        interrupt(saver, path, 1)
+        with closing(sqlite3.connect(part)) as reader:
+            reader.execute("SELECT COUNT(*) FROM zerograph_redis_threads").fetchone()
+            with pytest.raises(ConflictError, match=r"another process has .* open: close it"):
+                export(saver, path)
+        assert export(saver, path).outcomes == {MoveOutcome.SAME: 1}
+        load(path, other)
+        assert migrate(saver, other).outcomes == {MoveOutcome.SAME: 1}
