@@ -15,7 +15,7 @@ from support.moves import load
 from zerograph_redis import InMemorySaver, RedisSaver, SqliteSaver
 
 DUMPS = sorted(
-    path for path in (Path(__file__).parent / "formats").iterdir() if path.suffix in {".json", ".sql", ".zgt"}
+    path for path in (Path(__file__).parent / "formats").iterdir() if path.suffix in {".json", ".sql", ".zst"}
 )
 
 
@@ -29,7 +29,7 @@ def saver(request, tmp_path):
         load_redis(client, dump.read_text())
         yield RedisSaver(client, **options)
         return
-    if dump.suffix == ".zgt":
+    if dump.suffix == ".zst":
         with InMemorySaver(max_per_thread=None, **options) as opened:
             assert load(dump, opened).equal
             yield opened

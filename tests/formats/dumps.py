@@ -72,11 +72,11 @@ def _make(name: str, options: dict[str, Any]) -> None:
             connection = sqlite3.connect(path)
             sqlite_dump.write_text("\n".join(connection.iterdump()))
             connection.close()
-    file = HERE / f"{RELEASE}-file-{name}.zgt"
+    file = HERE / f"{RELEASE}-file-{name}.zst"
     if not file.exists():
         with InMemorySaver(max_per_thread=None, **options) as saver:
             fill(saver)
-            export(saver, file)
+            export(saver, file, level=19)
 
 
 if __name__ == "__main__":
