@@ -43,6 +43,7 @@ ALL = Limits(None, None, 0, None, DEEPEST)
 _LISTS = (list, tuple, set, frozenset, deque)
 _NARROWEST = 24  # columns of a value
 _SCALARS = (type(None), bool, int, float, str)
+_SPARE = 40  # characters beyond a limit that take no more room than what would replace them
 _SURROUNDING = 24  # characters shown around what changed in a text
 
 
@@ -191,7 +192,7 @@ def _string(value: Any, limits: Limits) -> str:
     most = limits.characters
     if most is not None and not is_text:
         most //= 4  # a byte may take four characters
-    if most is None or len(value) <= most:
+    if most is None or len(value) <= most + _SPARE:
         return spell(value)
     head, tail = value[: most * 3 // 4], value[-(most // 4) :]
     if is_text:
@@ -201,7 +202,9 @@ def _string(value: Any, limits: Limits) -> str:
 
 def _truncated(text: str, limits: Limits, size: str) -> str:
     most = limits.characters
-    return text if most is None or len(text) <= most else f"{text[: most * 3 // 4]}…{text[-(most // 4) :]} ({size})"
+    if most is None or len(text) <= most + _SPARE:
+        return text
+    return f"{text[: most * 3 // 4]}…{text[-(most // 4) :]} ({size})"
 
 
 def _array(value: Any, limits: Limits) -> str:

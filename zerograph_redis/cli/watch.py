@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 _THREAD = 24  # columns of a thread's id
-_TIME = "%H:%M:%S  "
 _INDENT = " " * 10  # of a question that has lines to itself: behind the time
 
 
@@ -70,26 +69,28 @@ def watch(
 
 
 def _print(event: Event, *, with_thread: bool, json: bool) -> None:
+    from rich.text import Text
+
     now = datetime.now(UTC)
     happened = event.entry.stored if event.kind == "checkpoint" and event.entry is not None else now
     if json:
         print_json(_as_json(event, happened), line=True)
         return
-    name = f"{cut(visible(event.thread), _THREAD):<{_THREAD}}  " if with_thread else ""
-    line = phrase((happened.astimezone().strftime(_TIME), "dim"), (name, ""))
     out = console()
+    width = min(_THREAD, out.width // 4)
+    name = f"{cut(visible(event.thread), width):<{width}}  " if with_thread else ""
+    line = phrase((happened.astimezone().strftime("%H:%M:%S  "), "dim"), (name, ""))
+    question = Text(style="yellow")
     if event.kind == "interrupt" and event.entry is not None:
         line.append(f"{_place(event.entry)} waits for an answer to", "yellow")
-        question = shown(f" {question_text(event.entry)}", "yellow")
+        question.append(f" {question_text(event.entry)}")
         if line.cell_len + question.cell_len > out.width:
-            for value in event.entry.interrupts:
-                question = pretty(value, out.width, full=False, style="yellow", indent=_INDENT)
-                line.append("\n").append_text(question)
-        else:
-            line.append_text(question)
+            lines = (pretty(each, out.width, full=False, indent=_INDENT) for each in event.entry.interrupts)
+            question = Text("\n", "yellow").append_text(Text("\n").join(lines))
     else:
         line.append_text(_description(event))
-        line.truncate(out.width, overflow="ellipsis")
+    line.truncate(out.width, overflow="ellipsis")
+    line.append_text(question)
     out.print(line, soft_wrap=True)
     out.file.flush()
 
@@ -99,7 +100,7 @@ def _description(event: Event) -> Text:
         entry = event.entry
         step = "" if entry.step is None else f" step {brief(entry.step)}"
         following = f" → {', '.join(entry.next)}" if entry.next else ""
-        text = shown(f"● {_place(entry)}{step} {entry.source or ''}{following}")
+        text = shown(f"{_place(entry)}{step} {entry.source or ''}{following}")
         changes = "" if entry.changes is None else changes_text(entry.changes)
         return text.append(f"  {shown(changes).plain}", "green") if changes else text
     if event.kind == "removed":
