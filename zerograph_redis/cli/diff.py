@@ -110,7 +110,7 @@ def _print(out: Console, found: Difference, *, full: bool) -> None:
     words = None
     if found.members:
         members = before if found.kind == "removed" else after
-        how = {"appended": "added at the end", "added": "added at", "removed": "removed from"}[found.kind]
+        how = {"appended": "added at the end", "added": "added at", "removed": "removed at"}[found.kind]
         words = f"{len(members):,} {how}{'' if found.kind == 'appended' else f' {found.place}'}"
     elif found.kind == "changed":
         words = brief_change(before, after, out.width - len(path) - 4)
