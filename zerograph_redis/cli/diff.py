@@ -90,17 +90,19 @@ def _base(session: Session, reader: CheckpointReader, thread: str, after: Entry)
 def _print_head(out: Console, before: Entry | None, after: Entry) -> None:
     name = before.checkpoint_id if before else "(nothing)"
     out.print(shown(f"{name} → {after.checkpoint_id}", "bold"), soft_wrap=True)
-    nothing = "nothing"
-    steps = [nothing if each is None or each.step is None else brief(each.step) for each in (before, after)]
-    nodes = ["+".join(each.next) or nothing if each else nothing for each in (before, after)]
-    changes = [
-        f"{what} {old} → {new}"
-        for what, (old, new) in (("step", steps), ("next", nodes))
-        if before is None or old != new
-    ]
+    (step, nodes), (new_step, new_nodes) = _run(before), _run(after)
+    changes = [f"step {step} → {new_step}"] if before is None or step != new_step else []
+    changes += [f"next {nodes} → {new_nodes}"] if before is None or nodes != new_nodes else []
     if changes:
         out.print(shown(", ".join(changes), "dim"), soft_wrap=True)
     out.print()
+
+
+def _run(entry: Entry | None) -> tuple[str, str]:
+    """Show the step of a checkpoint, and the nodes that come next."""
+    if entry is None:
+        return "nothing", "nothing"
+    return "nothing" if entry.step is None else brief(entry.step), "+".join(entry.next) or "nothing"
 
 
 def _print(out: Console, found: Difference, *, full: bool) -> None:

@@ -79,17 +79,10 @@ def _print_head(out: Console, thread: str, entry: Entry) -> None:
 
 
 def _as_json(thread: str, entry: Entry) -> dict[str, Any]:
+    names = ("namespace", "checkpoint_id", "parent", "stored", "bytes", "step", "next", "metadata", "interrupts")
     return {
         "thread_id": thread,
-        "namespace": entry.namespace,
-        "checkpoint_id": entry.checkpoint_id,
-        "parent": entry.parent,
-        "stored": entry.stored,
-        "bytes": entry.bytes,
-        "step": entry.step,
-        "next": entry.next,
-        "metadata": entry.metadata,
-        "interrupts": entry.interrupts,
+        **{name: getattr(entry, name) for name in names},
         "writes": [{"task": task, "channel": channel, "value": value} for task, channel, value in entry.writes],
         "channels": entry.channels,
     }

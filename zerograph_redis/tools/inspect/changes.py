@@ -146,7 +146,7 @@ def _compare_members(channel: str, path: list[Any], before: list[Any], after: li
 
 
 def _is_edited(before: Any, after: Any, *, same_count: bool) -> bool:
-    """Tell whether a member is an edited earlier one rather than a new one: half of its entries are the same."""
+    """Whether a member is an edited earlier one, not a new one: half of its entries are the same."""
     old, new = _entries_of(before), _entries_of(after)
     if old is None or new is None:
         return same_count and type(before) is type(after)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from zerograph.constants import INTERRUPT
 
@@ -25,7 +25,7 @@ from zerograph_redis.core.requests import (
     StoredCheckpoint,
 )
 from zerograph_redis.core.settings import Address, Settings
-from zerograph_redis.core.states import ReadCheckpoint, States
+from zerograph_redis.core.states import Read, ReadCheckpoint, States
 from zerograph_redis.core.thread_operations import moment
 from zerograph_redis.core.writes import decode_writes
 from zerograph_redis.display import quoted
@@ -38,6 +38,8 @@ from .changes import ChannelChange, compare_channels, split_map
 PAGE = 25  # checkpoints that one request reads, so that none holds a server for long
 _WAITING = 50  # states that are kept until the one they are compared with is read
 _FROM_NEWEST = re.compile(r"@(\d{1,9})")
+
+R = TypeVar("R")
 
 Channels = Mapping[str, bytes]
 """The packed values of a state's channels."""
@@ -106,7 +108,7 @@ def find_checkpoints(thread: str, text: str, namespace: str | None) -> Operation
 
     Args:
         thread: The thread. An unknown one has none.
-        text: A whole id; else the beginning of one; else ``@2`` for two before the newest.
+        text: An id, or else the beginning of one, or else ``@2`` for two before the newest.
         namespace: The only namespace to search, None for all.
     """
     if namespace is None and (exact := (yield from find_namespace(thread, text))) is not None:
@@ -142,14 +144,12 @@ class CheckpointReader:
             CorruptCheckpointError: Its stored bytes are missing or damaged.
         """
         request = GetCheckpoint(self._thread, namespace, checkpoint_id, refresh=False, known=())
-        found = yield from self._states.read(self._address(namespace), request, partial(self._with_state, namespace))
-        return found[0] if found else None
+        return (yield from self._first(request, partial(self._with_state, namespace)))
 
     def get_before(self, namespace: str, checkpoint_id: str) -> Operation[Entry | None]:
         """Read, with its state, the checkpoint that was stored before another one of its namespace."""
         request = ListCheckpoints(self._thread, namespace, checkpoint_id, None, 1, refresh=False, known=())
-        found = yield from self._states.read(self._address(namespace), request, partial(self._with_state, namespace))
-        return found[0] if found else None
+        return (yield from self._first(request, partial(self._with_state, namespace)))
 
     def read_newest(
         self,
@@ -187,14 +187,18 @@ class CheckpointReader:
                 yield from self._compare(entry, found[place + 1].checkpoint_id if place + 1 < len(found) else None)
         return listed
 
-    def _address(self, namespace: str) -> Address:
-        return Address(self._thread, namespace, None, None)
+    def _read(self, request: Read, take: Callable[[ReadCheckpoint], R]) -> Operation[list[R]]:
+        return (yield from self._states.read(Address(self._thread, request.namespace, None, None), request, take))
+
+    def _first(self, request: Read, take: Callable[[ReadCheckpoint], R]) -> Operation[R | None]:
+        found = yield from self._read(request, take)
+        return found[0] if found else None
 
     def _read_page(self, namespace: str, before: str | None, size: int) -> Operation[list[Entry]]:
         request = ListCheckpoints(self._thread, namespace, None, before, size, refresh=False, known=())
         take = partial(self._take, namespace)
         try:
-            return (yield from self._states.read(self._address(namespace), request, take))
+            return (yield from self._read(request, take))
         except CheckpointError:
             pass
         # A state is damaged: only the changes of that checkpoint stay unknown.
@@ -203,7 +207,7 @@ class CheckpointReader:
         for stored in (yield from request).checkpoints:
             one = GetCheckpoint(self._thread, namespace, stored.checkpoint_id, refresh=False, known=())
             try:
-                found += yield from self._states.read(self._address(namespace), one, take)
+                found += yield from self._read(one, take)
             except CheckpointError:
                 cipher = self._settings.cipher(self._thread)
                 of = (self._thread, namespace, stored.checkpoint_id)
@@ -213,9 +217,8 @@ class CheckpointReader:
     def _take(self, namespace: str, read: tuple[StoredCheckpoint, CheckpointRecord, Cut | None]) -> Entry:
         """Make an entry, and compare with it the newer ones that wait for it."""
         stored, record, state = read
-        fields = {} if state is None else _split(state)
+        fields, channels = _split(state)
         entry = self._entry(namespace, stored, record, fields)
-        channels = _channels(fields)
         for waiting, its_channels in list(self._waiting.values()):
             if waiting.parent in {None, entry.checkpoint_id}:
                 del self._waiting[waiting.checkpoint_id]
@@ -230,7 +233,7 @@ class CheckpointReader:
 
     def _with_state(self, namespace: str, read: ReadCheckpoint) -> Entry:
         stored, record, state = read
-        entry = self._entry(namespace, stored, record, _split(state))
+        entry = self._entry(namespace, stored, record, _split(state)[0])
         of = (self._thread, namespace, stored.checkpoint_id)
         values = unpack_map(self._settings.serializer, state.packed, "the state of", of).get("channel_values")
         entry.channels = values if isinstance(values, Mapping) else {}
@@ -288,25 +291,18 @@ class CheckpointReader:
     def _read_channels(self, namespace: str, checkpoint_id: str) -> Operation[Channels | None]:
         request = GetCheckpoint(self._thread, namespace, checkpoint_id, refresh=False, known=())
         try:
-            found = yield from self._states.read(
-                self._address(namespace), request, lambda read: _channels(_split(read[2]))
-            )
+            return (yield from self._first(request, lambda read: _split(read[2])[1]))
         except CheckpointError:
             return None
-        return found[0] if found else None
 
 
-def _split(state: Cut) -> dict[str, bytes]:
-    """Split a state into its packed fields; empty if another serializer than msgpack's packed it."""
+def _split(state: Cut | None) -> tuple[dict[str, bytes], Channels | None]:
+    """Split a state into its packed fields, and its channels; None if another serializer than msgpack's packed them."""
+    fields: dict[str, bytes] = {}
     try:
-        return split_map(state.packed)
+        if state is not None:
+            fields = split_map(state.packed)
+            return fields, split_map(fields["channel_values"]) if "channel_values" in fields else {}
     except (*UNREADABLE, msgpack.UnpackException):
-        return {}
-
-
-def _channels(fields: dict[str, bytes]) -> Channels | None:
-    """Split the channels of a state; None if it has none that are known."""
-    try:
-        return split_map(fields["channel_values"])
-    except (*UNREADABLE, msgpack.UnpackException):
-        return {} if fields and "channel_values" not in fields else None
+        pass
+    return fields, None
