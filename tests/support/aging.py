@@ -11,7 +11,7 @@ import pytest
 
 from support.facts import change_facts, note_namespaces, read_facts
 from support.stores import STORES, Store
-from zerograph_redis.backends.sqlite.thread_rows import MOMENT
+from zerograph_redis.backends.sqlite.threads import MOMENT
 from zerograph_redis.ids import escape
 
 US = b"\x1f"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zerograph_redis.backends.sqlite import SqliteBackend
-from zerograph_redis.backends.sqlite.thread_rows import CONTENT, shown_name
+from zerograph_redis.backends.sqlite.threads import CONTENT, shown_name
 from zerograph_redis.ids import SEPARATOR
 
 from .examination import Names
