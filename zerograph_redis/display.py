@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 def quoted(value: Any) -> str:
     """Spell a value for a message, as ``repr`` does: visible, of bounded length, and never an error of the value's own."""
-    from .serde.spelling import spell  # its package raises errors, which need this module
+    from .serde.reprs import safe_repr as spell  # its package raises errors, which need this module
 
     spelled = str.__repr__(value) if isinstance(value, str) else spell(value)  # a subclass of str may say anything
     if len(spelled) > _LONGEST:

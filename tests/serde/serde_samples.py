@@ -1,4 +1,4 @@
-"""Values of every kind, classes to register, and a comparison that sees types."""
+"""Values of every kind, classes to register, and a comparison of types too."""
 
 from __future__ import annotations
 

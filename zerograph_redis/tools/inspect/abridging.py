@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from zerograph_redis.display import visible
-from zerograph_redis.serde.spelling import has_digits, spell
+from zerograph_redis.serde.reprs import has_digits
+from zerograph_redis.serde.reprs import safe_repr as spell
 
 from .values import DEEPEST, array_of, fields_of
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.records import CheckpointRecord
-from zerograph_redis.serde.spelling import spell
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
+from zerograph_redis.serde.reprs import safe_repr as spell
 from zerograph_redis.state_log import Segment
 from zerograph_redis.state_log.cut import DEEPEST, WIDEST
 from zerograph_redis.state_log.headers import header_of, header_size

@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 
 from zerograph_redis.serde.inspecting import StandIn
 from zerograph_redis.serde.packing import ThreadPackers
-from zerograph_redis.serde.spelling import has_digits, spell
+from zerograph_redis.serde.reprs import has_digits
+from zerograph_redis.serde.reprs import safe_repr as spell
 
 DEEPEST = 100  # values within values: deeper ones are shown as an ellipsis
 _EXACT = ThreadPackers({})

@@ -11,7 +11,7 @@ from zerograph_redis.core.requests import StoredCheckpoint
 from zerograph_redis.core.settings import Address, Settings
 from zerograph_redis.core.states import read_state
 from zerograph_redis.core.writes import decode_writes
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
 
 from .image import Image
 

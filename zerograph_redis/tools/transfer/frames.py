@@ -26,7 +26,7 @@ from typing import Any
 from zerograph_redis.core.requests import LogRange, Page, StoredCheckpoint, StoredWrite
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
 
 from .image import Image, Life
 

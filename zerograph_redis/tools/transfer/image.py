@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple, Self
 from zerograph_redis.core.records import read_header
 from zerograph_redis.core.requests import ZERO, LogRange, Page, StoredCheckpoint, StoredWrite, ThreadFacts
 from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
 
 IN_MEMORY = 8 * 1024 * 1024  # bytes of an image; a larger one is kept on disk
 PAGE_ROWS = 50
