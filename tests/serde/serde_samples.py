@@ -27,7 +27,7 @@ from zerograph.types import Command, Interrupt, Overwrite, PregelTask, Send, Sta
 
 
 def same(a: Any, b: Any) -> bool:
-    """Tell if *a* and *b* are of one type and equal, down to their last part."""
+    """Return whether *a* and *b* are of one type and equal, down to their last part."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):

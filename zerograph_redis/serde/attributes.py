@@ -90,7 +90,7 @@ def _not_a_field(name: Any) -> RefusedError:
 
 
 def is_open(cls: type) -> bool:
-    """Tell if everything that objects of *cls* hold is in a ``__dict__`` and in slots, where it can be read."""
+    """Return whether everything that objects of *cls* hold is in a ``__dict__`` and in slots, where it can be read."""
     for base in cls.__mro__[:-1]:
         found = vars(base)
         # Implemented in C, as dict and datetime are: what it holds is not in fields.
@@ -119,7 +119,7 @@ def raw_attribute(cls: type, name: str) -> Any:
 
 
 def is_described(cls: type, name: str) -> bool:
-    """Tell if *name* is a property or another descriptor of the class, and not a slot."""
+    """Return whether *name* is a property or another descriptor of the class, and not a slot."""
     found = raw_attribute(cls, name)
     return hasattr(type(found), "__set__") and not isinstance(found, MemberDescriptorType)
 

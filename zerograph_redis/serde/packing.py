@@ -51,7 +51,7 @@ _SHORT: Final = 192  # bytes that one search for all codes reads faster than a s
 
 
 def _may_have_native(data: bytes) -> bool:
-    """Tell if packed bytes could hold a native type. A no is certain, and what plain text and numbers mostly get."""
+    """Return whether packed bytes could hold a native type. A no is certain, and what plain text and numbers mostly get."""
     if len(data) < _SHORT:
         return _NATIVE_CODE.search(data) is not None
     for code in _NATIVE_CODES:  # noqa: SIM110 - runs for every value of every put, and a generator would cost more than the search
@@ -61,7 +61,7 @@ def _may_have_native(data: bytes) -> bool:
 
 
 def is_free_of_bytes(value: Any) -> bool:
-    """Tell if a value that was packed, and so has no cycle, has no bytes in it.
+    """Return whether a value that was packed, and so has no cycle, has no bytes in it.
 
     NotPlainError if it has anything else that packs as bytes do. ``gc.get_referents`` returns the members of a whole level
     of dicts and lists at the speed of C, and ``join`` finds out as fast whether all of them are strings.
@@ -115,7 +115,7 @@ def pack_exact(value: Any) -> bytes:
 
 
 def may_have_bytes(data: bytes, start: int = 0, stop: int | None = None) -> bool:
-    """Tell if packed data, between *start* and *stop*, could hold bytes. A no is certain."""
+    """Return whether packed data, between *start* and *stop*, could hold bytes. A no is certain."""
     return (
         data.find(b"\xc4", start, stop) >= 0
         or data.find(b"\xc5", start, stop) >= 0

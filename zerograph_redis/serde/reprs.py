@@ -36,7 +36,7 @@ def _repr(value: Any) -> str:
 
 
 def has_digits(value: int) -> bool:
-    """Tell if Python converts an int to decimal digits.
+    """Return whether Python converts an int to decimal digits.
 
     It limits their number (``sys.get_int_max_str_digits``), since the time that it takes grows with its square.
     """

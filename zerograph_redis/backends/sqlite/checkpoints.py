@@ -200,7 +200,7 @@ def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, key:
 
 
 def _is_proven(facts: Facts, record: bytes | None, base: BaseCheckpoint, needed: int) -> bool:
-    """Tell whether a put may build on the log: it is the current one, and the base checkpoint's record has the proof."""
+    """Return whether a put may build on the log: it is the current one, and the base checkpoint's record has the proof."""
     if record is None or int(base.generation, 16) != facts.generation or logs.is_due(facts.dropped, needed):
         return False
     generation, proof = read_proof(bounds.blob(record))
@@ -208,7 +208,7 @@ def _is_proven(facts: Facts, record: bytes | None, base: BaseCheckpoint, needed:
 
 
 def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], key: Key) -> bool:
-    """Tell whether the parent has the order that the record names, and the checkpoint has or will get a later one."""
+    """Return whether the parent has the order that the record names, and the checkpoint has or will get a later one."""
     thread, namespace, checkpoint_id = key
     parent, order = escape(follows[0]), int(follows[1], 16)
     orders: dict[str, int] = dict(

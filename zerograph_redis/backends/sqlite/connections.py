@@ -33,8 +33,8 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-class _Seat:
-    """A connection, and the lock that its user holds."""
+class _Entry:
+    """The connection of an OS thread, and the lock that whoever uses it holds."""
 
     def __init__(self) -> None:
         # Reentrant, since a signal handler may fork or close in the middle of a transaction.
@@ -49,34 +49,34 @@ class Connections:
         """Open *path*, ``:memory:`` for a database in memory, and create the tables."""
         self._path = path
         self._shared = path == ":memory:"
-        self._seating = threading.RLock()
-        self._seats: dict[int, _Seat] = {}
+        self._entries_lock = threading.RLock()
+        self._entries: dict[int, _Entry] = {}
         self._abandoned: list[sqlite3.Connection | None] = []
         self._closed = False
         settle(self)
-        self._seat().connection = self._open(self._make_tables)
+        self._entry().connection = self._open(self._make_tables)
 
     def close(self) -> None:
         """Refuse further transactions, wait for those in progress, and close every connection."""
         self._closed = True
-        with self._seating:
-            for seat in self._seats.values():
-                with seat.lock:
-                    connection, seat.connection = seat.connection, None
+        with self._entries_lock:
+            for entry in self._entries.values():
+                with entry.lock:
+                    connection, entry.connection = entry.connection, None
                     if connection is not None:
                         connection.close()
 
     def run(self, answer: Answer[A, R], request: A, *, write: bool) -> R:
         """Return the *answer* to *request*, in one transaction: if it raises, nothing was stored."""
-        seat = self._seats.get(0 if self._shared else threading.get_ident()) or self._seat()
+        entry = self._entries.get(0 if self._shared else threading.get_ident()) or self._entry()
         begin = "BEGIN IMMEDIATE" if write else "BEGIN"
-        with seat.lock:
+        with entry.lock:
             if self._closed:
                 raise BackendUnavailableError(f"the SQLite database {self._path} was closed; make a new saver")
             if self._shared:
-                return self._run_alone(seat.connection, answer, request, write=write)
-            # It goes back to its seat only if it is known to be clean: a cursor may outlive what was interrupted.
-            connection, seat.connection = seat.connection or self._open(), None
+                return self._run_alone(entry.connection, answer, request, write=write)
+            # It goes back into its entry only if it is known to be clean: a cursor may outlive what was interrupted.
+            connection, entry.connection = entry.connection or self._open(), None
             clean = False
             try:
                 with connection:
@@ -87,8 +87,8 @@ class Connections:
                 clean = True
                 raise
             finally:
-                if clean and seat.connection is None and not self._closed:
-                    seat.connection = connection
+                if clean and entry.connection is None and not self._closed:
+                    entry.connection = connection
                 else:
                     connection.close()
             return result
@@ -108,22 +108,22 @@ class Connections:
             raise _disturbed()
         return result
 
-    def _seat(self) -> _Seat:
-        place = 0 if self._shared else threading.get_ident()
-        seat = self._seats.get(place)
-        if seat is None:
-            threading.current_thread()  # registers a thread that `threading` did not start, for `_clear_seats`
-            with self._seating:
+    def _entry(self) -> _Entry:
+        key = 0 if self._shared else threading.get_ident()
+        entry = self._entries.get(key)
+        if entry is None:
+            threading.current_thread()  # registers a thread that `threading` did not start, for `_close_ended`
+            with self._entries_lock:
                 if not self._shared:
-                    self._clear_seats()
-                seat = self._seats.setdefault(place, _Seat())
-        return seat
+                    self._close_ended()
+                entry = self._entries.setdefault(key, _Entry())
+        return entry
 
-    def _clear_seats(self) -> None:
+    def _close_ended(self) -> None:
         """Close the connections of OS threads that have ended."""
         running = {thread.ident for thread in threading.enumerate()}
-        for place in [place for place in self._seats if place not in running]:
-            connection = self._seats.pop(place).connection
+        for key in [key for key in self._entries if key not in running]:
+            connection = self._entries.pop(key).connection
             if connection is not None:
                 connection.close()
 
@@ -171,17 +171,17 @@ class Connections:
 
     def before_fork(self) -> None:
         """Wait for transactions in progress: SQLite's own locks must be free in the child."""
-        self._seating.acquire()
-        for seat in self._seats.values():
-            seat.lock.acquire()
+        self._entries_lock.acquire()
+        for entry in self._entries.values():
+            entry.lock.acquire()
 
     def after_fork(self, *, child: bool) -> None:
         """Release the locks. A child has its own copy of a database in memory, but must not close a file's connections."""
-        seats = list(self._seats.values())
+        entries = list(self._entries.values())
         if child and not self._shared:
-            self._abandoned += [seat.connection for seat in seats]
-            self._seats = {}
-        for lock in (*(seat.lock for seat in seats), self._seating):
+            self._abandoned += [entry.connection for entry in entries]
+            self._entries = {}
+        for lock in (*(entry.lock for entry in entries), self._entries_lock):
             with suppress(RuntimeError):  # not acquired: an exception of a signal handler ended `before_fork`
                 lock.release()
 

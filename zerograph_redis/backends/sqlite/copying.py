@@ -13,7 +13,7 @@ from zerograph_redis.ids import SEPARATOR, escape, read_name
 from . import leases
 from .checkpoints import read_writes
 from .logs import LONGEST, generation_of
-from .threads import MOMENT, Facts, delete_thread_rows, new_number, number_of, save_write
+from .threads import PERIOD, Facts, delete_thread_rows, new_number, number_of, save_write
 
 ROWS = 50
 PAGE = 256 * 1024  # bytes of a log
@@ -102,7 +102,7 @@ def stage_thread(connection: sqlite3.Connection, request: requests.StageThread, 
     if not thread:
         thread = new_number(connection, now)
         connection.execute(
-            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment, ttl) "
+            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, period, ttl) "
             "VALUES (?1, ?2, ?3, ?3, 0, ?4)",
             (thread, name, now, STAGED_FOR),
         )
@@ -164,8 +164,8 @@ def publish_thread(connection: sqlite3.Connection, request: requests.PublishThre
     save_write(connection, facts, request.ttl, now)
     updated = now if past is None else min(past.updated, now)
     connection.execute(
-        "UPDATE zerograph_redis_threads SET thread = ?, origin = ?, created = ?, updated = ?, moment = ? WHERE number = ?",
-        (thread, origin, now if past is None else min(past.created, updated), updated, updated // MOMENT, number),
+        "UPDATE zerograph_redis_threads SET thread = ?, origin = ?, created = ?, updated = ?, period = ? WHERE number = ?",
+        (thread, origin, now if past is None else min(past.created, updated), updated, updated // PERIOD, number),
     )
     if past is not None and past.left is not None:
         connection.execute(

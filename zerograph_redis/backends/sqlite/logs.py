@@ -24,7 +24,7 @@ def generation_of(record: bytes) -> tuple[int, int]:
 
 
 def is_due(dropped: int, needed: int) -> bool:
-    """Tell whether so much of a log is garbage that a new one begins: as put_checkpoint.lua does."""
+    """Return whether so much of a log is garbage that a new one begins: as put_checkpoint.lua does."""
     return dropped > 4096 and dropped > 2 * needed
 
 

@@ -17,7 +17,7 @@ from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from . import leases
-from .threads import MOMENT, number_of, order_text, shown_name
+from .threads import PERIOD, number_of, order_text, shown_name
 
 ROWS = 100  # checkpoints of an outline's page
 
@@ -31,10 +31,10 @@ def list_threads(connection: sqlite3.Connection, request: requests.ListThreads, 
         updated = cursor.updated
         place = updated if isinstance(updated, tuple) else _place_of(connection, cursor.name, updated)
         bound = (*place, cursor.name)
-        behind = "moment <= ?1 AND (moment, updated, thread) < (?1, ?2, ?3) AND"
+        behind = "period <= ?1 AND (period, updated, thread) < (?1, ?2, ?3) AND"
     rows = connection.execute(
-        f"SELECT moment, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
-        "AND (deadline IS NULL OR deadline > ?) ORDER BY moment DESC, updated DESC, thread DESC LIMIT ?",
+        f"SELECT period, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
+        "AND (deadline IS NULL OR deadline > ?) ORDER BY period DESC, updated DESC, thread DESC LIMIT ?",
         (*bound, " ", now, request.limit),
     ).fetchall()
     found, odd = [], []
@@ -50,10 +50,10 @@ def list_threads(connection: sqlite3.Connection, request: requests.ListThreads, 
 def _place_of(connection: sqlite3.Connection, thread: Any, updated: int) -> tuple[Any, Any]:
     """Return where a thread stands in the list: as *updated* implies, or as its row has it if that contradicts itself."""
     row = connection.execute(
-        "SELECT moment, updated FROM zerograph_redis_threads WHERE thread = ? AND moment IS NOT updated / ?",
-        (thread, MOMENT),
+        "SELECT period, updated FROM zerograph_redis_threads WHERE thread = ? AND period IS NOT updated / ?",
+        (thread, PERIOD),
     ).fetchone()
-    return (updated // MOMENT, updated) if row is None else row
+    return (updated // PERIOD, updated) if row is None else row
 
 
 def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now: int) -> ThreadFacts | None:
@@ -195,5 +195,5 @@ def _outlined(namespace: str, name: str, position: int, record: bytes, *writes: 
 
 
 def mend_thread(connection: sqlite3.Connection, request: examination.MendThread, now: int) -> bool:
-    """Tell whether a thread exists. Its row is its entry in the list and holds its deadline, so nothing needs repair."""
+    """Return whether a thread exists. Its row is its entry in the list and holds its deadline, so nothing needs repair."""
     return number_of(connection, escape(request.thread), now) > 0

@@ -4,7 +4,7 @@ A put writes as few pages as it can, since each is written to the disk before th
 all that a put needs: its last order; of its current log the length (``length``), how many of these bytes removed
 checkpoints appended (``dropped``), and how many checkpoints need the log (``live``). Older logs that are still needed are
 counted in a table of their own. A log is kept in the segments that puts appended. Every write changes ``updated``, but
-``moment`` only every 16 seconds (see `threads.MOMENT`); so the index for listing threads is on ``moment``.
+``period`` only every 16 seconds (see `threads.PERIOD`); so the index for listing threads is on ``period``.
 
 All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs at which the row of
 the thread was inserted: so new threads come last in every index, which changes few pages, and if the row of a thread is
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     last_order INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
-    moment INTEGER NOT NULL,
+    period INTEGER NOT NULL,
     ttl INTEGER,
     deadline INTEGER,
     generation INTEGER NOT NULL DEFAULT 0,
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     removed INTEGER NOT NULL DEFAULT 0,
     origin TEXT
 );
-CREATE INDEX IF NOT EXISTS zerograph_redis_threads_moment ON zerograph_redis_threads (moment);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_period ON zerograph_redis_threads (period);
 CREATE INDEX IF NOT EXISTS zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
     WHERE deadline IS NOT NULL;
 

@@ -13,7 +13,7 @@ from zerograph_redis.ids import escape
 
 from . import leases
 
-MOMENT = 16_000_000  # µs in which the place of a thread in the index of last writes stays the same
+PERIOD = 16_000_000  # µs: writes within one period leave the index of last writes as it is
 SWEPT = 2  # expired threads that are removed at a time
 CONTENT = tuple(f"zerograph_redis_{name}" for name in ("checkpoints", "writes", "logs", "older_logs"))
 
@@ -44,12 +44,12 @@ class Facts:
     dropped: int = 0
     live: int = 0
     removed: int = 0
-    moment: int = 0
+    period: int = 0
     lease_deadline: int = field(default=0, kw_only=True)
     """A thread does not expire while a worker holds its lease."""
 
 
-FACTS = "threads.number, last_order, generation, length, dropped, live, removed, moment, threads.deadline, leases.token"
+FACTS = "threads.number, last_order, generation, length, dropped, live, removed, period, threads.deadline, leases.token"
 """The columns that `read_facts` reads, of `threads` and the `leases` joined to it."""
 
 _LOAD = (
@@ -82,10 +82,10 @@ def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] 
 
 def start_thread(connection: sqlite3.Connection, thread: str, facts: Facts, now: int) -> None:
     """Insert the row of a thread that has none."""
-    facts.number, facts.moment = new_number(connection, now), now // MOMENT
+    facts.number, facts.period = new_number(connection, now), now // PERIOD
     connection.execute(
-        "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment) VALUES (?1, ?2, ?3, ?3, ?4)",
-        (facts.number, thread, now, facts.moment),
+        "INSERT INTO zerograph_redis_threads (number, thread, created, updated, period) VALUES (?1, ?2, ?3, ?3, ?4)",
+        (facts.number, thread, now, facts.period),
     )
 
 
@@ -101,7 +101,7 @@ _SAVE_ALL = (
     "UPDATE zerograph_redis_threads SET last_order = ?, updated = ?, ttl = ?, deadline = ?, generation = ?, length = ?, "
     "dropped = ?, live = ?, removed = ?{} WHERE number = ?"
 )
-_SAVE, _SAVE_MOMENT = _SAVE_ALL.format(""), _SAVE_ALL.format(", moment = ?")
+_SAVE, _SAVE_PERIOD = _SAVE_ALL.format(""), _SAVE_ALL.format(", period = ?")
 
 
 def save_write(connection: sqlite3.Connection, facts: Facts, ttl: int | None, now: int) -> None:
@@ -110,11 +110,11 @@ def save_write(connection: sqlite3.Connection, facts: Facts, ttl: int | None, no
     changed = (
         facts.last_order, now, ttl, deadline, facts.generation, facts.length, facts.dropped, facts.live, facts.removed
     )  # fmt: skip
-    moment = now // MOMENT
-    if moment == facts.moment:
+    period = now // PERIOD
+    if period == facts.period:
         connection.execute(_SAVE, (*changed, facts.number))
     else:
-        connection.execute(_SAVE_MOMENT, (*changed, moment, facts.number))
+        connection.execute(_SAVE_PERIOD, (*changed, period, facts.number))
 
 
 def save_log(connection: sqlite3.Connection, facts: Facts) -> None:
@@ -137,7 +137,7 @@ def sweep(connection: sqlite3.Connection, now: int) -> bool:
 
 
 def is_late(ttl: Any, deadline: Any, now: int) -> bool:
-    """Tell whether a read renews the TTL: it must move the deadline by over 1% of the TTL, as reads should seldom write."""
+    """Return whether a read renews the TTL: it must move the deadline by over 1% of the TTL, as reads should seldom write."""
     return deadline is not None and bounds.whole(deadline) < now + bounds.whole(ttl, bounds.END_OF_ORDERS) * 990
 
 
