@@ -170,6 +170,9 @@ def test_a_hundred_nested_types_fit_and_more_do_not():
     value = nest(100, lambda v: (v,))
     assert in_thread(lambda: serializer.unpack(serializer.pack(value)) == value)
     assert "nested too deeply" in message(nest(101, lambda v: (v,)))
+    assert "nested too deeply" in message(wrap_around([bytearray(b"x")], 100, lambda v: (v,)))
+    held = wrap_around([bytearray(b"x")], 99, lambda v: (v,))
+    assert in_thread(lambda: serializer.unpack(serializer.pack(held)) == held)
     wide = nest(100, lambda v: (nest(99, lambda w: [w]) if v == 0 else nest_in(v, 99),))
     assert in_thread(lambda: len(serializer.unpack(serializer.pack(wide)))) == 1
     in_thread(lambda: message(nest(100, lambda v: (nest_in(v, 1000),))))

@@ -12,7 +12,6 @@ from typing import Any, Final
 from . import codes
 from .attributes import refuse_attributes
 from .codes import RefusedError, Types, expect
-from .packing import BytearrayBox
 from .reprs import safe_repr
 
 _FACTORIES: Final[dict[str, type]] = {
@@ -126,11 +125,7 @@ def _slice(stored: Any) -> slice:
 
 TYPES: Final[Types] = {
     int: (codes.BIG_INT, _int_to_bytes, _int),  # msgpack itself packs an int of up to 64 bits
-    BytearrayBox: (
-        codes.BYTEARRAY,
-        lambda value: bytes(value.content),
-        lambda stored: bytearray(expect(bytes, stored)),
-    ),
+    bytearray: (codes.BYTEARRAY, bytes, lambda stored: bytearray(expect(bytes, stored))),  # see `packing`
     tuple: (codes.TUPLE, list, lambda stored: tuple(expect(list, stored))),
     set: (codes.SET, list, lambda stored: set(expect(list, stored))),
     frozenset: (codes.FROZENSET, list, lambda stored: frozenset(expect(list, stored))),

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgpack as _msgpack
 import ormsgpack
 
-from . import arrays
+from . import arrays, codes
 from .codes import Checks, Encoders, RefusedError
 
 msgpack: Final[Any] = _msgpack  # which has no types of its own
@@ -34,16 +34,6 @@ _PLAIN: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, b
 NotPlainError: Final[type[TypeError]] = ormsgpack.MsgpackEncodeError
 """What `pack_plain` and `pack_exact` raise for a value that is not of plain types alone."""
 
-
-class BytearrayBox:
-    """Stands for a bytearray while packing, since msgpack would pack that as bytes."""
-
-    __slots__ = ("content",)
-
-    def __init__(self, content: bytearray) -> None:
-        self.content = content
-
-
 # The first bytes of a bin and of an ext in MessagePack. All native types are packed as one of them.
 _NATIVE_CODES: Final = tuple(bytes([code]) for code in (*range(0xC4, 0xCA), *range(0xD4, 0xD9)))
 _NATIVE_CODE: Final = re.compile(b"[\xc4-\xc9\xd4-\xd8]")
@@ -54,7 +44,7 @@ def _may_have_native(data: bytes) -> bool:
     """Return whether packed bytes could hold a native type. A no is certain, and what plain text and numbers mostly get."""
     if len(data) < _SHORT:
         return _NATIVE_CODE.search(data) is not None
-    for code in _NATIVE_CODES:  # noqa: SIM110 - runs for every value of every put, and a generator would cost more than the search
+    for code in _NATIVE_CODES:  # noqa: SIM110 - a generator would cost more than the search, in every put
         if code in data:
             return True
     return False
@@ -123,15 +113,15 @@ def may_have_bytes(data: bytes, start: int = 0, stop: int | None = None) -> bool
     )
 
 
-def _box(value: Any) -> Any:
-    """Return *value* with every bytearray in its dicts and lists boxed."""
+def _encode_bytearrays(value: Any) -> Any:
+    """Return a copy of *value* with an extension code for each bytearray in its dicts and lists: msgpack has bytes alone."""
     result = [value]
     todo: list[tuple[Any, Any, Any]] = [(result, 0, value)]
     while todo:
         holder, at, item = todo.pop()
         kind = type(item)
         if kind is bytearray:
-            holder[at] = BytearrayBox(item)
+            holder[at] = msgpack.ExtType(codes.BYTEARRAY, msgpack.packb(bytes(item)))
         elif kind is list:
             holder[at] = copy = item.copy()
             todo += [(copy, index, member) for index, member in enumerate(item)]
@@ -214,7 +204,9 @@ class PackerStack:
                 try:
                     is_free_of_bytes(value)
                 except NotPlainError:
-                    data = packers[depth].pack(_box(value))
+                    if depth == MAX_DEPTH:
+                        raise RecursionError from None
+                    data = packers[depth].pack(_encode_bytearrays(value))
             if len(data) > _KEPT_BYTES:
                 del packers[depth:]
         except BaseException:

@@ -137,7 +137,7 @@ def sweep(connection: sqlite3.Connection, now: int) -> bool:
 
 
 def is_late(ttl: Any, deadline: Any, now: int) -> bool:
-    """Return whether a read renews the TTL: it must move the deadline by over 1% of the TTL, as reads should seldom write."""
+    """Return whether a read renews the TTL: only by more than 1% of the TTL, since reads should seldom write."""
     return deadline is not None and bounds.whole(deadline) < now + bounds.whole(ttl, bounds.END_OF_ORDERS) * 990
 
 
