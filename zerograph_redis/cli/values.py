@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zerograph_redis.display import visible
-from zerograph_redis.serde.spelling import has_digits, spell
+from zerograph_redis.serde.reprs import has_digits, safe_repr
 from zerograph_redis.tools.inspect.values import DEEPEST, array_of, fields_of
 
 from .tables import shown
@@ -117,11 +117,11 @@ def to_node(value: Any, limits: Limits = SHORT, depth: int = 0) -> Node:
     if isinstance(value, str | bytes | bytearray):
         return _node(_string(value, limits))
     if type(value) is int:
-        text = spell(value)
+        text = safe_repr(value)
         size = f"{len(text.lstrip('-')):,} digits" if has_digits(value) else f"{value.bit_length():,} bits"
         return _node(_truncated(text, limits, size))
     if isinstance(value, _SCALARS):
-        return _node(spell(value))
+        return _node(safe_repr(value))
     if depth >= limits.depth:
         return _node("…")
     name = type(value).__name__
@@ -140,7 +140,7 @@ def to_node(value: Any, limits: Limits = SHORT, depth: int = 0) -> Node:
         return made if type(value) is list else _container(f"{_bare(name)}(", [made], ")")
     if array_of(value) is not None:
         return _node(_array(value, limits))
-    text = spell(value)
+    text = safe_repr(value)
     return _node(_truncated(text, limits, f"{len(text):,} characters"))
 
 
@@ -193,7 +193,7 @@ def _string(value: Any, limits: Limits) -> str:
     if most is not None and not is_text:
         most //= 4  # a byte may take four characters
     if most is None or len(value) <= most + _SPARE:
-        return spell(value)
+        return safe_repr(value)
     head, tail = value[: most * 3 // 4], value[-(most // 4) :]
     if is_text:
         return f"{head!r}…{tail!r} ({len(value):,} characters)"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal, NamedTuple
 
-from zerograph_redis.serde.spelling import spell
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
+from zerograph_redis.serde.reprs import safe_repr
 from zerograph_redis.state_log.headers import LAYOUTS, header_of
 
 from .values import fields_of, key_of
@@ -59,7 +59,7 @@ def split_map(packed: bytes) -> dict[str, bytes]:
         key = unpacker.unpack()
         start = unpacker.tell()
         unpacker.skip()
-        found[key if isinstance(key, str) else spell(key)] = packed[start : unpacker.tell()]
+        found[key if isinstance(key, str) else safe_repr(key)] = packed[start : unpacker.tell()]
     return found
 
 

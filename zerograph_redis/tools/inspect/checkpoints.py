@@ -31,7 +31,7 @@ from zerograph_redis.core.thread_operations import moment
 from zerograph_redis.core.writes import decode_writes
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
 from zerograph_redis.state_log import Cut
 
 from .changes import ChannelChange, compare_channels, split_map

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from zerograph_redis.serde.inspecting import StandIn
 from zerograph_redis.serde.packing import ThreadPackers
-from zerograph_redis.serde.spelling import has_digits, spell
+from zerograph_redis.serde.reprs import has_digits, safe_repr
 
 DEEPEST = 100  # levels of nesting; deeper values are shown as an ellipsis
 _EXACT = ThreadPackers({})
@@ -63,7 +63,7 @@ def key_of(value: Any, depth: int = 0) -> Any:
     if kind in {str, int, bool, type(None), bytes}:
         return kind, value
     if depth > DEEPEST:
-        return kind, spell(value)
+        return kind, safe_repr(value)
     if kind in {dict, list}:
         # Quick for most of a state: the packed bytes are the key.
         with suppress(Exception):
@@ -78,7 +78,7 @@ def key_of(value: Any, depth: int = 0) -> Any:
         return kind, tuple(key_of(each, depth + 1) for each in value)
     if (array := array_of(value)) is not None:
         return kind, array.dtype.str, array.shape, array.tobytes()
-    return kind, bytes(value) if isinstance(value, bytearray) else spell(value)
+    return kind, bytes(value) if isinstance(value, bytearray) else safe_repr(value)
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -86,7 +86,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if value is None or type(value) in {bool, str}:
         return value
     if type(value) is int:
-        return value if has_digits(value) else spell(value)
+        return value if has_digits(value) else safe_repr(value)
     if depth > DEEPEST:
         return "…"
     if isinstance(value, float):
@@ -96,11 +96,13 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Enum):
-        return spell(value)
+        return safe_repr(value)
     if (found := fields_of(value)) is not None:
         return {"type": found[0], "fields": plain(found[1], depth + 1)}
     if isinstance(value, Mapping):
-        return {key if type(key) is str else spell(key): plain(each, depth + 1) for key, each in list(value.items())}
+        return {
+            key if type(key) is str else safe_repr(key): plain(each, depth + 1) for key, each in list(value.items())
+        }
     if isinstance(value, list | tuple | set | frozenset | deque):
         return [plain(each, depth + 1) for each in value]
     if isinstance(value, _TEXTUAL):
@@ -108,7 +110,7 @@ def plain(value: Any, depth: int = 0) -> Any:
             return str(value)
     if array_of(value) is not None or (type(value).__module__ == "numpy" and hasattr(value, "tolist")):
         return plain(value.tolist(), depth + 1)
-    return spell(value)
+    return safe_repr(value)
 
 
 def iso(moment: datetime) -> str:

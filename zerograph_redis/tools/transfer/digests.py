@@ -9,7 +9,7 @@ from typing import Any
 from zerograph_redis.core.records import is_encrypted, missing, name_of, read_segments
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.verification import Verification
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
 
 from .image import ThreadImage
 

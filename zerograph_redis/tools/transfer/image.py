@@ -15,7 +15,7 @@ from zerograph_redis.core.requests import ZERO, LogRange, Page, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import random_name
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import msgpack
 
 IN_MEMORY = 8 * 1024 * 1024  # bytes of the rows, and of each log; more are kept on disk
 PAGE_ROWS = 50
