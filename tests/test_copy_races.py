@@ -1,4 +1,4 @@
-"""A copy of a thread that is written, and lets go of its oldest, while it is read."""
+"""A copy of a thread that is written and pruned while it is read."""
 
 import fakeredis
 import pytest
@@ -44,7 +44,7 @@ def saver(request):
         yield saver
 
 
-def test_a_copy_has_every_namespace_although_the_source_let_go_of_checkpoints_meanwhile(saver):
+def test_a_copy_has_every_namespace_although_checkpoints_of_the_source_were_pruned_meanwhile(saver):
     busy = Busy(saver, times=4)
     assert saver.copy_thread("source", "target") == NAMESPACES
     assert busy.pages == 4
@@ -52,7 +52,7 @@ def test_a_copy_has_every_namespace_although_the_source_let_go_of_checkpoints_me
     assert all(saver.get_tuple(at("target", number)) for number in range(NAMESPACES))
 
 
-def test_a_source_that_never_rests_is_an_error_and_no_half_copy(saver):
+def test_a_source_that_changes_all_the_time_is_an_error_and_no_half_copy(saver):
     busy = Busy(saver, times=10**6)
     with pytest.raises(BackendUnavailableError, match="'source' cannot be copied now"):
         saver.copy_thread("source", "target")

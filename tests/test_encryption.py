@@ -1,4 +1,4 @@
-"""What is stored encrypted: unreadable without a key, bound to its place, and never passed through if it is not so."""
+"""Encrypted threads: unreadable without a key, bound to their ids, and never accepted unencrypted."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ from zerograph_redis import (
     Registered,
     SerializationError,
 )
-from zerograph_redis.core.settings import read_config
+from zerograph_redis.core.configs import read_config
 from zerograph_redis.core.writes import EncryptedWrites
 from zerograph_redis.tools.diagnose.contents import read_contents
 
@@ -36,7 +36,7 @@ def saver_of(client, **keys):
 
 
 def fill(saver):
-    stored = saver.put(THREAD, STATE, {"step": 1, "said": "a secret"})
+    stored = saver.put(THREAD, STATE, {"step": 1, "answer": "a secret"})
     saver.put_writes(stored, [("task", "channel", "a secret")], "")
 
 
@@ -56,7 +56,7 @@ def test_nothing_of_a_state_its_metadata_and_its_writes_is_readable_in_the_store
     client.flushall()
     fill(saver_of(client, k=NEW))
     assert b"secret" not in everything(client)
-    assert b"said" not in everything(client)
+    assert b"answer" not in everything(client)
 
 
 def test_the_same_state_is_never_stored_as_the_same_bytes(client):
@@ -73,7 +73,7 @@ def test_a_new_key_encrypts_and_the_old_ones_still_open(client):
     rotated.put(THREAD, {**STATE, "id": "d"}, {})
     rotated.copy_thread("t", "copy")
     assert rotated.get(THREAD)["channel_values"] == STATE["channel_values"]
-    # What is unchanged of the state stays in pieces of the old key; a copy has all in the new one.
+    # Unchanged parts of the state stay encrypted with the old key; a copy encrypts all of it with the new one.
     with pytest.raises(SerializationError, match=r"'old'.*'new'"):
         saver_of(client, new=NEW).get(THREAD)
     copy = saver_of(client, new=NEW).list({"configurable": {"thread_id": "copy"}}, limit=None)
@@ -97,7 +97,7 @@ def test_another_key_of_the_same_id_does_not_open(client):
         saver_of(client, k=NEW).get(THREAD)
 
 
-def test_what_was_stored_unencrypted_is_refused(client):
+def test_unencrypted_bytes_are_refused(client):
     fill(RedisSaver(client))
     saver = saver_of(client, k=NEW)
     with pytest.raises(CorruptCheckpointError, match="not encrypted"):
@@ -108,7 +108,7 @@ def test_what_was_stored_unencrypted_is_refused(client):
         saver.copy_thread("t", "copy")
 
 
-def test_a_saver_without_a_key_says_what_it_lacks(client):
+def test_a_saver_without_a_key_names_the_option_that_is_missing(client):
     fill(saver_of(client, k=NEW))
     with pytest.raises(SerializationError, match="EncryptedSerializer"):
         RedisSaver(client).get(THREAD)
@@ -125,7 +125,7 @@ def test_one_flipped_bit_anywhere_is_refused(client):
                 saver_of(client, k=NEW).get_tuple(config)
 
     record = client.hget(CHECKPOINTS, b"\x1fc")
-    # Behind the header, whose numbers are the store's own.
+    # After the header, whose numbers the store writes.
     refused(lambda size: range(70, size), len(record), lambda n: client.hset(CHECKPOINTS, b"\x1fc", flipped(record, n)))
     client.hset(CHECKPOINTS, b"\x1fc", record)
     log = client.get(LOG)
@@ -141,7 +141,7 @@ def flipped(data, place):
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def test_what_was_moved_to_another_thread_does_not_open(client):
+def test_bytes_that_were_moved_to_another_thread_do_not_open(client):
     fill(saver_of(client, k=NEW))
     for key in client.scan_iter("zerograph:{t}:*"):
         client.copy(key, key.replace(b"{t}", b"{u}"))
@@ -152,7 +152,7 @@ def test_what_was_moved_to_another_thread_does_not_open(client):
         saver.get_pending_writes({"configurable": {"thread_id": "u", "checkpoint_id": "c"}})
 
 
-def test_a_piece_of_another_state_of_the_thread_does_not_take_the_place_of_one(client):
+def test_segments_of_two_states_of_a_thread_cannot_be_exchanged(client):
     saver = saver_of(client, k=NEW)
     size = len(STATE["channel_values"]["long"])
     saver.put(THREAD, {"id": "c", "channel_values": {"long": "a" * size}}, {})
@@ -175,7 +175,7 @@ def test_filters_find_encrypted_metadata(client):
 
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
-def test_a_put_of_a_grown_state_appends_what_is_new(client, compression):
+def test_a_put_of_a_grown_state_appends_the_new_bytes(client, compression):
     saver = RedisSaver(client, serializer=EncryptedSerializer({"k": NEW}), compression=compression)
     messages = [secrets.token_hex(100) for _ in range(100)]
     saver.put(THREAD, {"id": "c0", "channel_values": {"messages": messages}}, {})
@@ -196,7 +196,7 @@ def test_registered_types_are_those_of_the_serializer_within(client):
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ({}, "at least one"),
         ({"k": b"short"}, "32 bytes"),
@@ -207,8 +207,8 @@ def test_registered_types_are_those_of_the_serializer_within(client):
         ("k", "must be a dict"),
     ],
 )
-def test_keys_that_cannot_be_keys_are_refused(keys, said):
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_keys_that_cannot_be_keys_are_refused(keys, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         EncryptedSerializer(keys)
 
 
@@ -305,7 +305,7 @@ def doubled(older, newer):
 
 
 @pytest.mark.parametrize("forged", [mixed, without_the_last_identity, reordered, doubled])
-def test_a_list_of_writes_that_never_was_is_refused(written, forged):
+def test_a_list_of_writes_that_was_never_stored_is_refused(written, forged):
     client, moments = written
     fake = forged(moments[0][0], moments[2][0])
     client.delete(WRITES)
@@ -315,7 +315,7 @@ def test_a_list_of_writes_that_never_was_is_refused(written, forged):
             read()
 
 
-def test_a_list_of_writes_that_is_put_back_whole_is_a_rollback_that_nobody_sees(written):
+def test_an_older_list_of_writes_that_is_put_back_whole_is_not_detected(written):
     client, moments = written
     for stored, read in moments:
         client.delete(WRITES)
@@ -329,7 +329,7 @@ def test_a_list_of_writes_that_is_put_back_whole_is_a_rollback_that_nobody_sees(
 
 
 @pytest.mark.parametrize("kind", ["redis", "memory"])
-def test_a_batch_whose_reply_was_lost_is_not_stored_again_behind_those_of_others(client, kind):
+def test_a_batch_whose_reply_did_not_arrive_is_not_stored_again_after_those_of_others(client, kind):
     serializer = EncryptedSerializer({"k": NEW})
     make = {
         "redis": lambda: RedisSaver(client, serializer=serializer),
@@ -346,7 +346,7 @@ def test_a_batch_whose_reply_was_lost_is_not_stored_again_behind_those_of_others
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_encrypted_writes_that_come_again_replace_the_earlier_ones_or_leave_them(client, replace):
+def test_repeated_encrypted_writes_replace_the_earlier_ones_or_leave_them(client, replace):
     saver = RedisSaver(client, serializer=EncryptedSerializer({"k": NEW}))
     cipher = saver.store.settings.cipher("t")
 
@@ -364,13 +364,13 @@ def test_encrypted_writes_that_come_again_replace_the_earlier_ones_or_leave_them
     assert [each[1:] for each in saver.get_pending_writes(WRITTEN)] == expected
 
 
-def test_checkpoints_that_were_moved_are_seen_by_list_and_doctor(client):
+def test_list_and_doctor_detect_moved_checkpoints(client):
     saver, config = saver_of(client, k=NEW), THREAD
     for number in range(5):
         config = saver.put(config, {"id": f"c{number}", "channel_values": {"n": number}}, {})
     assert [each.checkpoint["id"] for each in saver.list(THREAD)] == ["c4", "c3", "c2", "c1", "c0"]
     move(client, "c2", (1 << 52) - 1)
-    # The newest alone does not tell, since what was stored behind it is not read.
+    # Reading the newest alone does not find it, since no checkpoint before it is read.
     assert saver_of(client, k=NEW).get(THREAD)["id"] == "c2"
     with pytest.raises(CorruptCheckpointError, match=r"'c2' of thread 't'.*another order than when its child 'c3'"):
         saver_of(client, k=NEW).list(THREAD)
@@ -388,7 +388,7 @@ def test_a_checkpoint_that_was_moved_before_its_parent_is_refused(client):
 
 
 def move(client, name, order):
-    """Give a checkpoint another order, as the store itself would."""
+    """Give a checkpoint another order, in all places that have it."""
     field, index = f"\x1f{name}".encode(), "zerograph:{t}:index"
     record = client.hget(CHECKPOINTS, field)
     client.zrem(index, b"\x1f%b\x1f%b" % (record[1:17], name.encode()))
@@ -397,7 +397,7 @@ def move(client, name, order):
     note_namespaces(client, "zerograph:{t}:")
 
 
-def test_checkpoints_that_are_stored_before_their_parents_or_again_are_listed_all_the_same(client):
+def test_checkpoints_that_are_stored_before_their_parents_or_again_are_listed(client):
     saver, config = saver_of(client, k=NEW), THREAD
     for number in range(4):
         config = saver.put(config, {"id": f"c{number}"}, {})

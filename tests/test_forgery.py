@@ -1,4 +1,4 @@
-"""An attacker with write access and no key: what readers get is an error, or what was there at some moment."""
+"""An attacker with write access and no key: readers get an error, or what was stored at some moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def target(request, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_nothing_that_an_attacker_makes_of_what_is_stored_is_taken_for_a_state_that_never_was(target, seed):
+def test_nothing_that_an_attacker_changes_is_read_as_a_state_that_was_never_stored(target, seed):
     found = forge(target, seed, rounds=ROUNDS)
     assert not found.wrong
     assert len(found.made) > len(ATTACKS) / 2

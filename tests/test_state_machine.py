@@ -20,7 +20,7 @@ VALUES = st.one_of(st.none(), st.integers(), st.text(max_size=3), st.lists(st.in
 
 
 class Model:
-    """What a saver should hold: a list of checkpoints a namespace, oldest first, and writes by checkpoint."""
+    """What a saver should store: a list of checkpoints per namespace, oldest first, and writes by checkpoint."""
 
     def __init__(self) -> None:
         self.checkpoints: dict[str, dict[str, list[str]]] = {}
@@ -50,7 +50,7 @@ class Model:
 
 
 class Machine(RuleBasedStateMachine):
-    """Calls a saver and its model, and compares what they say."""
+    """Calls a saver and its model, and compares their results."""
 
     store: Any
 

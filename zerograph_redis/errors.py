@@ -14,8 +14,8 @@
         ├── LeaseHeldError       another worker holds the thread; nothing was stored
         └── LeaseLostError       this worker held it, and holds it no longer; nothing was stored
 
-The error of the driver (redis-py, sqlite3) is always the ``__cause__``. No message has a character that a terminal or a log
-would act upon, or not show, whatever ids and stored bytes it quotes.
+The error of the driver (redis-py, sqlite3) is always the ``__cause__``. Whatever ids and stored bytes a message quotes, it
+has no control characters or invisible ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ class CheckpointError(Exception):
     """Base of all errors of this package; catch it to catch them all."""
 
     def __init__(self, message: str = "") -> None:
-        """Say *message*."""
         super().__init__(visible(message))
 
 
@@ -36,47 +35,47 @@ class ConfigError(CheckpointError, ValueError):
 
 
 class SerializationError(CheckpointError, TypeError):
-    """A value cannot be stored, or a stored one is of a type that this serializer does not know.
+    """A value cannot be stored, or a stored one has a type that this serializer does not know.
 
-    The message says where in the state the value is, its type, and the line that registers it. Nothing was stored.
+    The message has the path of the value in the state, its type, and the line that registers it. Nothing was stored.
     """
 
 
 class CorruptCheckpointError(CheckpointError):
     """Stored bytes are missing, damaged, or of a format that this version does not know."""
 
-    told = False  # whether the log has it already
+    logged = False  # whether it is in the log already
 
 
 class BackendUnavailableError(CheckpointError):
-    """The store did not answer, or refused the operation; never raised for a thread that merely is empty."""
+    """The store did not answer, or refused the operation; never raised for an empty thread."""
 
 
 class BusyThreadError(BackendUnavailableError):
-    """A thread was to be read whole, and changed each time while it was read. Nothing was stored."""
+    """A thread changed each time it was read. Nothing was stored."""
 
 
 class ReplicationError(CheckpointError):
-    """A write was stored, but fewer replicas than asked for confirmed it in time: a failover now may lose it."""
+    """A write was stored, but fewer than ``wait_replicas`` confirmed it in time: a failover now may lose it."""
 
 
 class ConflictError(CheckpointError):
-    """A conditional put found another newest checkpoint than it was told to expect. Nothing was stored."""
+    """A put with ``expect_checkpoint_id`` found another newest checkpoint. Nothing was stored."""
 
 
 class LeaseError(CheckpointError):
-    """Base of the errors about who may write to a thread."""
+    """A write without a lease where one is needed; base of the errors about leases."""
 
 
 class LeaseHeldError(LeaseError):
     """Another worker holds the thread. Nothing was stored."""
 
     def __init__(self, message: str, owner: str = "", seconds_left: float = 0.0) -> None:
-        """Name the *owner*, and for how many seconds it holds the thread unless it renews."""
+        """Note the *owner*, and for how many seconds it holds the thread unless it renews the lease."""
         super().__init__(message)
         self.owner = owner
         self.seconds_left = seconds_left
 
 
 class LeaseLostError(LeaseError):
-    """This worker's lease expired, or was broken, so another may have written since. Nothing was stored."""
+    """This worker's lease expired or was broken, so another worker may have written since. Nothing was stored."""

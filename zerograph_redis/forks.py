@@ -1,4 +1,4 @@
-"""What must be settled around a fork, so that the child neither waits for a lock that nobody holds nor shares a socket."""
+"""What to do before and after a fork, so that the child neither waits for a lock that nobody holds nor shares a socket."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Forks(Protocol):
     """Something with locks or connections."""
 
     def before_fork(self) -> None:
-        """Let what is under way come to its end, and nothing begin."""
+        """Wait until nothing is in progress, and let nothing begin."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Go on, in either process; it may be called twice, and after a `before_fork` that was cut short."""
+        """Go on, in either process; may be called twice, or after a `before_fork` that was interrupted."""
 
 
 _alive: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -23,7 +23,7 @@ _settled: list[Forks] = []
 
 
 def settle(thing: Forks) -> None:
-    """Settle *thing* around every fork, as long as it lives."""
+    """Call the methods of *thing* around every fork, as long as it lives."""
     _alive.add(thing)
 
 
@@ -37,7 +37,7 @@ def _after(*, child: bool) -> None:
     while _settled:
         try:
             _settled[-1].after_fork(child=child)
-        except Exception:  # noqa: BLE001 - of a signal handler, or of a thing whose `before_fork` one has cut short
+        except Exception:  # noqa: BLE001 - raised by a signal handler, or since one interrupted its `before_fork`
             with suppress(Exception):
                 _settled[-1].after_fork(child=child)
         _settled.pop()
@@ -46,5 +46,5 @@ def _after(*, child: bool) -> None:
 os.register_at_fork(
     before=_before, after_in_parent=lambda: _after(child=False), after_in_child=lambda: _after(child=True)
 )
-# Once more, for what the exception of a signal handler kept from being done, or from being noted as done.
+# Again, for what an exception of a signal handler kept from being done, or from being noted as done.
 os.register_at_fork(after_in_parent=lambda: _after(child=False), after_in_child=lambda: _after(child=True))

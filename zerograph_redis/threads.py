@@ -1,4 +1,4 @@
-"""What `list_threads` tells of a thread, and of who holds it."""
+"""The descriptions of threads and leases that savers return."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class LeaseInfo:
     """A lease that a worker holds."""
 
     owner: str
-    """What the worker calls itself: unless told otherwise, its host and process id."""
+    """The name of the worker: by default its host and process id."""
     seconds_left: float
     """For how long it holds the thread unless it renews, by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadInfo:
-    """A thread at a glance."""
+    """A thread, as `list_threads` describes it."""
 
     thread_id: str
     created: datetime

@@ -1,4 +1,4 @@
-"""A deterministic simulation of many workers on one store that loses, repeats and goes back in time.
+"""A deterministic simulation of many workers on one store that loses and repeats requests, and goes back in time.
 
 Operations are generators without I/O, so a scheduler can stop each of them at every request. One seed decides what
 happens next; a run is a list of such seeds, so a run that fails can be replayed exactly and made shorter.

@@ -1,4 +1,4 @@
-"""Simulate many workers on a store that loses, repeats and goes back in time, until something is found or time is up."""
+"""Simulate many workers on a store that loses and repeats requests and goes back in time, until a run fails or time ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORLDS = ("memory", "fakeredis", "redis")
 
 
 def main() -> int:
-    """Simulate; 1 if something was found."""
+    """Simulate; returns 1 if a run failed."""
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="for how long (default 60), shared by the stores")
     parser.add_argument("--seed", type=int, help="the first seed (default: a random one); the same seed finds the same")
@@ -73,8 +73,8 @@ def _see_faults_found(names: list[str], port: int | None, seed: int, seconds: fl
                     partial(make_world, name, port), KINDS, seed, lambda _, end=end: monotonic() > end
                 )
             missed += found is None
-            told = "not found" if found is None else found.problem[:100]
-            print(f"{name}: {fault}: {counts.runs} runs, {counts.puts:,} puts: {told}", flush=True)
+            result = "not found" if found is None else found.problem[:100]
+            print(f"{name}: {fault}: {counts.runs} runs, {counts.puts:,} puts: {result}", flush=True)
     return int(missed > 0)
 
 

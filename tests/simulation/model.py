@@ -1,4 +1,4 @@
-"""What was ever put, and so what may be read."""
+"""All states and writes that were ever put, which are what may be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Place = tuple[str, str]
 
 
 class Model:
-    """Remembers every state and every write that any worker ever put, also those that were lost since.
+    """Remembers every state and every write that any worker ever put, including those that the store lost.
 
     A thread may hold what was put into it, or into a thread that it was ever copied from.
     """
@@ -36,7 +36,7 @@ class Model:
         """What is wrong with what was read; empty if nothing is."""
         threads = [thread, *self._sources[thread]]
         if not any(state == each for name in threads for each in self._states[name, place]):
-            return f"{place} of {thread!r} reads as nothing that was ever put there"
+            return f"{place} of {thread!r} is read as a state that was never put there"
         return self.problem_of_writes(thread, place, writes)
 
     def problem_of_writes(self, thread: str, place: Place, writes: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Faults put into the code on purpose, each in one place, to see the simulation find them."""
+"""Faults in the code, each in one place, that the simulation must find."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ MEMORY: dict[str, Fault] = {
     "a base is taken without proof": _python(checkpoints, "_is_proven", lambda *given: True),
     "a proof without the name of the put": _python(checkpoints, "read_proof", _proof_without(slice(20))),
     "a proof without the offset": _python(checkpoints, "read_proof", _proof_without(slice(20, 36))),
-    "what is remembered of the log is believed": _python(states, "digest_of", lambda pieces, cipher=None: b"8 bytes."),
+    "the known log is not checked": _python(states, "digest_of", lambda data, cipher=None: b"8 bytes."),
     "a reader does not read again": _python(states.States, "read", _read_without_repeat),
     "bytes go while others need them": _python(logs, "release", _release_early),
     "a copy goes on although its source changed": lambda: _both(

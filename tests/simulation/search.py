@@ -27,7 +27,7 @@ KINDS: tuple[Kind, ...] = tuple(product(("plain", "zstd", "encrypted", "keep_las
 
 @dataclass
 class Found:
-    """A run that failed: its steps, what was seen, and what happened up to there."""
+    """A run that failed: its steps, the problem, and the log of events before it."""
 
     kind: Kind
     steps: list[int]
@@ -80,13 +80,13 @@ def run(make: Callable[[], World], kind: Kind, steps: list[int], counts: Counts 
 
 
 def steps_of(seed: int, count: int = STEPS) -> list[int]:
-    """The steps that a seed stands for."""
+    """Return the steps of a seed."""
     rng = Random(seed)
     return [rng.getrandbits(48) for _ in range(count)]
 
 
 def shrink(make: Callable[[], World], found: Found, most: float) -> Found:
-    """Leave out steps for as long as the run still fails, for at most *most* seconds."""
+    """Remove steps while the run still fails, for at most *most* seconds."""
     end = monotonic() + most
     size = len(found.steps) // 2
     while size and monotonic() < end:
@@ -104,7 +104,7 @@ def shrink(make: Callable[[], World], found: Found, most: float) -> Found:
 def search(
     make: Callable[[], World], kinds: Sequence[Kind], seed: int, until: Callable[[Counts], bool]
 ) -> tuple[Counts, Found | None]:
-    """Run one seed after the other, each of all *kinds*, until *until* says so or a run fails."""
+    """Run one seed after the other, each of all *kinds*, until *until* returns True or a run fails."""
     counts = Counts()
     while not until(counts):
         for kind in kinds:

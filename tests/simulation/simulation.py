@@ -1,4 +1,4 @@
-"""The scheduler: who goes on, what goes wrong, and what must hold after each request."""
+"""The scheduler: which worker continues, which fault happens, and what must hold after each request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class FindingError(AssertionError):
 
 @dataclass(eq=False)
 class Task:
-    """An operation under way: it waits to send its request, or for the reply."""
+    """An operation in progress: it waits to send its request, or for the reply."""
 
     name: str
     operation: Any
@@ -59,12 +59,12 @@ class Task:
     reply: Any = None
     answered: bool = False
     expected: Any = None
-    """What a reader without memory read at the moment of the last reply."""
+    """The result of a reader that knew nothing, at the moment of the last reply."""
     done: Callable[[Any], None] = lambda result: None
 
 
 class Worker:
-    """A process: what it knows of the threads, and its operations under way."""
+    """A process: what it knows of the threads, and its operations in progress."""
 
     def __init__(self, settings: Settings) -> None:
         self.operations = ThreadOperations(settings)
@@ -91,7 +91,7 @@ class Simulation:
         self.puts = 0
 
     def step(self, seed: int) -> None:
-        """Do one thing, decided by *seed* and by what is under way."""
+        """Do one thing, decided by *seed* and by the operations in progress."""
         rng = Random(seed)
         tasks = [task for worker in self._workers for task in worker.tasks]
         choice = rng.random()
@@ -105,7 +105,7 @@ class Simulation:
             self._disturb(rng)
 
     def finish(self) -> None:
-        """Let everything come to its end, and read all of it."""
+        """Finish all operations, and read all threads."""
         for worker in self._workers:
             for task in list(worker.tasks):
                 while task in worker.tasks:
@@ -236,7 +236,7 @@ class Simulation:
             if rng.random() < 0.6:
                 self._deliver(task)
         elif fate < 0.82:
-            self.log.append(f"{task.name}: the reply is lost, the client tries again")
+            self.log.append(f"{task.name}: the reply does not arrive, the client tries again")
             self._execute(task)
             task.answered = False
         elif fate < 0.86:
@@ -319,7 +319,7 @@ class Simulation:
     # What must hold.
 
     def _check_put(self, request: PutCheckpoint, task: Task) -> None:
-        """What was acknowledged is read by a worker that knows nothing."""
+        """A worker that knows nothing reads what was acknowledged."""
         config = {
             "configurable": {
                 "thread_id": request.thread,
@@ -331,10 +331,10 @@ class Simulation:
         if found is None and request.keep_last is None:
             raise FindingError(f"{task.name}: acknowledged, and not there")
         if found is not None and found.checkpoint != task.state:
-            raise FindingError(f"{task.name}: acknowledged, and another state is there")
+            raise FindingError(f"{task.name}: acknowledged, but another state is stored")
 
     def _check_batch(self, request: WriteBatch, task: Task) -> None:
-        """All that a batch put can be read, and its last put is there. One that comes again may have been replaced since."""
+        """All puts of a batch can be read, and its last one is stored. A repeated batch may have been replaced since."""
         puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
         if puts and puts[-1].attempt not in self._done:
             self._done.add(puts[-1].attempt)

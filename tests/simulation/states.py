@@ -13,7 +13,7 @@ _WORDS = 4
 
 
 def text(rng: Random) -> str:
-    """One of a few texts; many have the same length, so that bytes of one lie where those of another did."""
+    """One of a few texts; many have the same length, so that bytes of one are where those of another were."""
     length, word = rng.choice(_LENGTHS), rng.randrange(_WORDS)
     return f"{word}{'abcd'[word] * 9}" * (length // 10)
 

@@ -20,7 +20,7 @@ PREFIX = "simulated"
 
 
 class World(Protocol):
-    """A store, seen by those who can do to it what happens to servers."""
+    """A store that can be made to do what happens to servers."""
 
     def execute(self, request: Request[Any]) -> Any:
         """Answer a request, as a worker's backend does."""
@@ -35,7 +35,7 @@ class World(Protocol):
         """Remove a thread, as the end of its TTL does."""
 
     def close(self) -> None:
-        """Release what the world holds."""
+        """Close the store."""
 
 
 @contextmanager
@@ -58,7 +58,7 @@ class SqliteWorld:
     def __init__(self) -> None:
         self._calls = 0
         self._patches = ExitStack()
-        for name, value in {"backend._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
+        for name, value in {"connections._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
             self._patches.enter_context(mock.patch(f"zerograph_redis.backends.sqlite.{name}", value))
         self._backend = SqliteBackend(":memory:")
         self._connection = self._backend.read(lambda connection: connection)  # the only one that memory has
@@ -94,7 +94,7 @@ class RedisWorld:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._patches = ExitStack()
-        # Threads are small here, and are to be copied in several pages all the same.
+        # Threads are small here; with small pages a copy takes several of them.
         self._patches.enter_context(changed_script(ScanThread, "local PAGE = 256 * 1024", "local PAGE = 1000"))
         self._backend = RedisBackend(Wire(client), Keyspace(PREFIX))
         self.restore(None)
@@ -117,10 +117,10 @@ class RedisWorld:
 
     def restore(self, moment: dict[bytes, tuple[bytes, int]] | None, *, clock: bool = False) -> None:
         moment = moment or {}
-        gone = [key for key in self._client.scan_iter(match=f"{PREFIX}:*", count=1000) if key not in moment]
+        later = [key for key in self._client.scan_iter(match=f"{PREFIX}:*", count=1000) if key not in moment]
         with self._client.pipeline(transaction=True) as pipeline:
-            if gone:
-                pipeline.unlink(*gone)
+            if later:
+                pipeline.unlink(*later)
             for key, (data, left) in moment.items():
                 pipeline.restore(key, left, data, replace=True)
             pipeline.execute()

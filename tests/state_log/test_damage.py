@@ -1,4 +1,4 @@
-"""Damaged or hostile pieces of a log are errors, in bounded memory; and a state of very many pieces is read whole."""
+"""Damaged or hostile segments of a log are errors, in bounded memory; a state of very many segments is read."""
 
 import fakeredis
 import pytest
@@ -16,14 +16,14 @@ def compressed(size, *, whole=None, length=None):
     return data, Segment(0, length or size, stored=len(data), skip=0, whole=whole or size)
 
 
-def test_a_compressed_piece_is_read():
+def test_a_compressed_block_is_read():
     assert PlainCodec(None).unpack(*compressed(1000)) == bytes(1000)
 
 
 @pytest.mark.parametrize(
     ("data", "segment"),
     [
-        compressed(50_000_000, whole=1000, length=1000),  # a bomb: it says more than its record
+        compressed(50_000_000, whole=1000, length=1000),  # a bomb: it unpacks to more than its record names
         compressed(1000, whole=2**40, length=1000),
         compressed(1000, length=1001),
         (b"no frame at all", Segment(0, 10, stored=15, skip=0, whole=10)),
@@ -31,7 +31,7 @@ def test_a_compressed_piece_is_read():
     ],
     ids=["bomb", "too large", "too long", "no frame", "cut off"],
 )
-def test_a_damaged_compressed_piece_is_an_error(data, segment):
+def test_a_damaged_compressed_block_is_an_error(data, segment):
     with pytest.raises(ValueError, match=r"."):
         PlainCodec(None).unpack(data, segment)
 
@@ -55,7 +55,7 @@ def test_a_flipped_byte_of_a_log_is_an_error_at_every_position(compression):
         RedisSaver(client).get(THREAD)
 
 
-def test_a_state_of_more_than_a_thousand_pieces_is_read_by_another_worker():
+def test_another_worker_reads_a_state_of_more_than_a_thousand_segments():
     client = fakeredis.FakeRedis()
     saver = RedisSaver(client)
     lists = {f"list{number}": [f"{number}:{item} " * 12 for item in range(400)] for number in range(24)}

@@ -1,4 +1,4 @@
-"""A list of states that are nearly equal: each is what was put, and none shares anything that can be changed."""
+"""A list of states that are nearly equal: each is the state that was put, and no two share a mutable object."""
 
 import copy
 import dataclasses
@@ -113,7 +113,7 @@ def test_members_of_a_grown_list_are_unpacked_once():
     )
 
 
-def test_a_state_cannot_name_what_stands_in_another_place():
+def test_a_state_cannot_refer_to_bytes_of_another():
     serializer = MsgpackSerializer()
     reference = msgpack.ExtType(codes.EXTERNAL, (0).to_bytes(4, "big"))
     packed = msgpack.packb({"forged": reference, "messages": ["x" * 3000]})

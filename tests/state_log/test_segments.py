@@ -1,4 +1,4 @@
-"""The piece log against 'store it whole': whatever happens between two steps, what comes back is what was put."""
+"""The state log against storing states whole: whatever happens between two steps, the state that was put is read."""
 
 import copy
 import random
@@ -59,7 +59,7 @@ def fresh_state(rng):
 
 
 class Fleet:
-    """Some workers that share one store, and what was put, whole."""
+    """Some workers that share one store, and the states that they put."""
 
     def __init__(self, make, keep_last):
         self.make, self.keep_last = make, keep_last
@@ -77,8 +77,8 @@ class Fleet:
 
     def retain(self, keep):
         if keep is not None:
-            for gone in self.order[: max(len(self.order) - keep, 0)]:
-                del self.whole[gone]
+            for pruned in self.order[: max(len(self.order) - keep, 0)]:
+                del self.whole[pruned]
             self.order = self.order[-keep:] if keep else []
 
     def check(self, worker):
@@ -173,7 +173,7 @@ def test_sqlite_reads_back_what_was_put(steps, seed, keep_last):
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=100, deadline=None)
-def test_a_cut_state_put_together_is_the_packed_state(seed):
+def test_literals_and_parts_joined_are_the_packed_state(seed):
     rng = random.Random(seed)
     state = edited(rng, fresh_state(rng))
     serializer = MsgpackSerializer()
@@ -185,7 +185,7 @@ def test_a_cut_state_put_together_is_the_packed_state(seed):
 
 
 def has_other_keys(state):
-    """Whether a dict in it has a key that is no string: such a state is not packed by the faster encoder."""
+    """Whether a dict in it has a key that is no string: the faster encoder does not pack such a state."""
     values = state["channel_values"]
     return "many" in values["inner"]
 
@@ -237,7 +237,7 @@ def test_a_state_that_is_cut_like_the_one_before_has_whole_values_as_parts(value
             before = cut(state, MsgpackSerializer().pack)
             continue
         assert after.packed == packed
-        assert [part.place for part in after.parts] == [part.place for part in before.parts]
+        assert [part.path for part in after.parts] == [part.path for part in before.parts]
         for part in after.parts:
             if part.header:
                 msgpack.unpackb(packed[part.start - part.header : part.stop], strict_map_key=False)
@@ -256,8 +256,8 @@ LEAVES = st.sampled_from([b"b" * 200, bytearray(b"b" * 200), "t" * 200, 1.5, b""
     rng=st.randoms(),
 )
 @settings(max_examples=300, deadline=None)
-def test_what_is_packed_alike_comes_back_as_what_it_was(first, grown, rng):
-    """Of a list that grew, only the end is looked at, so what looks like its beginning must be what it was too."""
+def test_types_that_are_packed_alike_are_not_confused(first, grown, rng):
+    """Only the new end of a grown list is decoded, so its beginning must have had the same types before."""
     saver = InMemorySaver()
     values = first
     for number, more in enumerate([[], *grown]):
@@ -269,13 +269,13 @@ def test_what_is_packed_alike_comes_back_as_what_it_was(first, grown, rng):
 
 
 @given(
-    pieces=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=8),
+    chunks=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=8),
     picks=st.lists(st.integers(0, 20), max_size=12),
 )
 @settings(max_examples=300, deadline=None)
-def test_a_comparison_says_the_new_bytes(pieces, picks):
-    old = b"".join(piece * 3 for piece in pieces)
-    new = b"".join((pieces[pick] * 3 if pick < len(pieces) else b"new%d" % pick) for pick in picks)
+def test_runs_of_a_comparison_joined_are_the_new_bytes(chunks, picks):
+    old = b"".join(chunk * 3 for chunk in chunks)
+    new = b"".join((chunks[pick] * 3 if pick < len(chunks) else b"new%d" % pick) for pick in picks)
     runs = diff(old, new)
     assert b"".join(run if isinstance(run, bytes) else old[run[0] : run[1]] for run in runs) == new
 
@@ -293,7 +293,7 @@ def test_a_comparison_says_the_new_bytes(pieces, picks):
     ],
     ids=["same", "grown", "oldest dropped", "window", "edit", "edit and growth", "window with an edit"],
 )
-def test_a_comparison_finds_what_is_old(change, most):
+def test_a_comparison_finds_the_old_bytes(change, most):
     rng = random.Random(1)
     messages = ["".join(rng.choices(TEXT, k=300)) for _ in range(100)]
     pack = MsgpackSerializer().pack
@@ -309,17 +309,17 @@ SEGMENTS = st.lists(
 
 
 def packed_segment(plain, stored, skip, more):
-    """A segment of a piece that is longer than the segment."""
+    """A segment of a block that is longer than the segment."""
     return Segment(*plain, stored, skip, skip + plain[1] + more - 1)
 
 
 @given(SEGMENTS)
-def test_segments_are_read_as_they_were_spelled(segments):
+def test_decoded_segments_are_those_that_were_encoded(segments):
     assert decode_segments(encode_segments(segments)) == segments
 
 
 @pytest.mark.parametrize("text", ["1", "1:2:3", "a:b", "1:2,,", "1:0:1:2:3", ":", "+:1"])
-def test_what_is_no_segment_is_refused(text):
+def test_text_that_encodes_no_segments_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         decode_segments(text)
 
@@ -333,7 +333,7 @@ def test_a_slice_of_segments_has_its_length(segments, start, length):
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 80)), max_size=40), st.integers(0, 400))
-def test_a_known_log_gives_back_what_it_was_told(ranges, start):
+def test_a_known_log_returns_the_bytes_that_were_added(ranges, start):
     content = bytes(random.Random(0).randbytes(500))
     log = KnownLog()
     known = set()
@@ -359,7 +359,7 @@ def test_a_bounded_state_keeps_its_thread_bounded(kind):
         sizes.append(saver.list_threads()[0].bytes)
         generations.add(saver.store.operations._states.known.of("t").base("").generation)
     live = len(MsgpackSerializer().pack(messages)) + 5 * 900
-    assert len(generations) > 5, "the log never began anew"
+    assert len(generations) > 5, "no new log began"
     assert max(sizes[50:]) < 4 * live, "rubbish outgrows what lives"
     assert [each.checkpoint["id"] for each in saver.list(at())] == [f"c{number}" for number in range(399, 394, -1)]
     assert saver.get_tuple(at()).checkpoint["channel_values"]["messages"] == messages

@@ -137,18 +137,18 @@ def a_range_of_the_log_is_replaced(rng: random.Random, world: World) -> None:
 
 
 @attack
-def a_piece_takes_the_place_of_another(rng: random.Random, world: World) -> None:
-    pieces: dict[tuple[str, int], set[int]] = {}
+def a_segment_takes_the_place_of_another(rng: random.Random, world: World) -> None:
+    blocks: dict[tuple[str, int], set[int]] = {}
     for _, record in world.now.checkpoints.values():
         with suppress(CheckpointError):
             header, segments, _ = read_segments("a record", record)
             log = header.slot if header.slot in world.now.logs else header.generation
             for segment in segments:
-                pieces.setdefault((log, segment.stored), set()).add(segment.offset)
-    alike = [key for key, offsets in pieces.items() if len(offsets) > 1 and key[0] in world.now.logs]
+                blocks.setdefault((log, segment.stored), set()).add(segment.offset)
+    alike = [key for key, offsets in blocks.items() if len(offsets) > 1 and key[0] in world.now.logs]
     if alike:
         log, size = _pick(rng, alike)
-        source, target = rng.sample(sorted(pieces[log, size]), 2)
+        source, target = rng.sample(sorted(blocks[log, size]), 2)
         data = world.now.logs[log]
         world.now.logs[log] = data[:target] + data[source : source + size] + data[target + size :]
 
@@ -331,7 +331,7 @@ class Story:
                 found = call()
             except CheckpointError:
                 return None
-            except Exception as error:  # noqa: BLE001 - any other error is what is looked for
+            except Exception as error:  # noqa: BLE001 - any other error is a finding
                 wrong.append(f"bare {type(error).__name__}")
                 return None
             self.reads += bool(found)
@@ -355,7 +355,7 @@ class Story:
                 wrong += self._wrong(found, lists)
             writes = tried(lambda: reader.get_pending_writes(at(THREAD, *where)))  # noqa: B023 - called at once
             if writes is not None and writes not in lists.get(where, [[]]):
-                wrong.append("writes that never were together")
+                wrong.append("writes that were never stored together")
         return wrong
 
     def _wrong(self, found: Any, lists: dict[Place, list[Any]]) -> Iterator[str]:
@@ -364,7 +364,7 @@ class Story:
         if (found.checkpoint, found.metadata, parent) not in self.versions.get((ns, name), ()):
             yield "a state that never was there"
         if found.pending_writes not in lists.get((ns, name), [[]]):
-            yield "writes that never were together"
+            yield "writes that were never stored together"
 
 
 def _merged(known: list[Any], batch: list[Any]) -> list[Any]:

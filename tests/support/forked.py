@@ -1,4 +1,4 @@
-"""A process that forks in the middle of using a saver; both go on, and the parent says what it saw."""
+"""A process that forks while it uses a saver; both processes go on, and the parent prints the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One bad thread among sound ones: anything in any place of it, and then every method and every command.
+"""One bad thread among sound ones: anything anywhere in it, and then every method and every command.
 
 Each round restores a store, puts something into one place of the thread ``bad`` that no saver put there, and makes all
 calls: none may raise anything but the errors of the package, none may take long, and the other threads stay as they are,
@@ -134,7 +134,7 @@ class Target:
         raise NotImplementedError
 
     def spoil(self, rng: Random) -> str:
-        """Put something into a place of ``bad``; returns what."""
+        """Change something in ``bad``; returns a description."""
         raise NotImplementedError
 
     def slow(self) -> list[str]:
@@ -156,7 +156,7 @@ class Target:
 
 
 class RedisTarget(Target):
-    """A server of its own."""
+    """A server for one run."""
 
     name = "redis"
 
@@ -307,7 +307,7 @@ class RedisTarget(Target):
 
 
 class SqliteTarget(Target):
-    """A file of its own."""
+    """A file for one run."""
 
     name = "sqlite"
     _TABLES = ("threads", "checkpoints", "logs", "older_logs", "leases", "writes")
@@ -464,7 +464,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
     ("delete", "bad", "--yes"),
 )
 ACROSS = {("threads",), ("stats",), ("stats", "--json"), ("doctor", "--quick", "--json")}
-"""Commands that a bad thread does not keep from ending well; a doctor's problem is an end of its own."""
+"""Commands that end well in spite of a bad thread; the doctor has an exit code for problems."""
 
 
 def _pages(saver: Any) -> Any:
@@ -544,7 +544,7 @@ class Fuzz:
                 self._find(name, "BackendUnavailableError", str(error)[:300])
         except TooLongError:
             self._find(name, f"longer than {self.seconds} s", traceback.format_exc())
-        except Exception as error:  # noqa: BLE001 - it is what is looked for
+        except Exception as error:  # noqa: BLE001 - it is a finding
             self._find(name, type(error).__name__, traceback.format_exc())
         return None
 

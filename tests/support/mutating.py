@@ -72,7 +72,7 @@ def near(rng: Random, data: bytes) -> bytes:
 
 
 def _other_number(rng: Random, data: bytes) -> bytes:
-    """Another number in the place of one of those in *data*."""
+    """Replace one of the numbers in *data*."""
     places = [place for place, byte in enumerate(data[:200]) if chr(byte).isdecimal()]
     if not places:
         return junk(rng) + data
@@ -83,7 +83,7 @@ def _other_number(rng: Random, data: bytes) -> bytes:
 
 
 def other_words(rng: Random, data: bytes) -> bytes:
-    """Other numbers in the place of some of the words of *data*."""
+    """Replace some of the words of *data* by numbers."""
     words = data.split(b" ")
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         words[rng.randrange(len(words))] = rng.choice((*NUMBERS, b"%d" % rng.randrange(2000), rng.choice(words)))
@@ -131,7 +131,7 @@ def packed(rng: Random) -> bytes:
 
 
 def segments(rng: Random, sound: bytes) -> bytes:
-    """Segments that say what no put says."""
+    """Segments that no put has."""
     if rng.randrange(3) == 0:
         return near(rng, sound)
     words = []
@@ -142,9 +142,9 @@ def segments(rng: Random, sound: bytes) -> bytes:
 
 
 def forged_record(rng: Random, namespace: str, checkpoint_id: str, stored: bytes) -> bytes:
-    """A checkpoint's record that says what no put says, with a checksum that fits."""
-    head, said = stored[: records.HEADER_SIZE], stored[records.HEADER_SIZE :]
-    where, _, rest = said.partition(US)
+    """A record of a checkpoint that no put has, with a checksum that fits."""
+    head, rest = stored[: records.HEADER_SIZE], stored[records.HEADER_SIZE :]
+    where, _, rest = rest.partition(US)
     content = msgpack.unpackb(rest[8:])
     match rng.randrange(8):
         case 0:
@@ -153,7 +153,7 @@ def forged_record(rng: Random, namespace: str, checkpoint_id: str, stored: bytes
             content[rng.randrange(len(content))] = anything(rng)
         case 2:
             content[1] = packed(rng)  # the metadata
-        case 3:  # a state of its own, whole in the record
+        case 3:  # another state, whole in the record
             state = packed(rng)
             where, content[2:] = b"", [[state], [], xxh3_64(state).digest()]
         case 4 if content[3]:

@@ -12,7 +12,7 @@ from support.stores import Store, make_store
 
 @pytest.fixture
 def exported() -> Iterator[Exported]:
-    """What the savers of the test have exported."""
+    """What the savers of the test export."""
     made = Exported()
     yield made
     made.close()

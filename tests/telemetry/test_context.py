@@ -27,7 +27,7 @@ def bare(request, exported):
 
 
 def from_here(store, saver):
-    """The same saver, called from this context: a runner of asyncio has a context of its own."""
+    """The same saver, called from this context: a runner of asyncio has another context."""
     return AsyncFace(saver.saver, store.runner, contextvars.copy_context()) if store.asynchronous else saver
 
 

@@ -51,7 +51,7 @@ def test_bytes_are_those_of_the_spans(saver, exported):
         assert counted == sum(span.attributes[f"zerograph_redis.bytes.{attribute}"] for span in exported.spans()) > 0
 
 
-def test_the_ratio_of_patches_tells_whole_puts_from_patches(saver, exported):
+def test_the_ratio_of_patches_is_measured_by_kind_of_put(saver, exported):
     for number in range(5):
         saver.put(at(), state(f"c{number}", messages=[*MESSAGES, number]), {})
     (whole,) = exported.points("zerograph_redis.put.patch_ratio", zerograph_redis__put__kind="whole")
@@ -106,7 +106,7 @@ def test_waiting_for_a_lease_is_measured(name, request, exported):
     assert held["zerograph_redis.requests"] >= 2
 
 
-def test_waiting_for_a_lease_in_vain_is_measured_as_an_error(saver, exported):
+def test_waiting_for_a_lease_that_is_not_taken_is_measured_as_an_error(saver, exported):
     other = saver.stranger()
     with saver.lease("thread"):
         with pytest.raises(LeaseHeldError), other.lease("thread", wait=0.1):

@@ -13,7 +13,7 @@ TOLD = Page("docs/telemetry.md").text
 
 
 class Meter:
-    """Notes the names of what it is asked to make."""
+    """Notes the names of the instruments that it makes."""
 
     def __init__(self):
         self.made = set()

@@ -1,4 +1,4 @@
-"""Telemetry costs nothing until it is asked for, and says what it needs."""
+"""Telemetry costs nothing unless it is used, and names the extra that it needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(source):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment).stdout
 
 
-def test_nothing_of_it_is_loaded_unless_it_is_asked_for():
+def test_opentelemetry_is_not_imported_unless_it_is_used():
     assert run(
         "import sys\n"
         "from zerograph_redis import InMemorySaver, Telemetry\n"
@@ -66,7 +66,7 @@ def test_providers_that_do_nothing_change_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [True, object(), Telemetry])
-def test_what_is_no_telemetry_is_refused(wrong):
+def test_an_option_that_is_no_telemetry_is_refused(wrong):
     with pytest.raises(ValueError, match="telemetry must be a Telemetry"):
         InMemorySaver(telemetry=wrong)
     with pytest.raises(ValueError, match="telemetry must be a Telemetry"):

@@ -32,7 +32,7 @@ LONG = [f"{SECRET} {number} " + "x" * 100 for number in range(20)]
 
 @dataclass
 class Unwilling:
-    """A value whose functions fail, and quote it."""
+    """A value whose methods fail with errors that quote it."""
 
     text: str
     stored: bool = False
@@ -48,7 +48,7 @@ class Unwilling:
 
 
 class Quoting:
-    """A serializer that fails to read, and quotes what it cannot."""
+    """A serializer that fails to read, with an error that quotes the bytes."""
 
     def pack(self, value, *, root=""):
         return MsgpackSerializer().pack(value, root=root)
@@ -64,7 +64,7 @@ WILLING = [
 
 
 def use(saver, other):
-    """Do what goes well, each with something to keep secret."""
+    """Call all methods successfully, each with something secret."""
     config = saver.put(at(), state("c0", messages=LONG, **{SECRET: SECRET}), {"user": SECRET, SECRET: 1})
     saver.put_writes(config, [("t", "a", SECRET), ("t", "b", {SECRET: LONG})], "")
     saver.put(config, state("c1", messages=[*LONG, SECRET]), {"user": SECRET})
@@ -121,7 +121,7 @@ def opening(request, exported):
 
 @pytest.fixture(params=["redis", "sqlite"])
 def url(request, tmp_path):
-    """Where a test's savers keep what they keep; a Redis asks for the password."""
+    """The store of a test; a Redis asks for the password."""
     if request.param == "sqlite":
         return str(tmp_path / "checkpoints.db")
     return request.getfixturevalue("new_server")(password=PASSWORD).url
@@ -129,25 +129,25 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def secretive(exported, log):
-    """Check at the end of the test that something was told, and no secret."""
+    """Check at the end of the test that something was reported, and no secret."""
     yield
     formatter = logging.Formatter()
-    told = [f"{formatter.format(record)} {record.__dict__}" for record in log]
-    told += [span.to_json() for span in exported.spans()]
-    told += [metric.to_json() for metric in exported.metrics().values()]
+    reported = [f"{formatter.format(record)} {record.__dict__}" for record in log]
+    reported += [span.to_json() for span in exported.spans()]
+    reported += [metric.to_json() for metric in exported.metrics().values()]
     assert exported.spans()
-    for each in told:
+    for each in reported:
         assert SECRET not in each
         assert PASSWORD not in each
 
 
-def test_of_what_goes_well(url, opening, exported, log, secretive):
+def test_nothing_secret_is_reported_of_successful_calls(url, opening, exported, log, secretive):
     use(opening(url), opening(url))
     assert len(exported.spans()) > 10
-    assert "sent again whole" in log[-1].getMessage()
+    assert "sent again with its whole state" in log[-1].getMessage()
 
 
-def test_of_what_is_refused(url, opening, exported, secretive):
+def test_nothing_secret_is_reported_of_refused_calls(url, opening, exported, secretive):
     saver = opening(url, serializer=MsgpackSerializer(types=TYPES))
     quoted = set()
     for name, call in REFUSED.items():
@@ -159,7 +159,7 @@ def test_of_what_is_refused(url, opening, exported, secretive):
     assert len(quoted) > 8  # else there would be nothing to keep secret
 
 
-def test_of_what_cannot_be_read(url, opening, exported, secretive):
+def test_nothing_secret_is_reported_of_values_that_cannot_be_read(url, opening, exported, secretive):
     saver = opening(url, serializer=MsgpackSerializer(types=WILLING))
     saver.put(at(), state("c0", value=Unwilling(SECRET, stored=True), text=SECRET), {})
     for serializer in (MsgpackSerializer(types=TYPES), None, Quoting()):
@@ -170,7 +170,7 @@ def test_of_what_cannot_be_read(url, opening, exported, secretive):
     assert errors == [*["zerograph_redis.errors.SerializationError"] * 2, "RuntimeError"]
 
 
-def test_of_what_is_damaged(new_server, opening, exported, log, secretive):
+def test_nothing_secret_is_reported_of_damaged_bytes(new_server, opening, exported, log, secretive):
     server = new_server(password=PASSWORD)
     saver = opening(server.url)
     saver.put(at(), state("c0", messages=LONG), {})
@@ -188,7 +188,7 @@ def test_of_what_is_damaged(new_server, opening, exported, log, secretive):
     assert len(exported.spans("get")) == 3
 
 
-def test_of_a_server_that_is_gone_or_refuses(new_server, opening, exported, log, secretive):
+def test_nothing_secret_is_reported_of_a_server_that_stopped_or_refuses(new_server, opening, exported, log, secretive):
     server = new_server(password="another one")
     for url in (
         f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0",
@@ -206,15 +206,15 @@ def test_of_a_server_that_is_gone_or_refuses(new_server, opening, exported, log,
     assert {record.levelno for record in log} == {logging.WARNING, logging.DEBUG}
 
 
-def test_of_the_fallback(exported, log, secretive, new_server):
+def test_nothing_secret_is_reported_of_the_fallback(exported, log, secretive, new_server):
     server = new_server(password=PASSWORD)
     url = f"redis://user:{PASSWORD}@127.0.0.1:{free_port()}/0?socket_connect_timeout=0.2&password={PASSWORD}"
     with open_saver(url, fallback=server.url, telemetry=exported.telemetry) as saver:
         saver.put(at(), state("c0", text=SECRET), {})
-    assert [record.name for record in log].count("zerograph_redis.opening") == 1
+    assert [record.name for record in log].count("zerograph_redis.savers.opening") == 1
 
 
-def test_of_a_script_that_fails(new_server, exported, log, secretive):
+def test_nothing_secret_is_reported_of_a_script_that_fails(new_server, exported, log, secretive):
     server = new_server()
     with server.client(retry=NO_RETRY) as client:
         saver = RedisSaver(client, telemetry=exported.telemetry)
@@ -228,14 +228,14 @@ def test_of_a_script_that_fails(new_server, exported, log, secretive):
     assert len(exported.spans("put")) == 2
 
 
-def test_every_error_of_the_package_is_either_told_in_full_or_may_quote_a_state():
-    """A new error must be put on one side or the other of `telemetry.failures`."""
-    from zerograph_redis.telemetry.failures import _TOLD
+def test_the_message_of_every_error_is_either_reported_or_may_quote_a_state():
+    """A new error belongs to `SAFE_ERRORS`, or to the set below."""
+    from zerograph_redis.telemetry.observer import SAFE_ERRORS
 
     errors = {
         each
         for each in vars(zerograph_redis).values()
         if isinstance(each, type) and issubclass(each, CheckpointError) and each is not CheckpointError
     }
-    silent = {each.__name__ for each in errors if not issubclass(each, _TOLD)}
+    silent = {each.__name__ for each in errors if not issubclass(each, SAFE_ERRORS)}
     assert silent == {"ConfigError", "SerializationError"}

@@ -101,7 +101,7 @@ def test_the_span_of_a_read_tells_what_was_known(shared_store, exported):
     assert [each["zerograph_redis.checkpoint.id"] for each in (own, unknown, known, grown)] == ["c0", "c0", "c0", "c1"]
 
 
-def test_a_small_state_is_no_matter_for_the_cache(saver, exported):
+def test_a_read_of_a_small_state_is_no_lookup(saver, exported):
     saver.put(at(), state("c0", n=1), {})
     saver.get_tuple(at())
     assert "zerograph_redis.cache.result" not in exported.span("get_tuple").attributes
@@ -144,7 +144,7 @@ def test_a_refused_operation_is_an_error_of_its_class_with_its_message(saver, ex
         (lambda saver: saver.put_writes(at(ns="sub", id="c0"), ["a value"], ""), ConfigError),
     ],
 )
-def test_an_error_that_may_quote_a_state_is_told_by_its_class_alone_and_where_it_was(saver, exported, call, error):
+def test_an_error_that_may_quote_a_state_is_reported_by_its_class_and_stack_alone(saver, exported, call, error):
     with pytest.raises(error):
         call(saver)
     (span,) = exported.spans()
@@ -156,14 +156,14 @@ def test_an_error_that_may_quote_a_state_is_told_by_its_class_alone_and_where_it
     assert span.attributes["zerograph_redis.requests"] == 0
 
 
-def test_ids_of_other_types_are_told_as_the_text_that_they_mean(saver, exported):
+def test_ids_of_other_types_are_reported_as_their_text(saver, exported):
     saver.put(at(7), state("c0"), {})
     with pytest.raises(SerializationError):
         saver.put(at(8), state("c0", value=object()), {})
     assert [span.attributes["zerograph_redis.thread.id"] for span in exported.spans()] == ["7", "8"]
 
 
-def test_an_id_that_has_no_bytes_is_spelled_in_its_span(saver, exported):
+def test_an_id_without_an_encoding_is_escaped_in_its_span(saver, exported):
     config = at("thé \ud800", ns="\ud800", id="c\ud800")
     saver.put(config, state("c\ud800"), {})
     saver.get(config)

@@ -109,6 +109,6 @@ def _may_be_secret(argument: str) -> bool:
     """Return whether an argument is a URL, or a part of one, that has a secret or cannot be parsed."""
     if "://" not in argument:
         return "@" in argument or argument.startswith(":") or ":/" in argument
-    from zerograph_redis.opening import shown_url
+    from zerograph_redis.savers.opening import shown_url
 
     return argument not in {shown_url(argument), "memory://"}

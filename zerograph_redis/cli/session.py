@@ -34,14 +34,14 @@ class Session:
     @cached_property
     def url(self) -> str:
         """The URL of the store: of the option, of the environment, or the default."""
-        from zerograph_redis.opening import named
+        from zerograph_redis.savers.opening import find_url
 
-        return named(self._options.get("url"))
+        return find_url(self._options.get("url"))[0]
 
     @property
     def place(self) -> str:
         """The URL of the store for messages: without user, password and options."""
-        from zerograph_redis.opening import shown_url
+        from zerograph_redis.savers.opening import shown_url
 
         return shown_url(self.url)
 
@@ -101,8 +101,8 @@ class Session:
             ConfigError: The URL is wrong.
             BackendUnavailableError: The store does not answer, or there is no such file.
         """
-        from zerograph_redis.opening import open_saver, path_of
         from zerograph_redis.savers import RedisSaver
+        from zerograph_redis.savers.opening import open_saver, path_of
 
         if url.startswith("sqlite://") and not create:
             path = path_of(url)
@@ -120,7 +120,7 @@ class Session:
             each.close()
 
     def _origin(self) -> str:
-        from zerograph_redis.opening import VARIABLES
+        from zerograph_redis.savers.opening import VARIABLES
 
         if self._options.get("url") is not None:
             return ""

@@ -1,7 +1,7 @@
 """Several writes to one thread that are stored at once: each state is compared with the one before it in the batch.
 
-Where the bytes of the batch will be in the log is for the store to say. Until then what one put appends, and the next one
-uses, has offsets ahead of any log; in the records they count back from what the put itself appends.
+The store decides where in the log the bytes of the batch go. Until then, what one put appends and the next one uses has
+offsets that are ahead of any log; in the records these offsets count back from what the put itself appends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .settings import Settings
 from .states import PreparedPut, base_of, request_of
 
 _AHEAD = 1 << 40
-"""From here on, offsets are of bytes that are not in the log yet. No log is as long."""
+"""The first offset of bytes that are not in the log yet. No log is as long."""
 
 
 class _Latest(NamedTuple):
@@ -25,7 +25,7 @@ class _Latest(NamedTuple):
 
     number: int
     """Of the puts of the batch."""
-    behind: int
+    offset: int
     """How many bytes the puts before it append."""
     prepared: PreparedPut
     request: PutCheckpoint
@@ -34,10 +34,9 @@ class _Latest(NamedTuple):
 
 
 class Batch:
-    """Puts of one thread that are to be stored at once, each compared with the one before it in its namespace."""
+    """Puts of one thread that are stored at once, each compared with the one before it in its namespace."""
 
     def __init__(self, thread: str, settings: Settings, known: KnownLogs) -> None:
-        """Begin empty."""
         self._thread = thread
         self._settings = settings
         self._known = known
@@ -46,15 +45,15 @@ class Batch:
         self._bases: dict[str, BaseCheckpoint] = {}
         self._latest: dict[str, _Latest] = {}
         self.size = 0
-        """How many bytes it appends to the log."""
+        """How many bytes the batch appends to the log."""
 
     def put(self, prepared: PreparedPut) -> PutCheckpoint:
         """Draft the next put."""
         address, _, state, _, _ = prepared
-        namespace, coding = address.namespace, self._settings.coding(self._thread)
+        namespace, codec = address.namespace, self._settings.coding(self._thread)
         digest = digest_of(state.packed)
         earlier = self._bases.get(namespace)
-        drafted = draft(state, earlier or self._logs.base(namespace), coding)
+        drafted = draft(state, earlier or self._logs.base(namespace), codec)
         if earlier is not None:
             drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
         request = request_of(prepared, self._settings, digest, drafted)
@@ -66,7 +65,7 @@ class Batch:
         return request
 
     def _counted_back(self, segments: Segments) -> Segments:
-        """Count what is not in the log yet from where the next put appends."""
+        """Count offsets ahead of the log from where the next put appends."""
         end = _AHEAD + self.size
         return Segments.of(
             joined(
@@ -76,8 +75,8 @@ class Batch:
         )
 
     def note(self, placed: PlacedBatch) -> None:
-        """Note where it came to stand."""
-        for namespace, (number, behind, prepared, request, digest, drafted) in self._latest.items():
-            place = Placed(placed.orders[number], placed.generation, placed.base + behind)
-            self._logs.note(namespace, base_of(prepared, request, digest, drafted, place))
+        """Note where the batch was stored."""
+        for namespace, (number, offset, prepared, request, digest, drafted) in self._latest.items():
+            where = Placed(placed.orders[number], placed.generation, placed.base + offset)
+            self._logs.note(namespace, base_of(prepared, request, digest, drafted, where))
         self._known.weigh(self._thread)

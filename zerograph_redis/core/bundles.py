@@ -1,4 +1,4 @@
-"""Many operations at a time, so that what many threads are asked costs few round trips."""
+"""Many operations at a time, so that a call on many threads takes few round trips."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from .requests import Operation, Request
 
 R = TypeVar("R")
 
-WIDTH = 16  # a server does what arrives together in one go, and others wait for so long
+WIDTH = 16  # a server runs one bundle without a break, and its other clients wait for so long
 
 
 @dataclass(slots=True)
 class Bundle(Request["list[Any]"]):
-    """Some requests, none of which needs the reply of another, in one round trip where the store can.
+    """Requests that do not need each other's replies, in one round trip if the store can do that.
 
-    Each is atomic by itself, not all of them together. In the place of a reply there may be the `CheckpointError` of its
-    request.
+    Each request is atomic, but not all of them together. The reply of a request that failed is its `CheckpointError`.
     """
 
     requests: Sequence[Request[Any]]
@@ -29,40 +28,39 @@ class Bundle(Request["list[Any]"]):
 def together(operations: Iterable[Operation[R]], done: Callable[[R], None], width: int = WIDTH) -> Operation[None]:
     """Run operations side by side, at most *width* at a time; *done* gets the result of each as it ends.
 
-    An error of a request is raised where its operation waits for the reply, and ends all of them unless it is caught
-    there.
+    An error of a request is raised in its operation. One that the operation does not catch ends all of them.
     """
-    waiting = iter(operations)
-    asked: list[tuple[Operation[R], Request[Any]]] = []
+    remaining = iter(operations)
+    waiting: list[tuple[Operation[R], Request[Any]]] = []
 
-    def go_on(operation: Operation[R], reply: Any) -> None:
+    def advance(operation: Operation[R], reply: Any) -> None:
         try:
             request = operation.throw(reply) if isinstance(reply, CheckpointError) else operation.send(reply)
         except StopIteration as end:
             done(end.value)
         else:
-            asked.append((operation, request))
+            waiting.append((operation, request))
 
     while True:
-        while len(asked) < width and (operation := next(waiting, None)) is not None:
-            go_on(operation, None)
-        if not asked:
+        while len(waiting) < width and (operation := next(remaining, None)) is not None:
+            advance(operation, None)
+        if not waiting:
             return
-        answered, asked = asked, []
+        answered, waiting = waiting, []
         replies = yield from Bundle([request for _, request in answered])
         for (operation, _), reply in zip(answered, replies, strict=True):
-            go_on(operation, reply)
+            advance(operation, reply)
 
 
 def side_by_side(operations: Sequence[Operation[Any]]) -> Operation[list[Any]]:
-    """Run operations at a time; returns the result of each, or its `CheckpointError`."""
-    found: list[Any] = [None] * len(operations)
+    """Run operations side by side; returns the result of each, or its `CheckpointError`."""
+    results: list[Any] = [None] * len(operations)
 
-    def settled(place: int, operation: Operation[Any]) -> Operation[None]:
+    def caught(number: int, operation: Operation[Any]) -> Operation[None]:
         try:
-            found[place] = yield from operation
+            results[number] = yield from operation
         except CheckpointError as error:
-            found[place] = error
+            results[number] = error
 
-    yield from together((settled(*each) for each in enumerate(operations)), lambda _: None, len(operations))
-    return found
+    yield from together((caught(*each) for each in enumerate(operations)), lambda _: None, len(operations))
+    return results

@@ -1,4 +1,4 @@
-"""What a saver does, step by step: each method is an operation, a generator of requests without any I/O of its own."""
+"""The operations of a saver on the checkpoints of one thread: generators of requests, without any I/O."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpoi
 from zerograph_redis.ids import WITHIN, escape
 
 from .batches import Batch
+from .configs import Address, is_empty, read_age, read_config, read_id, read_token
 from .leasing import fence
-from .links import Lineage
+from .paging import read_pages
 from .records import name_of, pack_writes
 from .requests import (
     DeleteThread,
@@ -31,30 +32,31 @@ from .requests import (
     StoredWrite,
     WriteBatch,
 )
-from .settings import MOST, Address, Settings, is_empty, read_age, read_config, read_id, read_token
+from .settings import MOST, Settings
 from .states import PreparedPut, ReadCheckpoint, States
 from .unpacking import StateUnpacker
+from .verification import Lineage
 from .writes import EncryptedWrites, decode_writes
 
 P_contra = TypeVar("P_contra", contravariant=True)
 
-PAGE = 200  # the most checkpoints that one request reads, so that none holds a server for long
+PAGE = 200  # checkpoints that one request reads, so that it does not block a server for long
 FILTERED_PAGE = 100
-BATCH_BYTES = 256 * 1024  # that a batch appends, at about the most, for the same reason
+BATCH_BYTES = 256 * 1024  # that a batch appends, give or take a put, for the same reason
 
 
 class PreparedWrites(NamedTuple):
-    """Pending writes, packed: what is left is to store them."""
+    """Pending writes that are packed, and not stored yet."""
 
     address: Address
     checkpoint_id: str
     packed: Mapping[str, bytes]
-    """The values by the identity of the write."""
+    """The values by identity of the write."""
     fence: Fence
 
     @property
     def size(self) -> int:
-        """How many bytes it takes."""
+        """How many bytes they take in memory."""
         return sum(len(identity) + len(value) for identity, value in self.packed.items())
 
 
@@ -62,34 +64,35 @@ class CheckpointOperations:
     """The operations on the checkpoints of one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        """Operate under *settings*."""
         self.settings = settings
         self.serializer = settings.serializer
         self._states = States(settings)
-        self._sealed = EncryptedWrites()
+        self._encrypted = EncryptedWrites()
 
     def get_tuple(self, config: Any) -> Operation[CheckpointTuple | None]:
         """Read the named checkpoint, or the newest."""
         address = read_config(config, self.settings)
-        request = GetCheckpoint(
-            address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read, ()
-        )
-        found = yield from self._states.read(address, request, partial(self._tuple, address))
-        return found[0] if found else None
+        found = yield from self._get(address)
+        if found:
+            return found[0]
+        if self.settings.require_checkpoint and address.checkpoint_id is not None:
+            yield from _require(address, address.checkpoint_id)
+        return None
 
     def get(self, config: Any) -> Operation[Checkpoint | None]:
-        """Read the named checkpoint, or the newest, without what surrounds it."""
+        """Read the named checkpoint, or the newest, alone."""
         found = yield from self.get_tuple(config)
         return None if found is None else found.checkpoint
 
     def get_in_thread(self, thread: Any, checkpoint_id: Any) -> Operation[CheckpointTuple | None]:
-        """Read a checkpoint of a thread, in whichever namespace."""
+        """Read a checkpoint of a thread, in any namespace."""
         thread = read_id("thread_id", thread)
         checkpoint_id = read_id("checkpoint_id", checkpoint_id)
         namespace = yield from find_namespace(thread, checkpoint_id)
         if namespace is None:
             return None
-        return (yield from self.get_tuple(Address(thread, namespace, None, None).config(checkpoint_id)))
+        found = yield from self._get(Address(thread, namespace, checkpoint_id, None))
+        return found[0] if found else None
 
     def put(self, config: Any, checkpoint: Any, metadata: Any) -> Operation[dict[str, Any]]:
         """Store a checkpoint under the config's checkpoint as its parent."""
@@ -98,7 +101,7 @@ class CheckpointOperations:
         return prepared.address.config(prepared.checkpoint_id)
 
     def prepare_put(self, config: Any, checkpoint: Any, metadata: Any) -> PreparedPut:
-        """Check and pack a checkpoint, so that nothing that its owner does to it later matters."""
+        """Check and pack a checkpoint; later changes of its objects do not matter."""
         address = read_config(config, self.settings)
         if type(checkpoint) is not dict and not isinstance(checkpoint, Mapping):
             raise ConfigError(f"a checkpoint is a dict, not a {type(checkpoint).__name__}")
@@ -144,12 +147,12 @@ class CheckpointOperations:
             return
         cipher = self.settings.cipher(address.thread)
         if cipher is not None:
-            yield from self._sealed.put(address, checkpoint_id, packed, cipher, held, replace=True)
+            yield from self._encrypted.put(address, checkpoint_id, packed, cipher, held, replace=True)
             return
         yield _request_of(prepared)
 
     def store_batch(self, batch: Sequence[PreparedPut | PreparedWrites]) -> Operation[int]:
-        """Store the first of several writes to one thread at once. Returns how many, 0 if that cannot be.
+        """Store the first of several writes to one thread at once. Returns how many; 0 if each must be stored alone.
 
         They have the same lease and ttl, no conditions, and are not encrypted.
         """
@@ -177,7 +180,7 @@ class CheckpointOperations:
         return self._writes(address, address.checkpoint_id, stored)
 
     def prune(self, thread: Any, keep: int, max_age: Any, token: int | None) -> Operation[int]:
-        """Drop all but the newest checkpoints of every namespace, or of these the old ones, a slice at a time."""
+        """Drop all but the newest checkpoints of every namespace, or only the old ones of these, a slice at a time."""
         thread = read_id("thread_id", thread)
         if type(keep) is not int or keep < 0:
             raise ConfigError(f"keep must be a whole number of at least 0, not {quoted(keep)}")
@@ -197,6 +200,12 @@ class CheckpointOperations:
         """Remove all that belongs to a thread."""
         thread = read_id("thread_id", thread)
         yield from DeleteThread(thread, fence(thread, read_token(token), self.settings))
+
+    def _get(self, address: Address) -> Operation[list[CheckpointTuple]]:
+        request = GetCheckpoint(
+            address.thread, address.namespace, address.checkpoint_id, self.settings.refresh_on_read, ()
+        )
+        return self._states.read(address, request, partial(self._tuple, address))
 
     def _tuple(self, address: Address, found: ReadCheckpoint, states: StateUnpacker | None = None) -> CheckpointTuple:
         stored, record, state = found
@@ -240,7 +249,7 @@ class CheckpointOperations:
         check_limit(limit)
         if filter is not None and not isinstance(filter, Mapping):
             raise ConfigError(f"filter must be a dict of metadata, or None, not {quoted(filter)}")
-        before_id = None if before is None else read_config(before, self.settings).checkpoint_id
+        before_id = None if before is None else read_config(before, self.settings, address.thread).checkpoint_id
         before_order = None
         found: list[CheckpointTuple] = []
         lineage, states = Lineage(address.thread, address.namespace), StateUnpacker(self.serializer)
@@ -267,7 +276,7 @@ class CheckpointOperations:
 
 
 def _request_of(prepared: PreparedWrites) -> PutWrites:
-    """Ask the store for pending writes that are not encrypted."""
+    """Build the request for pending writes that are not encrypted."""
     address, checkpoint_id, packed, held = prepared
     stored = pack_writes(address.namespace, checkpoint_id, packed, None)
     return PutWrites(
@@ -275,25 +284,32 @@ def _request_of(prepared: PreparedWrites) -> PutWrites:
     )
 
 
+def _require(address: Address, checkpoint_id: str) -> Operation[None]:
+    # The engine reads the namespace of a subgraph with the id of a checkpoint of the graph around it.
+    if (yield from find_namespace(address.thread, checkpoint_id)) is None:
+        raise ConfigError(
+            f"{name_of(address.thread, address.namespace, checkpoint_id)} is not stored, and require_checkpoint is set: it "
+            f"was never put, or was pruned; leave checkpoint_id out to read the newest"
+        )
+
+
 def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
-    """Find the namespace that has a checkpoint, the first by name; None if there is none."""
-    cursor = None
-    while True:
-        found = yield from FindNamespace(thread, checkpoint_id, cursor)
-        if found.namespace is not None or found.cursor is None:
-            return found.namespace
-        cursor = found.cursor
+    """Find the namespace that has a checkpoint, the first by name; None if no namespace has it."""
+    pages = yield from read_pages(
+        lambda cursor: FindNamespace(thread, checkpoint_id, cursor), enough=lambda page: page.namespace is not None
+    )
+    return pages[-1].namespace
 
 
 class Unpacks(Protocol[P_contra]):
-    """A serializer, or what unpacks with one."""
+    """A serializer, or something that unpacks with one."""
 
     def unpack(self, packed: P_contra, /) -> Any:
-        """Return the value that *packed* was packed from."""
+        """Unpack a value."""
 
 
 def unpack_named(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: tuple[str, str, str]) -> Any:
-    """Unpack *what* belongs to the checkpoint of a thread, namespace and id: an error says so."""
+    """Unpack a value of a checkpoint (thread, namespace, id), which an error names."""
     try:
         return unpacker.unpack(packed)
     except CheckpointError as error:
@@ -301,10 +317,12 @@ def unpack_named(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: t
 
 
 def unpack_map(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: tuple[str, str, str]) -> Any:
-    """Unpack a map, as a state and its metadata are."""
+    """Unpack a value that must be a map: a state, or metadata."""
     value = unpack_named(unpacker, packed, what, of)
     if type(value) is not dict and not isinstance(value, Mapping):
-        raise CorruptCheckpointError(f"{what} {name_of(*of)} cannot be read: it is no map but {type(value).__name__}")
+        raise CorruptCheckpointError(
+            f"{what} {name_of(*of)} cannot be read: it is not a map, but {type(value).__name__}"
+        )
     return value
 
 
@@ -317,7 +335,7 @@ def check_limit(limit: Any) -> None:
 def _equal(stored: Any, wanted: Any) -> bool:
     try:
         return bool(stored == wanted)
-    except (TypeError, ValueError):  # arrays have no truth of their own
+    except (TypeError, ValueError):  # arrays have no truth value
         return False
 
 

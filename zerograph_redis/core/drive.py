@@ -1,4 +1,4 @@
-"""Two ways to run what is written as a generator, an operation above all: blocking, and awaiting."""
+"""Running an operation, or anything else that is written as a generator: blocking, or awaiting."""
 
 from __future__ import annotations
 
@@ -35,85 +35,71 @@ class AsyncBackend(Backend, Protocol):
 
 
 class Runner(Protocol):
-    """`run`, on a backend that is known."""
+    """Runs operations on one backend."""
 
     def __call__(self, operation: Operation[R], /) -> R:
-        """Drive *operation* to its end, blocking."""
+        """Run *operation* to its end, blocking."""
         ...
 
 
 def drive(steps: Generator[Any, Any, R], answer: Callable[[Any], Any]) -> R:
-    """Run *steps* to their end, and give each its answer. What *answer* raises ends them."""
-    given: Any = None
-    while True:
-        try:
-            step = steps.send(given)
-        except StopIteration as end:
-            result: R = end.value
-            return result
-        # Outside the try: a StopIteration in there must not end the steps.
-        given = answer(step)
+    """Run *steps* to their end, and send the answer to each. An error of *answer* ends them.
+
+    Damage that a request finds is logged with its thread.
+    """
+    step: Any = None
+    reply: Any = None
+    try:
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            # Outside the inner try: a StopIteration in there must not end the steps.
+            if type(step) is Pause:
+                time.sleep(step.seconds)
+                reply = None
+            else:
+                reply = answer(step)
+    except CorruptCheckpointError as error:
+        _log_damage(error, step)
+        raise
 
 
 async def adrive(steps: Generator[Any, Any, R], answer: Callable[[Any], Awaitable[Any]]) -> R:
     """Await `drive`."""
-    given: Any = None
-    while True:
-        try:
-            step = steps.send(given)
-        except StopIteration as end:
-            result: R = end.value
-            return result
-        given = await answer(step)
+    step: Any = None
+    reply: Any = None
+    try:
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if type(step) is Pause:
+                await asyncio.sleep(step.seconds)
+                reply = None
+            else:
+                reply = await answer(step)
+    except CorruptCheckpointError as error:
+        _log_damage(error, step)
+        raise
 
 
 def run(operation: Operation[R], backend: Backend) -> R:
-    """Drive *operation* to its end, blocking on each request."""
-    execute = backend.execute
-    request: Request[Any] | None = None
-    reply: Any = None
-    try:
-        while True:
-            try:
-                request = operation.send(reply)
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            # Outside the inner try: a StopIteration in there must not end the operation.
-            if type(request) is Pause:
-                time.sleep(request.seconds)
-                reply = None
-            else:
-                reply = execute(request)
-    except CorruptCheckpointError as error:
-        _tell_damage(error, request)
-        raise
+    """Run *operation* to its end; *backend* answers its requests, blocking."""
+    return drive(operation, backend.execute)
 
 
 async def arun(operation: Operation[R], backend: AsyncBackend) -> R:
-    """Drive *operation* to its end, awaiting each request."""
-    execute = backend.aexecute
-    request: Request[Any] | None = None
-    reply: Any = None
-    try:
-        while True:
-            try:
-                request = operation.send(reply)
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            if type(request) is Pause:
-                await asyncio.sleep(request.seconds)
-                reply = None
-            else:
-                reply = await execute(request)
-    except CorruptCheckpointError as error:
-        _tell_damage(error, request)
-        raise
+    """Await `run`."""
+    return await adrive(operation, backend.aexecute)
 
 
-def _tell_damage(error: CorruptCheckpointError, request: Request[Any] | None) -> None:
-    # On a cluster an operation's requests are operations themselves, and the error passes here twice.
-    if not error.told:
-        error.told = True
-        _log.error("%s", error, extra=about(getattr(request, "thread", None)))
+def _log_damage(error: CorruptCheckpointError, step: Any) -> None:
+    # An operation may run within another one, and the error passes here twice.
+    if isinstance(step, Request) and not error.logged:
+        error.logged = True
+        _log.error("%s", error, extra=about(getattr(step, "thread", None)))

@@ -1,6 +1,6 @@
-"""What is asked of a backend to look a store over, and to mend what surrounds its threads: requests beside a saver's own.
+"""The requests of tools and of the thread index, beside a saver's own: they examine and repair what surrounds threads.
 
-None of these reads or changes what a thread says; units are those of `requests`.
+None of them reads or changes the content of a thread. Units are those of `requests`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .requests import Request
 
 @dataclass(slots=True)
 class ReadClock(Request[int]):
-    """The store's own time, in µs. On a cluster, that of one of its nodes."""
+    """Read the store's own time, in µs. On a cluster, that of one of its nodes."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class UnindexThread(Request[None]):
 
 @dataclass(slots=True)
 class LookUpThread(Request["float | None"]):
-    """On a cluster: when a thread was entered in the thread index last, in µs; None if it is not there."""
+    """On a cluster: when a thread was last entered in the thread index, in µs; None if it is not in there."""
 
     thread: str
 
@@ -52,32 +52,32 @@ class SampleThreads(Request[list[str]]):
 
 
 class IndexState(StrEnum):
-    """How the list of threads tells of a thread."""
+    """Whether the entry of a thread in the thread index is right."""
 
     RIGHT = "right"
-    """As it should; or not at all, of a thread that is not there."""
+    """It is; or the thread is not stored, and has no entry."""
     MISSING = "missing"
-    """Not at all, though the thread is there."""
+    """The thread is stored, and has no entry."""
     WRONG = "wrong"
-    """With another time or deadline than its own."""
+    """The entry has another time or deadline than the thread."""
     STALE = "stale"
-    """As a thread that is not there, nor expired."""
+    """The entry is of a thread that is not stored, and did not expire."""
     EXPIRED = "expired"
-    """As a thread that expired, which some later write or listing takes out."""
+    """The entry is of a thread that expired; a later write or listing removes it."""
     ELSEWHERE = "elsewhere"
-    """Not to be seen from the thread's own keys, as on a cluster."""
+    """Unknown: on a cluster the thread index is in another slot."""
 
 
 @dataclass(slots=True)
 class Condition:
-    """How a thread is, and whether its parts fit together. One that is not there has nothing but its entry."""
+    """Whether the keys and counts of a thread fit together. One that is not stored has nothing but *entry*."""
 
     there: bool
     damage: str
     """What is missing of it; empty if nothing is."""
     entry: IndexState
     astray: int
-    """How many of its keys have another deadline than the thread should have, or none."""
+    """How many of its keys have another deadline than the thread, or none."""
     updated: int
     checkpoints: int
     bytes: int
@@ -89,50 +89,50 @@ class Condition:
 
     @classmethod
     def unknown(cls, damage: str) -> Condition:
-        """A thread that is there, and of which nothing can be told but that something is wrong."""
+        """Return the condition of a stored thread of which only the *damage* is known."""
         return cls(True, damage, IndexState.RIGHT, 0, 0, 0, 0, None, "", 0)
 
 
 @dataclass(slots=True)
 class ExamineThread(Request[Condition]):
-    """Look at a thread's keys and counts, without reading what it holds."""
+    """Check a thread's keys and counts, without reading its content."""
 
     thread: str
 
 
 class Outline(NamedTuple):
-    """A checkpoint by its sizes."""
+    """The sizes of a checkpoint."""
 
     namespace: str
     checkpoint_id: str
     order: int
-    """Its place by the index: when it was stored first, in µs, unless others came in the same one."""
+    """Its order in the index."""
     damage: str
-    """What is wrong with its record; empty if nothing can be seen."""
+    """What is wrong with its record; empty if nothing is known."""
     record: int
     """The bytes of its record."""
     writes: int
     """How many pending writes it has."""
     written: int
-    """The bytes of these."""
+    """The bytes of its pending writes."""
     log: str
-    """The log that its state is made of; empty if the record has all of it."""
+    """The log that has the parts of its state; empty if the record has all of the state."""
     state: int
-    """The bytes of its state that are in the log, if they stood there for this checkpoint alone."""
+    """The bytes of its state in the log, counted as if no other checkpoint shared them."""
 
     @property
     def bytes(self) -> int:
-        """What goes with it at once, as `ThreadFacts` counts."""
+        """What removing it frees at once, as `ThreadFacts` counts."""
         return self.record + self.written
 
 
 @dataclass(slots=True)
 class OutlinePage:
-    """Some checkpoints of a thread, by namespace and order; ``cursor`` is None on the last page."""
+    """Some checkpoints of a thread, by namespace and order."""
 
     outlines: Sequence[Outline]
     logs: Mapping[str, int]
-    """How long each log of the thread is."""
+    """The length of each log of the thread."""
     now: int
     """The store's time."""
     cursor: str | None
@@ -140,7 +140,7 @@ class OutlinePage:
 
 @dataclass(slots=True)
 class OutlineThread(Request[OutlinePage]):
-    """The sizes of a thread's checkpoints, a page at a time."""
+    """Read the sizes of some of a thread's checkpoints."""
 
     thread: str
     cursor: str | None
@@ -148,14 +148,14 @@ class OutlineThread(Request[OutlinePage]):
 
 @dataclass(slots=True)
 class MendThread(Request[bool]):
-    """List a thread as it is, and give all of its keys its deadline. The reply says whether it is there, and whole."""
+    """Correct a thread's entry in the index, and the deadlines of its keys. Replies whether it is stored, and whole."""
 
     thread: str
 
 
 @dataclass(slots=True)
 class DiscardStaged(Request[bool]):
-    """Find what an unfinished copy left that does not go by itself. The reply says whether there was anything."""
+    """Find, and perhaps remove, what an unfinished copy left that does not expire. Replies whether there was any."""
 
     thread: str
     token: str
@@ -165,27 +165,27 @@ class DiscardStaged(Request[bool]):
 def outline_of(
     place: tuple[str, str, int], size: int | None, header: bytes, log: str | None, writes: int, written: int
 ) -> Outline:
-    """Take apart what a store says of a checkpoint.
+    """Decode what a store knows of a checkpoint.
 
     Args:
-        place: Namespace and id, escaped, and order by the index.
-        size: The length of the record; None if it is gone.
+        place: Namespace and id, escaped, and order in the index.
+        size: The length of the record; None if it is missing.
         header: The record up to its first US.
-        log: What the store calls the log; None takes the slot that the header names.
+        log: The store's name for the log; None for the log id in the header.
         writes: How many pending writes it has.
         written: The bytes of these.
     """
     namespace, checkpoint_id, order = read_name(place[0]), read_name(place[1]), place[2]
     if size is None:
-        return Outline(namespace, checkpoint_id, order, "its record is gone", 0, writes, written, "", 0)
-    damage, state, slot = "", 0, ""
+        return Outline(namespace, checkpoint_id, order, "its record is missing", 0, writes, written, "", 0)
+    damage, state, log_id = "", 0, ""
     try:
         known, segments, _ = read_segments("a record", header)
     except CorruptCheckpointError:
         damage = "the header of its record is damaged"
     else:
-        state, slot = sum(segment.length for segment in segments), known.slot.replace("-", "")
+        state, log_id = sum(segment.length for segment in segments), known.slot.replace("-", "")
         if int(known.order, 16) != order:
             damage = "its order is not that of its index"
-    log = slot if log is None else log
+    log = log_id if log is None else log
     return Outline(namespace, checkpoint_id, order, damage, size, writes, written, log if state else "", state)

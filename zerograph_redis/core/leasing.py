@@ -1,7 +1,7 @@
 """Leases: one worker at a time, and no zombie.
 
-A lease is taken, renewed and given back in a thread's own keys. Its token fences every write: the store refuses one with
-a token that is not the current one, and one without while anyone holds the thread.
+A lease is stored in the thread's own keys. Its token fences every write: the store refuses a write with an old token, and
+a write without a token while anyone holds the thread.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from uuid import uuid4
 from zerograph_redis.errors import LeaseError
 from zerograph_redis.threads import LeaseInfo
 
+from .configs import read_id
 from .refusals import lease_held, lease_lost
 from .requests import Fence, Leased, LeaseThread, Operation, Pause
-from .settings import Settings, read_id
+from .settings import Settings
 
-_SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a lease that another worker holds
+_SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two attempts, while another worker holds the lease
 
 
 class Held(Protocol):
@@ -28,18 +29,18 @@ class Held(Protocol):
     token: int | None
 
     def fencing(self) -> Held | None:
-        """Return the lease that counts now: this one, or the one of a block around it, or None."""
+        """Return the lease whose token to use now: this one, or the one of a block around it, or None."""
 
 
 HELD_HERE: ContextVar[Mapping[tuple[Settings, str], Held]] = ContextVar("zerograph_redis_leases", default={})  # noqa: B039 - never changed
 """The leases whose blocks this context is in, by saver and thread: for writes whose config names no token.
 
-It has the leases themselves, not their tokens: an exception may keep a block from taking its lease out again.
+Leases, and not their tokens: an exception may keep a block from removing its lease at its end.
 """
 
 
 def fence(thread: str, token: int | None, settings: Settings) -> Fence:
-    """Return the token to write under: the given one, or that of the block around."""
+    """Return the token to write under: the given one, or that of the lease whose block this is."""
     if token is None and (here := HELD_HERE.get().get((settings, thread))) and (fencing := here.fencing()):
         token = fencing.token
     if token is None and settings.require_lease:
@@ -52,9 +53,9 @@ def fence(thread: str, token: int | None, settings: Settings) -> Fence:
 def take_lease(
     thread: str, attempt: str, owner: str, ttl: int, wait: float = 0.0, *, goes_on: Callable[[], bool] = lambda: True
 ) -> Operation[Leased]:
-    """Take the lease of a thread; LeaseHeldError if another worker holds it, and goes on holding it for *wait* seconds.
+    """Take the lease of a thread; LeaseHeldError if another worker still holds it after *wait* seconds.
 
-    It is no longer waited for once *goes_on* says so.
+    Stops waiting once *goes_on* returns False.
     """
     end = monotonic() + wait
     pause = _SHORTEST
@@ -77,23 +78,23 @@ def renew_lease(thread: str, token: int, ttl: int) -> Operation[None]:
 
 
 def end_lease(thread: str, attempt: str) -> Operation[None]:
-    """Give back what *attempt* took, if it took the lease and still holds it."""
+    """Give back the lease that *attempt* took, if it is still held."""
     yield from LeaseThread(thread, "release", None, attempt, "", 0)
 
 
 def break_lease(thread: Any) -> Operation[str | None]:
-    """Take a lease from whoever holds it. Returns the owner, None if nobody held the thread."""
+    """End the lease of whoever holds the thread. Returns the owner, None if nobody held it."""
     thread, attempt = read_id("thread_id", thread), new_attempt()
     found = yield from LeaseThread(thread, "break", None, attempt, "", 0)
     return found.owner if found.attempt == attempt else None
 
 
 def look_at_lease(thread: Any) -> Operation[LeaseInfo | None]:
-    """Tell who holds a thread, None if nobody does; also of a thread that has nothing but a lease."""
+    """Return the lease of a thread, which need not exist otherwise; None if nobody holds it."""
     found = yield from LeaseThread(read_id("thread_id", thread), "look", None, "-", "", 0)
     return LeaseInfo(found.owner, found.left / 1000) if found.left else None
 
 
 def new_attempt() -> str:
-    """Return a name for an attempt to take a lease, which a retry keeps."""
+    """Return a name for an attempt to take a lease; a retry keeps it."""
     return uuid4().hex

@@ -1,4 +1,4 @@
-"""Requests that are answered page by page, read to their end."""
+"""Reading requests that are answered page by page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ PAGE = 1000  # ids alone are read quickly
 
 
 class Paged(Protocol):
-    """A page; its cursor leads to the next one, None behind the last."""
+    """A page."""
 
     @property
     def cursor(self) -> Any:
-        """Where the next page begins."""
+        """Where the next page begins; None on the last one."""
 
 
 P = TypeVar("P", bound=Paged)
@@ -35,5 +35,5 @@ def read_pages(
 
 
 def read_index(cursor: IndexCursor | None = None) -> Operation[list[IndexPage]]:
-    """Read the thread index, newest activity first: ids and times, which may be those of threads that expired since."""
+    """Read the thread index, newest activity first: ids and times, some perhaps of threads that expired."""
     return (yield from read_pages(lambda at: ListThreads(at, PAGE), cursor))

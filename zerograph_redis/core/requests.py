@@ -1,8 +1,9 @@
-"""What the core asks of a backend, as plain data.
+"""What operations ask of a backend, as plain data: first checkpoints, then leases, then whole threads.
 
 An operation asks with ``reply = yield from request``. Ids in requests are the users' own; each backend escapes them.
 Times are integers: ``ttl`` in milliseconds, points in time and ``max_age`` in microseconds of the store's own clock.
-Every request is atomic, and answering it twice leaves the store as answering it once.
+Every request is atomic, and answering it twice leaves the store as answering it once. Pages have a ``cursor``, from which
+to read on, and which is None on the last one. The requests of tools are in `examination`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import escape
-from zerograph_redis.state_log.base import BaseCheckpoint
-from zerograph_redis.state_log.log import KnownRange
+from zerograph_redis.state_log import BaseCheckpoint, KnownRange
 
 ZERO = "0" * 16
-"""The generation of no log, and the order before the first."""
+"""The generation where there is no log, and the order before the first."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,17 +37,20 @@ class Request(Generic[T]):
 Operation = Generator[Request[Any], Any, R]
 """An operation that ends with an ``R``."""
 
+Fence = int | None
+"""The token of the lease to write under. Without one, a write is refused while anyone holds the thread."""
+
 
 @dataclass(slots=True)
 class Pause(Request[None]):
-    """Go on after some seconds. Answered by whatever runs the operation: no backend sees it."""
+    """Wait for some seconds. What drives the operation waits: no backend gets this request."""
 
     seconds: float
 
 
 @dataclass(slots=True)
 class StoredWrite:
-    """A pending write as stored: who wrote what, opaque to backends, and its record."""
+    """The record of a pending write, None if it is missing, and its identity, opaque to backends: task and channel."""
 
     identity: str
     record: bytes | None
@@ -55,19 +58,13 @@ class StoredWrite:
 
 @dataclass(slots=True)
 class StoredCheckpoint:
-    """A checkpoint as stored; ``record`` is None if its bytes are gone although the thread names it.
-
-    ``order`` is what the index says, if it was looked at.
-    """
+    """The record of a checkpoint, None if it is missing, and its pending writes."""
 
     checkpoint_id: str
     record: bytes | None
     writes: list[StoredWrite]
     order: str | None = None
-
-
-Fence = int | None
-"""The token of the lease that a write is made under. Without one it is refused while anyone holds the thread."""
+    """Its order in the index, if the store read that."""
 
 
 class Expected(NamedTuple):
@@ -77,7 +74,7 @@ class Expected(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where a checkpoint came to stand: its order, the generation of the log, where the appended bytes begin."""
+    """Where a checkpoint was stored: its order, the generation of the log, the offset of the appended bytes."""
 
     order: str
     generation: str
@@ -86,45 +83,45 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class PutCheckpoint(Request["Placed | None"]):
-    """Store a record under the next order of its thread, or under its old order if the id is known; then retain.
+    """Store a record under the next order of its thread, or its old order if the id exists; then drop old checkpoints.
 
-    A request that was done already is not done again: the record with the same *attempt* is there.
+    A repeated request changes nothing: it finds the record with its own *attempt*.
 
-    The reply is None, and nothing was stored, if the segments refer to what the store does not have, or no longer wants
-    to build on: then the state must be sent whole. Or if the checkpoint does not follow *follows*: then it must not say so.
+    The reply is None, and nothing was stored, if the state must be sent whole: the segments use bytes that the store does
+    not have, or it begins a new log. Or if the checkpoint does not follow *follows*, so that its record is wrong.
     """
 
     thread: str
     namespace: str
     checkpoint_id: str
     attempt: str
-    """A random name for this put, which no other has: 16 hex digits."""
+    """The random name of this put: 16 hex digits."""
     version: bytes
     """The format version of the record, one byte."""
     record: bytes
-    """What stands behind the header."""
+    """The record without its header."""
     appended: bytes
     """What to append to the log."""
     needed: int
-    """How many bytes of the log the state is made of."""
+    """How many bytes of the log the state takes."""
     base: BaseCheckpoint | None
-    """The checkpoint of the namespace that the segments were taken from."""
+    """The checkpoint of the namespace whose segments it uses."""
     ttl: int | None
     keep_last: int | None
     max_age: int | None
     fence: Fence
     expected: Expected | None
     follows: tuple[str, str] | None = None
-    """The id and the order of the parent that the record says it follows."""
+    """The id and order of the parent that the record names."""
 
 
 NO_WRITES = "-"
-"""The version of a list of pending writes that is not there."""
+"""The version of a list of pending writes that is not stored."""
 
 
 @dataclass(slots=True)
 class WritesReply:
-    """Whether a batch was stored, and the version of the list that is there now, with its writes if it was not."""
+    """Whether a batch was stored, and the stored version of the list; with its writes if the batch was not."""
 
     stored: bool
     version: str
@@ -133,25 +130,22 @@ class WritesReply:
 
 @dataclass(slots=True)
 class PutWrites(Request["WritesReply | None"]):
-    """Store writes beside a checkpoint, which may come later.
-
-    A write whose identity is known takes the place of the earlier one, or leaves it if *replace* is false. With *extends*,
-    nothing is stored unless the list of writes still has that version; without it the reply is None. Every batch gives
-    a list another version.
-    """
+    """Store writes beside a checkpoint, which may be stored later. Every batch gives the list a new version."""
 
     thread: str
     namespace: str
     checkpoint_id: str
     writes: Sequence[StoredWrite]
     replace: bool
+    """Whether a write takes the place of the stored one with its identity, or leaves that."""
     ttl: int | None
     fence: Fence
     extends: str | None = None
+    """Store nothing unless the list still has this version. If None, the reply is None."""
 
 
 class PlacedBatch(NamedTuple):
-    """Where a batch came to stand: generation of the log, where the appended bytes begin, order of each checkpoint."""
+    """Where a batch was stored: generation of the log, offset of the appended bytes, order of each checkpoint."""
 
     generation: str
     base: int
@@ -160,11 +154,11 @@ class PlacedBatch(NamedTuple):
 
 @dataclass(slots=True)
 class WriteBatch(Request["PlacedBatch | None"]):
-    """Writes to one thread, in this order: all of them, or none.
+    """Writes to one thread, in this order: all of them, or none. None of them has a condition.
 
-    What the puts append lands at once, one behind the other: so the segments of a put may go back to what those before it
-    append. It names a base checkpoint only if that is not one of the batch.
-    None of the writes has a condition. The reply is None, and nothing was stored, where that of a put would be.
+    What the puts append is appended in their order, so the segments of a put may use what those before it append. A put
+    names a base checkpoint only if that is not in the batch. The reply is None, and nothing was stored, where that of a
+    put would be.
     """
 
     thread: str
@@ -184,7 +178,7 @@ class LogRange:
 
 @dataclass(slots=True)
 class Fetched:
-    """Checkpoints, and of the log what their states need beyond what the reader has."""
+    """Checkpoints, and the bytes of the log that their states need and the reader does not know."""
 
     checkpoints: list[StoredCheckpoint]
     ranges: list[LogRange]
@@ -192,10 +186,7 @@ class Fetched:
 
 @dataclass(slots=True)
 class GetCheckpoint(Request[Fetched]):
-    """One checkpoint with its writes: the named one, or the newest of the namespace; none if there is none.
-
-    With *base*, nothing of the log need be fetched if the record that is found is that of this very put.
-    """
+    """Read one checkpoint with its writes: the named one, or the newest of the namespace; none if it is not stored."""
 
     thread: str
     namespace: str
@@ -203,12 +194,12 @@ class GetCheckpoint(Request[Fetched]):
     refresh: bool
     known: Sequence[KnownRange]
     base: BaseCheckpoint | None = None
-    """What the reader has of the namespace."""
+    """A checkpoint that the reader knows: if it is found unchanged, no bytes of the log are needed."""
 
 
 @dataclass(slots=True)
 class GetWrites(Request[list[StoredWrite]]):
-    """The pending writes of a checkpoint, in the order stored."""
+    """Read the pending writes of a checkpoint, in the order stored."""
 
     thread: str
     namespace: str
@@ -218,7 +209,7 @@ class GetWrites(Request[list[StoredWrite]]):
 
 @dataclass(slots=True)
 class ListCheckpoints(Request[Fetched]):
-    """Checkpoints of a namespace, newest first: before a checkpoint (none if unknown), or before an order."""
+    """Read checkpoints of a namespace, newest first: before a checkpoint (none if unknown), or before an order."""
 
     thread: str
     namespace: str
@@ -228,12 +219,12 @@ class ListCheckpoints(Request[Fetched]):
     refresh: bool
     known: Sequence[KnownRange]
     longest: int | None = None
-    """Leave out what takes more bytes than this at a stretch: for a reader that looks at records, not at states."""
+    """Leave out ranges of more bytes than this: for a reader of records, who needs no states."""
 
 
 @dataclass(slots=True)
 class FoundNamespace:
-    """Where the id is, if ``namespace`` is not None; else where to look on, if ``cursor`` is not None."""
+    """The namespace that has the id; None if it was not found so far."""
 
     namespace: str | None
     cursor: str | None
@@ -241,7 +232,7 @@ class FoundNamespace:
 
 @dataclass(slots=True)
 class FindNamespace(Request[FoundNamespace]):
-    """Look for a checkpoint id in some of the thread's namespaces, from *cursor* on."""
+    """Search some of a thread's namespaces for a checkpoint id."""
 
     thread: str
     checkpoint_id: str
@@ -249,7 +240,7 @@ class FindNamespace(Request[FoundNamespace]):
 
 
 class FoundCheckpoint(NamedTuple):
-    """Where a checkpoint is, and its order."""
+    """A checkpoint by its names and its order."""
 
     namespace: str
     checkpoint_id: str
@@ -258,7 +249,7 @@ class FoundCheckpoint(NamedTuple):
 
 @dataclass(slots=True)
 class FoundCheckpoints:
-    """Some checkpoints; ``cursor`` is None after the last."""
+    """Some of the checkpoints that were searched for."""
 
     found: list[FoundCheckpoint]
     cursor: str | None
@@ -266,7 +257,7 @@ class FoundCheckpoints:
 
 @dataclass(slots=True)
 class FindCheckpoints(Request[FoundCheckpoints]):
-    """Look among some of a thread's checkpoints, from *cursor* on, for those whose ids begin with *prefix*."""
+    """Search some of a thread's checkpoints for those whose ids begin with *prefix*."""
 
     thread: str
     prefix: str
@@ -283,7 +274,7 @@ class NamespaceFacts(NamedTuple):
 
 @dataclass(slots=True)
 class Namespaces:
-    """Some namespaces, by name; ``cursor`` is None after the last."""
+    """Some namespaces of a thread, by name."""
 
     found: list[NamespaceFacts]
     cursor: str | None
@@ -291,7 +282,7 @@ class Namespaces:
 
 @dataclass(slots=True)
 class ListNamespaces(Request[Namespaces]):
-    """Which namespaces a thread has: some of them, from *cursor* on."""
+    """List some of the namespaces of a thread."""
 
     thread: str
     cursor: str | None
@@ -299,7 +290,7 @@ class ListNamespaces(Request[Namespaces]):
 
 @dataclass(slots=True)
 class Pruned:
-    """How many checkpoints one slice removed; ``cursor`` is None after the last slice."""
+    """How many checkpoints one slice removed."""
 
     removed: int
     cursor: str | None
@@ -307,50 +298,39 @@ class Pruned:
 
 @dataclass(slots=True)
 class PruneThread(Request[Pruned]):
-    """Drop all but the newest *keep* of every namespace, a bounded number; *call* tells a retry from a new slice.
-
-    With *max_age*, of these only what is older.
-    """
+    """Drop all but the newest *keep* checkpoints of every namespace, a bounded number at a time."""
 
     thread: str
     keep: int
     max_age: int | None
+    """Drop only those that are older than this."""
     call: str
+    """The name of this slice: a retry has the same."""
     cursor: str | None
     fence: Fence
 
 
 @dataclass(slots=True)
-class DeleteThread(Request[bool]):
-    """Remove all that belongs to a thread, but for a lease that is held. The reply says whether it is gone.
-
-    With *updated*, it stays if its last write was at another time than this.
-    """
-
-    thread: str
-    fence: Fence
-    updated: int | None = None
-
-
-@dataclass(slots=True)
 class Leased:
-    """Who holds a thread after a `LeaseThread`: token, owner, and how long in ms. ``left`` is 0 if nobody does.
+    """The lease of a thread.
 
-    Then ``attempt`` and ``owner`` are of whoever held it last, but for a broken lease: its ``attempt`` is what broke it.
+    If nobody holds the thread, *attempt* and *owner* are those of the last holder; of a broken lease, *attempt* is that of
+    the break.
     """
 
     token: int
     attempt: str
     owner: str
     left: int
+    """For how many ms it is held; 0 if nobody holds it."""
 
 
 @dataclass(slots=True)
 class LeaseThread(Request[Leased]):
-    """Take, renew, give back, break or merely look at the lease of a thread. The reply says who holds it then.
+    """Take, renew, give back, break or read the lease of a thread. The reply is the lease after that.
 
-    A token is larger than every earlier one of its thread. *attempt* tells a retry from another worker's attempt; it is
-    also enough to give back what was taken, whose token may be unknown.
+    A token is larger than every earlier one of its thread. *attempt* is the same in a retry; it is enough to give back a
+    lease whose token is unknown.
     """
 
     thread: str
@@ -363,41 +343,41 @@ class LeaseThread(Request[Leased]):
 
 @dataclass(slots=True)
 class IndexedThread:
-    """A thread's place in the list of threads: when it was last written, and its id."""
+    """An entry of the thread index: when the thread was last written, and its id."""
 
     updated: int
     thread: str
 
 
 class IndexCursor(NamedTuple):
-    """Where to look on in the list of threads: behind an entry."""
+    """Where to read on in the thread index: behind an entry."""
 
     updated: Any
     """What the store sorts by, as the store has it."""
     name: Any
-    """The spelled id, likewise."""
+    """The escaped id, likewise."""
     ties: int = 0
-    """How many more must be read, since so many have the same moment."""
+    """How many more entries must be read, since so many have the same time."""
 
     @classmethod
-    def behind(cls, rank: IndexedThread) -> IndexCursor:
-        """Look on behind a thread."""
-        return cls(rank.updated, escape(rank.thread))
+    def behind(cls, entry: IndexedThread) -> IndexCursor:
+        """Read on behind a thread."""
+        return cls(entry.updated, escape(entry.thread))
 
 
 @dataclass(slots=True)
 class IndexPage:
-    """Some threads by last write; ``cursor`` is None after the last. There may be none, and more to come."""
+    """Some threads by last write. A page may be empty, and not the last."""
 
     found: list[IndexedThread]
     cursor: IndexCursor | None
     odd: list[str] = field(default_factory=list)
-    """Entries that are no thread's id, fit to be shown."""
+    """Entries that are no id of a thread, made visible."""
 
 
 @dataclass(slots=True)
 class ListThreads(Request[IndexPage]):
-    """Threads by last write, newest first, from *cursor* on. May name threads that are gone."""
+    """List threads by last write, newest first. Some may be deleted or expired."""
 
     cursor: IndexCursor | None
     limit: int
@@ -405,10 +385,7 @@ class ListThreads(Request[IndexPage]):
 
 @dataclass(slots=True)
 class ThreadFacts:
-    """What a store knows of a thread. ``created`` and ``updated`` in µs, ``ttl`` the milliseconds left or None.
-
-    ``held`` is for how many milliseconds *owner* holds its lease, 0 if nobody does.
-    """
+    """The stored facts of a thread."""
 
     created: int
     updated: int
@@ -416,55 +393,67 @@ class ThreadFacts:
     namespaces: int
     bytes: int
     ttl: int | None
+    """What is left of its ttl, None for never."""
     lifetime: int | None
-    """The ttl that its last write asked for, in ms."""
+    """The ttl of its last write."""
     order: str
-    """The order that was given out last, 16 hex digits."""
+    """The last order that was assigned, 16 hex digits."""
     origin: str | None
     """What it was published from: the token, or the origin of its `Past`."""
     held: int
+    """For how many ms *owner* holds its lease; 0 if nobody does."""
     owner: str
 
 
 @dataclass(slots=True)
 class DescribeThread(Request["ThreadFacts | None"]):
-    """The facts of a thread, None if it is gone."""
+    """Read the facts of a thread, None if it is not stored."""
 
     thread: str
 
 
 @dataclass(slots=True)
 class DescribeThreads(Request[list[ThreadFacts | CorruptCheckpointError | None]]):
-    """The facts of each thread, None for one that is gone, an error for one whose facts are damaged."""
+    """Read the facts of each thread: None for one that is not stored, an error for damaged facts."""
 
     threads: Sequence[str]
 
 
 @dataclass(slots=True)
 class ForgetThread(Request[None]):
-    """Take a thread that is gone out of the list of threads."""
+    """Remove a thread that is not stored from the thread index."""
 
     thread: str
 
 
+@dataclass(slots=True)
+class DeleteThread(Request[bool]):
+    """Remove all that belongs to a thread, except a lease that is held. The reply tells whether it was removed."""
+
+    thread: str
+    fence: Fence
+    updated: int | None = None
+    """Leave a thread whose last write was at another time than this."""
+
+
 Cursor = tuple[str, str]
-"""What is being scanned, and where."""
+"""Where to read on in a thread: in which key or table, and from where."""
 
 
 @dataclass(slots=True)
 class Page:
-    """Some of a thread's stored bytes, to be staged elsewhere; ``cursor`` is None on the last page.
+    """Some of a thread's stored bytes: rows ``(namespace, checkpoint)``, or ranges of one log.
 
-    A page has rows ``(namespace, checkpoint)`` or ranges of one log. A row without a record carries writes alone. As a
-    store replies, a log may be named by its slot; as it is staged, it is named by its generation. ``logs`` tells which
-    logs there are: pages belong together only while it stays the same. ``current`` is the generation of the log that
-    is written to now, zeros for none.
+    A row without a record has writes alone. A range may name its log by log id when a store replies; by its generation
+    when it is staged.
     """
 
     rows: list[tuple[str, StoredCheckpoint]]
     ranges: list[LogRange]
     logs: str
+    """The logs of the thread, opaque: pages belong together only while this stays the same."""
     current: str
+    """The generation of the log that is written to now, zeros for none."""
     cursor: Cursor | None
 
 
@@ -478,9 +467,9 @@ class ScanThread(Request[Page]):
 
 @dataclass(slots=True)
 class StageThread(Request[bool]):
-    """Keep a page for a thread to be published later; nobody sees it. It goes by itself if that never comes.
+    """Keep a page of a staged copy, which nobody sees until it is published, and which expires if it never is.
 
-    Pages are staged one after the other. The reply is False if those before this one are not there (any more).
+    Pages are staged in their order. The reply is False if those before this one are not stored, or no longer.
     """
 
     thread: str
@@ -492,13 +481,14 @@ class StageThread(Request[bool]):
 
 @dataclass(slots=True)
 class Past:
-    """What a thread keeps when it moves: ``created`` and ``updated`` in µs, ``left`` of its ttl in ms."""
+    """What a thread keeps when it moves."""
 
     created: int
     updated: int
     left: int | None
+    """What is left of its ttl."""
     origin: str
-    """A name for what is moved. A thread that was published from the same origin is published already."""
+    """A name for the moved content. A thread that was published from the same origin is not published again."""
 
 
 class Untouched(NamedTuple):
@@ -510,9 +500,10 @@ class Untouched(NamedTuple):
 
 @dataclass(slots=True)
 class PublishThread(Request["bool | None"]):
-    """Make staged rows the thread. Replies whether all of them were there, or None if the thread was not empty.
+    """Make the staged pages the thread. Replies whether all were stored, or None if the thread was not empty.
 
-    Rows are staged before the logs that they are made of. At most two logs can be staged.
+    Rows are staged before their logs; there are at most two logs. The counts are of what must be staged: they find a
+    staged key that an evicting server removed.
     """
 
     thread: str
@@ -520,16 +511,13 @@ class PublishThread(Request["bool | None"]):
     current: str
     """The generation of the log to go on with, zeros for none."""
     pages: int
-    """How many pages must have been staged. The counts below find a staged key that an evicting server removed since."""
     checkpoints: int
-    """How many must have been staged."""
     written: int
-    """How many checkpoints with pending writes, stored or still to come, must have been staged."""
+    """How many checkpoints have pending writes, including those that are not stored yet."""
     log_bytes: int
-    """How many bytes of logs must have been staged."""
     ttl: int | None
     fence: Fence
     past: Past | None
     """What the thread was before, elsewhere; None for a new one."""
     instead: Untouched | None = None
-    """What may be there: it goes then."""
+    """The thread to replace, if it is still this one."""

@@ -1,4 +1,4 @@
-"""States in and out: what a put sends of a state, and the state that a stored checkpoint names."""
+"""Writing and reading states: what a put sends of a state, and the state of a stored checkpoint."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ from zerograph_redis.state_log import (
 from zerograph_redis.state_log.codec import Cipher
 from zerograph_redis.state_log.segments import Segments
 
+from .configs import Address
 from .leasing import fence
 from .records import (
+    HEADER_SIZE,
     CheckpointRecord,
     Link,
-    content_of,
+    changed,
     digest_of,
     is_record,
     missing,
+    name_of,
     new_link,
     pack_checkpoint,
     proof_of,
@@ -53,11 +56,11 @@ from .requests import (
     PutCheckpoint,
     StoredCheckpoint,
 )
-from .settings import Address, Settings
+from .settings import Settings
 
 _log = logging.getLogger(__name__)
 
-KNOWN_BYTES = 64 * 1024 * 1024  # what a saver remembers of the logs of its threads
+KNOWN_BYTES = 64 * 1024 * 1024  # of logs that a saver remembers
 
 ReadCheckpoint = tuple[StoredCheckpoint, CheckpointRecord, Cut]
 """A checkpoint as stored, its record, and its state."""
@@ -67,7 +70,7 @@ R = TypeVar("R")
 
 
 class PreparedPut(NamedTuple):
-    """A checkpoint, packed: what is left is to store it."""
+    """A checkpoint that is packed, and not stored yet."""
 
     address: Address
     checkpoint_id: str
@@ -77,53 +80,52 @@ class PreparedPut(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many bytes it takes."""
+        """How many bytes it takes in memory."""
         return len(self.state.packed) + len(self.metadata)
 
 
 class States:
-    """Knows the logs of the threads that were in hand lately."""
+    """Stores and reads states, with what is known of the logs of recently used threads."""
 
     def __init__(self, settings: Settings) -> None:
-        """Know nothing yet."""
         self._settings = settings
         self.known = KnownLogs(KNOWN_BYTES)
         """What puts are compared with, and reads need not fetch."""
 
     def prepare(self, address: Address, checkpoint_id: str, state: dict[str, Any], metadata: bytes) -> PreparedPut:
-        """Pack a state; what is left is to store it."""
+        """Pack a state."""
         base = self.known.of(address.thread).base(address.namespace)
         packed = cut_state(state, self._settings.serializer, base)
         if len(packed.packed) > self._settings.max_state_bytes:
             raise SerializationError(
-                f"checkpoint {checkpoint_id!r} of thread {address.thread!r} has a state of {len(packed.packed):,} bytes, "
-                f"more than max_state_bytes={self._settings.max_state_bytes:,} lets anybody read"
+                f"{name_of(address.thread, address.namespace, checkpoint_id)} has a state of {len(packed.packed):,} bytes, "
+                f"more than max_state_bytes={self._settings.max_state_bytes:,} allows to read"
             )
         held = fence(address.thread, address.token, self._settings)
         return PreparedPut(address, checkpoint_id, packed, metadata, held)
 
     def put(self, prepared: PreparedPut) -> Operation[None]:
-        """Store a checkpoint: what changed since the one that is known, or, if the store asks for it, the whole."""
+        """Store a checkpoint: what changed since the known one, or, if the store asks for it, the whole state."""
         address, checkpoint_id, state, _, _ = prepared
         thread, namespace = address.thread, address.namespace
-        coding = self._settings.coding(thread)
-        cipher = coding.cipher
+        codec = self._settings.coding(thread)
+        cipher = codec.cipher
         digest = digest_of(state.packed, cipher)
         logs = self.known.of(thread)
         base = logs.base(namespace)
         parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
         while True:
-            drafted = draft(state, base, coding)
+            drafted = draft(state, base, codec)
             link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
             follows = (parent.checkpoint_id, parent.order) if parent else None
             request = request_of(prepared, self._settings, digest, drafted, cipher, link, follows)
             placed: Placed | None = yield request
             if placed is not None:
                 break
-            # Sent whole it may still follow its parent. If it does not, it is sent a third time.
+            # The parent may be refused too: then the checkpoint is sent a third time.
             base, parent = None, None if base is None else parent
             _log.info(
-                "checkpoint %s is sent again whole: the store lost what it was built on, or begins a new log",
+                "checkpoint %s is sent again with its whole state: the store lacks its base checkpoint, or begins a new log",
                 quoted(checkpoint_id),
                 extra=about(thread),
             )
@@ -131,10 +133,9 @@ class States:
         self.known.weigh(thread)
 
     def read(self, address: Address, request: Read, take: Callable[[ReadCheckpoint], R]) -> Operation[list[R]]:
-        """Read checkpoints, and of the log what is not known yet.
+        """Read checkpoints, and the bytes of the log that are not known yet. Returns what *take* makes of each.
 
-        Each is taken before the next is put together, so that their states are not in memory all at once. It may happen
-        that all are read, and taken, once more.
+        Only one state is in memory at a time. All of them may be read, and taken, a second time.
         """
         logs = self.known.of(address.thread)
         base = logs.base(address.namespace)
@@ -147,8 +148,10 @@ class States:
         except CheckpointError:
             if not request.known and base is None:
                 raise
-        # What was known may be of a history that the store has left, or another OS thread dropped it.
-        _log.info("what was known of the log does not fit, all of it is read", extra=about(address.thread))
+        # The store may have returned to an earlier moment, or another OS thread dropped the known bytes.
+        _log.info(
+            "the known bytes of the log do not match the checkpoint: the log is read again", extra=about(address.thread)
+        )
         logs, request.known = ThreadLogs(), ()
         if isinstance(request, GetCheckpoint):
             request.base = None
@@ -164,10 +167,10 @@ class States:
         base: BaseCheckpoint | None,
         take: Callable[[ReadCheckpoint], R],
     ) -> list[R]:
-        coding = self._settings.coding(address.thread)
+        codec = self._settings.coding(address.thread)
         if base is not None:
-            if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, coding.cipher):
-                # It was checked when it was read, or made here.
+            if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, codec.cipher):
+                # It was checked when it was read, or built here.
                 return [take((fetched.checkpoints[0], _record_of(base), base.state))]
             logs.add_base(base)
         for each in fetched.ranges:
@@ -175,12 +178,12 @@ class States:
         found: list[R] = []
         for stored in fetched.checkpoints:
             record = unpack_checkpoint(
-                address.thread, address.namespace, stored.checkpoint_id, stored.record, coding.cipher
+                address.thread, address.namespace, stored.checkpoint_id, stored.record, codec.cipher
             )
             if stored.order is not None and stored.order != record.order:
                 raise CorruptCheckpointError(
-                    f"checkpoint {stored.checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r} "
-                    f"cannot be read: its order is not that of its index, so its bytes were changed."
+                    f"{name_of(address.thread, address.namespace, stored.checkpoint_id)} cannot be read: its order is not "
+                    f"that of its index, so its bytes were changed."
                 )
             state = read_state(address, stored.checkpoint_id, record, logs, self._settings)
             if len(fetched.checkpoints) == 1:
@@ -200,7 +203,7 @@ def request_of(
     link: Link | None = None,
     follows: tuple[str, str] | None = None,
 ) -> PutCheckpoint:
-    """Ask the store for what was drafted of a checkpoint."""
+    """Build the request for a drafted checkpoint."""
     address, checkpoint_id, state, metadata, held = prepared
     thread, namespace, parent, ttl, _, expected = address
     record = pack_checkpoint(
@@ -234,7 +237,7 @@ def request_of(
 def base_of(
     prepared: PreparedPut, request: PutCheckpoint, digest: bytes, drafted: Draft, placed: Placed, mark: bytes = b""
 ) -> BaseCheckpoint:
-    """What to compare the next state with, once this one is stored."""
+    """Return the base checkpoint of the next state, once this one is stored."""
     address, checkpoint_id, state, metadata, _ = prepared
     order, generation, start = placed
     return BaseCheckpoint(
@@ -261,7 +264,7 @@ def _base_of_read(stored: StoredCheckpoint, record: CheckpointRecord, state: Cut
         record.digest,
         state,
         [Segments.of(segments) for _, segments in record.placed()],
-        content_of(stored.record or b""),
+        (stored.record or b"")[HEADER_SIZE:],
         record.parent,
         record.metadata,
         _mark_of(record.link),
@@ -269,7 +272,7 @@ def _base_of_read(stored: StoredCheckpoint, record: CheckpointRecord, state: Cut
 
 
 def _is_base(stored: StoredCheckpoint, base: BaseCheckpoint, cipher: Cipher | None) -> bool:
-    """Tell whether what is stored is a base checkpoint to the byte, and in the same place."""
+    """Tell whether a stored checkpoint is the base checkpoint, byte for byte."""
     return (
         stored.record is not None
         and stored.checkpoint_id == base.checkpoint_id
@@ -283,7 +286,7 @@ def _record_of(base: BaseCheckpoint) -> CheckpointRecord:
 
 
 def _mark_of(link: Link | None) -> bytes:
-    """What a child may call its parent by."""
+    """Return the mark by which a child may name its parent."""
     return link.mark if link is not None and link.follows else b""
 
 
@@ -298,43 +301,40 @@ def cut_state(state: dict[str, Any], serializer: Serializer, base: BaseCheckpoin
         with PATTERNS.hold():
             return cut(state, serializer.pack)
     except SerializationError:
-        # Packed as a whole it fails again, with a message that says where in the state.
+        # Packed as a whole it fails again, and the message has the path in the state.
         serializer.pack(state)
         raise
 
 
 def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
-    """Put a state together; CorruptCheckpointError if it is not what was stored."""
-    coding = settings.coding(address.thread)
+    """Build a state from its literals and parts; CorruptCheckpointError if it is not what was stored."""
+    codec = settings.coding(address.thread)
     try:
         parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
-        contents = read_parts([segments for _, segments in parts], logs, record.generation, coding, left)
+        contents = read_parts([segments for _, segments in parts], logs, record.generation, codec, left)
         if contents is None:
             raise missing(_state_of(address, checkpoint_id))
     except CorruptCheckpointError:
         raise
-    except CheckpointError as error:
-        raise type(error)(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
-    except ValueError as error:
-        raise CorruptCheckpointError(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
+    except (CheckpointError, ValueError) as error:
+        kind = type(error) if isinstance(error, CheckpointError) else CorruptCheckpointError
+        raise kind(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
     state = _assembled(record, contents)
-    if digest_of(state.packed, coding.cipher) != record.digest:
-        raise CorruptCheckpointError(
-            f"{_state_of(address, checkpoint_id)} cannot be read: its checksum does not match, so its bytes were changed."
-        )
+    if digest_of(state.packed, codec.cipher) != record.digest:
+        raise changed(_state_of(address, checkpoint_id))
     return state
 
 
 def _assembled(record: CheckpointRecord, contents: Sequence[Content]) -> Cut:
-    pieces: list[Content] = [record.literals[0]]
+    chunks: list[Content] = [record.literals[0]]
     parts = []
     position = len(record.literals[0])
-    for (place, _), content, literal in zip(record.parts, contents, record.literals[1:], strict=True):
-        parts.append(Part(place, position, position + len(content)))
-        pieces += (content, literal)
+    for (path, _), content, literal in zip(record.parts, contents, record.literals[1:], strict=True):
+        parts.append(Part(path, position, position + len(content)))
+        chunks += (content, literal)
         position += len(content) + len(literal)
-    return Cut(b"".join(pieces), parts)
+    return Cut(b"".join(chunks), parts)
 
 
 def _state_of(address: Address, checkpoint_id: str) -> str:
-    return f"the state of checkpoint {checkpoint_id!r} of thread {address.thread!r}, namespace {address.namespace!r}"
+    return f"the state of {name_of(address.thread, address.namespace, checkpoint_id)}"

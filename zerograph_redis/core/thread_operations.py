@@ -1,4 +1,4 @@
-"""The operations over whole threads: list them, copy one, look in all of them."""
+"""The operations of a saver on whole threads: list them, search them, copy one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from zerograph_redis.errors import BusyThreadError, ConfigError, CorruptCheckpoi
 from zerograph_redis.threads import LeaseInfo, ThreadInfo
 
 from .checkpoint_operations import CheckpointOperations, check_limit
+from .configs import read_id
 from .leasing import fence
 from .reencryption import Reencryption, refuse_encrypted
 from .requests import (
@@ -27,13 +28,12 @@ from .requests import (
     ThreadFacts,
 )
 from .scanning import Staging, ThreadScan
-from .settings import read_id
 from .verification import Verification
 
 _log = logging.getLogger(__name__)
 
 PAGE = 100
-_TRIES = 5  # to copy a thread whose log is left for a new one meanwhile
+_TRIES = 5  # to copy a thread that begins a new log meanwhile
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,21 +47,21 @@ class ThreadOperations(CheckpointOperations):
         cursor: IndexCursor | None = None
         damage: CorruptCheckpointError | None = None
         while True:
-            ranks = yield from ListThreads(cursor, PAGE)
-            _tell_odd(ranks)
-            for rank in ranks.found:
+            page = yield from ListThreads(cursor, PAGE)
+            _log_odd(page)
+            for entry in page.found:
                 try:
-                    found = yield from self.get_in_thread(rank.thread, checkpoint_id)
+                    found = yield from self.get_in_thread(entry.thread, checkpoint_id)
                 except CorruptCheckpointError as error:
-                    tell_left_out(rank.thread, error)
+                    _log_skipped(entry.thread, error)
                     damage = damage or error
                     continue
                 if found is not None:
                     return found
-            cursor = ranks.cursor
+            cursor = page.cursor
             if cursor is None:
                 break
-        # None would say that no thread has it.
+        # A damaged thread may have it.
         if damage is not None:
             raise damage
         return None
@@ -75,31 +75,31 @@ class ThreadOperations(CheckpointOperations):
             if cursor is None:
                 return []
         found: list[ThreadInfo] = []
-        barren = False
+        was_empty = False
         while limit is None or len(found) < limit:
-            # Where nothing is found, more is looked through at a time: entries may be no thread's.
-            size = PAGE if limit is None or barren else min(PAGE, limit - len(found))
-            ranks = yield from ListThreads(cursor, size)
-            _tell_odd(ranks)
-            all_facts = yield from DescribeThreads([each.thread for each in ranks.found])
-            page = []
-            for each, facts in zip(ranks.found, all_facts, strict=True):
+            # After a page without a thread the next one is large: many entries may be no thread's.
+            size = PAGE if limit is None or was_empty else min(PAGE, limit - len(found))
+            page = yield from ListThreads(cursor, size)
+            _log_odd(page)
+            all_facts = yield from DescribeThreads([each.thread for each in page.found])
+            described = []
+            for each, facts in zip(page.found, all_facts, strict=True):
                 if facts is None:
                     yield from ForgetThread(each.thread)
                 elif isinstance(facts, CorruptCheckpointError):
-                    tell_left_out(each.thread, facts)
+                    _log_skipped(each.thread, facts)
                 else:
-                    page.append(info_of(each.thread, facts))
-            # On a cluster the list lags behind the threads a little.
-            found += sorted(page, key=lambda info: info.updated, reverse=True)
-            barren = not page
-            cursor = ranks.cursor
+                    described.append(info_of(each.thread, facts))
+            # On a cluster the thread index lags behind the threads a little.
+            found += sorted(described, key=lambda info: info.updated, reverse=True)
+            was_empty = not described
+            cursor = page.cursor
             if cursor is None:
                 break
         return found[:limit]
 
     def copy_thread(self, source: Any, target: Any) -> Operation[int]:
-        """Copy a thread's stored bytes page by page out of sight, and make the whole visible at once."""
+        """Stage a copy of a thread's stored bytes page by page, and publish it at once."""
         source, target = read_id("source", source), read_id("target", target)
         if (yield from describe(target)) is not None:
             raise _occupied(target)
@@ -131,30 +131,29 @@ class ThreadOperations(CheckpointOperations):
                 raise _occupied(target)
             if published:
                 return len(scan.checkpoints)
-        raise BusyThreadError(f"thread {source!r} cannot be copied now: it changes faster than it is read")
+        raise BusyThreadError(
+            f"thread {source!r} cannot be copied now: it changes faster than it is read; try again later"
+        )
 
     def _stage(self, scan: ThreadScan, copy: Staging) -> Operation[bool]:
-        """Stage what a scan reads, and verify it. Returns False if it does not belong together."""
-        resealing = self._resealing(scan.thread, copy.thread)
+        """Stage and verify the pages of a scan. Returns False if they are not of one state of the thread."""
+        old, new = self.settings.cipher(scan.thread), self.settings.cipher(copy.thread)
+        reencryption = None if old is None or new is None else Reencryption(scan.thread, old, new)
         verification = Verification(scan.thread, self.settings)
         while (page := (yield from scan.next_page())) is not None:
-            if resealing is None:
+            if reencryption is None:
                 refuse_encrypted(scan.thread, page)
             verification.add(page)
-            if resealing is not None:
-                page = resealing.page(page)
+            if reencryption is not None:
+                page = reencryption.page(page)
             if (page.rows or page.ranges) and not (yield from copy.stage(page)):
                 return False
         if scan.changed:
             return False
-        if resealing is not None:
-            resealing.check_end()
+        if reencryption is not None:
+            reencryption.check_end()
         verification.check()
         return True
-
-    def _resealing(self, source: str, target: str) -> Reencryption | None:
-        sealed, anew = self.settings.cipher(source), self.settings.cipher(target)
-        return None if sealed is None or anew is None else Reencryption(source, sealed, anew)
 
 
 def _occupied(target: str) -> ConfigError:
@@ -162,10 +161,10 @@ def _occupied(target: str) -> ConfigError:
 
 
 def cursor_behind(before: Any) -> Operation[IndexCursor | None]:
-    """Find where the list of threads goes on behind a thread; None if that is not stored."""
+    """Find where the thread index goes on behind a thread; None if that is not stored."""
     if isinstance(before, ThreadInfo):
-        rank = IndexedThread((before.updated - _EPOCH) // timedelta(microseconds=1), before.thread_id)
-        return IndexCursor.behind(rank)
+        updated = (before.updated - _EPOCH) // timedelta(microseconds=1)
+        return IndexCursor.behind(IndexedThread(updated, before.thread_id))
     thread = read_id("before", before)
     facts = yield from describe(thread)
     return None if facts is None else IndexCursor.behind(IndexedThread(facts.updated, thread))
@@ -179,23 +178,22 @@ def describe(thread: str) -> Operation[ThreadFacts | None]:
     return facts
 
 
-def tell_left_out(thread: str, error: CorruptCheckpointError) -> None:
-    """Log that a thread was left out of something that is about many."""
-    _log.warning("a damaged thread is left out: %s", error, extra=about(thread))
+def _log_skipped(thread: str, error: CorruptCheckpointError) -> None:
+    _log.warning("a damaged thread is skipped: %s", error, extra=about(thread))
 
 
-def _tell_odd(ranks: IndexPage) -> None:
-    for name in ranks.odd:
-        _log.warning("the list of threads has an entry that is no thread's: %s", quoted(name), extra=about(None))
+def _log_odd(page: IndexPage) -> None:
+    for name in page.odd:
+        _log.warning("the thread index has an entry that is no thread id: %s", quoted(name), extra=about(None))
 
 
 def moment(microseconds: int) -> datetime:
-    """Return the point in time that a store's clock calls *microseconds*."""
+    """Return the point in time of a store's clock."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def info_of(thread: str, facts: ThreadFacts) -> ThreadInfo:
-    """Tell of a thread what its facts say."""
+    """Return the public description of a thread."""
     return ThreadInfo(
         thread,
         moment(facts.created),

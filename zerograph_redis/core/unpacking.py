@@ -1,7 +1,7 @@
-"""Unpacking states that are nearly equal, as those of a list are.
+"""Unpacking many states of one thread, which are nearly equal.
 
-Most of a state is what the state after it has too, above all a list that grew: its members are unpacked once, and copied for
-every other state. So a list of states takes a fraction of the time and memory, and no two states share what can be changed.
+The large lists of a state begin as those of the state after it: their members are unpacked once, and copied for every other
+state. So many states take a fraction of the time and memory, and no two states share an object that can be changed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from zerograph_redis.state_log import Cut, Part
 from zerograph_redis.state_log.headers import LAYOUTS, array_header
 
 _SMALLEST = 2048
-"""Bytes of a part that is worth more than to be unpacked with the rest."""
+"""Bytes of a part; a smaller one is unpacked with the rest."""
 _HEADERS = (1, 3, 5)
 """How many bytes the header of a list may have."""
 _FIXED = frozenset({str, int, float, bool, bytes, type(None)})
-"""Types of values that nothing can change."""
+"""Types of values that cannot be changed."""
 _MEMBERS = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
@@ -32,12 +32,11 @@ class StateUnpacker:
     """Unpacks the states of one namespace, the newest first."""
 
     def __init__(self, serializer: Serializer) -> None:
-        """Unpack with *serializer*."""
         self._serializer = serializer
         self._lists: dict[int, _List] = {}
 
     def unpack(self, state: Cut) -> Any:
-        """Return the value that a state was packed from; errors are those of the serializer."""
+        """Unpack a state; errors are those of the serializer."""
         if type(self._serializer) is MsgpackSerializer:
             with PATTERNS.hold():
                 found = [
@@ -50,9 +49,9 @@ class StateUnpacker:
         return self._serializer.unpack(state.packed)
 
     def _list_of(self, packed: bytes, part: Part) -> tuple[int, int, list[Any]] | None:
-        """Return from where to where in a state a list stands, and its members; None if the part is no list."""
-        place, start, stop, _ = part
-        known = self._lists.get(place)
+        """Return where a list begins and ends in a state, and its members; None if the part is no list."""
+        path, start, stop, _ = part
+        known = self._lists.get(path)
         if known is not None:
             members = known.beginning(packed, part)
             if members is not None:
@@ -66,13 +65,13 @@ class StateUnpacker:
             except CheckpointError:
                 continue
             if known is None or known.can_be_copied:
-                self._lists[place] = _List(packed, part, members)
+                self._lists[path] = _List(packed, part, members)
             return start - size, stop, members
         return None
 
 
 class _List:
-    """A list that was unpacked, and where its content is packed."""
+    """An unpacked list, and its packed content."""
 
     def __init__(self, packed: bytes, part: Part, members: list[Any]) -> None:
         self._packed = packed
@@ -83,18 +82,18 @@ class _List:
 
     @property
     def can_be_copied(self) -> bool:
-        """Whether its members can be copied, or nobody looked."""
+        """Whether its members can be copied, as far as is known."""
         return self._ends is None or len(self._ends) > 0
 
     def beginning(self, packed: bytes, part: Part) -> list[Any] | None:
-        """Copy as many members as a part has, if that is what this list begins with, and if they can be copied."""
+        """Copy the members of a part, if this list begins with them, and if they can be copied."""
         _, start, stop, _ = part
         if not self.can_be_copied or not self._packed.startswith(
             memoryview(packed)[start:stop], self._part.start, self._part.stop
         ):
             return None
         if self._ends is None:
-            self._ends = self._look()
+            self._ends = self._member_ends()
         count = bisect_left(self._ends, stop - start) + 1
         header = array_header(count)
         if self._ends[count - 1 : count] != [stop - start] or packed[start - len(header) : start] != header:
@@ -102,8 +101,8 @@ class _List:
         members = self._members[:count]
         return [*map(dict.copy, members)] if self._are_dicts else members
 
-    def _look(self) -> Sequence[int]:
-        """Find where the packed members end; nothing if they cannot be copied, as they are no dicts of fixed values."""
+    def _member_ends(self) -> Sequence[int]:
+        """Find where the packed members end; empty if they are neither fixed values nor dicts of those."""
         members, (_, start, stop, _) = self._members, self._part
         kinds = set(map(type, members))
         if kinds == {dict}:

@@ -1,12 +1,12 @@
-"""Pending writes of an encrypted saver: each batch seals what the whole list of its checkpoint is once it is stored.
+"""Decoding pending writes, and storing those of an encrypted saver.
 
-The sealed value of a write begins with a write id (8 random bytes) and a digest (BLAKE2b-128) over the identities and ids
-of all pending writes of the checkpoint, in order, with this batch. So a list that is read is one that a batch made, or an
-error: the digest over it must be in one of its writes, those of its newest batch. Nobody without the key can drop, double,
-reorder or mix writes of it. A list may still be put back whole, as it was after an earlier batch.
+The encrypted value of a write begins with a write id (8 random bytes) and a digest (BLAKE2b-128) over the identities and
+ids of all pending writes of the checkpoint, in order, after its batch. A list that is read must have the digest over itself
+in one of its writes, those of its newest batch. So nobody without the key can remove, double, reorder or mix its writes. The
+whole list may still be replaced by what it was after an earlier batch.
 
-A batch has to know the list that it extends. So it is stored only if the list is still that one; if not, the store replies
-with what is there, and the worker seals the batch again.
+A batch must know the list that it extends. So it is stored only if the list is still the known one; if not, the store
+replies with the stored list, and the worker encrypts the batch again.
 """
 
 from __future__ import annotations
@@ -21,46 +21,33 @@ from zerograph_redis.errors import BusyThreadError, CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, WITHIN, unescape
 from zerograph_redis.state_log.codec import Cipher
 
-from .records import pack_writes, unpack_write
+from .configs import Address
+from .records import name_of, pack_writes, unpack_write
 from .requests import NO_WRITES, Fence, Operation, PutWrites, StoredWrite
-from .settings import Address
 
 _ID_SIZE, _DIGEST_SIZE = 8, 16
 _HEAD = _ID_SIZE + _DIGEST_SIZE
-_TRIES = 1000  # of one batch: each failure means that another worker's was stored
-_KNOWN = 256  # checkpoints whose lists are kept
-_LONGEST = 1000  # writes of a list that is kept
+_TRIES = 1000  # of one batch: each failure means that another worker stored one
+_KNOWN = 256  # checkpoints whose lists are remembered
+_LONGEST = 1000  # writes of a list that is remembered
 
 Ids = Mapping[str, bytes]
 """The write id of each identity, in order."""
 
 
 class _Known(NamedTuple):
-    """A list of pending writes, and what the store calls it."""
+    """The version and the write ids of a list of pending writes."""
 
     version: str
     ids: Ids
 
 
-class _Slot:
-    """Keeps what is known of one list."""
-
-    __slots__ = ("known",)
-
-    def __init__(self) -> None:
-        self.known = _Known(NO_WRITES, {})
-
-
 class EncryptedWrites:
-    """Stores batches. Knows the lists that this worker wrote lately: another batch is then one round trip."""
+    """Stores batches. Remembers the lists that this worker wrote last, so that another batch is one round trip."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
-        self._slot = lru_cache(_KNOWN)(self._new_slot)
-
-    @staticmethod
-    def _new_slot(thread: str, namespace: str, checkpoint_id: str) -> _Slot:  # noqa: ARG004 - the cache's key
-        return _Slot()
+        self._lists = lru_cache(_KNOWN)(lambda *_: [_Known(NO_WRITES, {})])
+        """By thread, namespace and checkpoint id: a list of one, which is replaced."""
 
     def put(
         self,
@@ -76,11 +63,11 @@ class EncryptedWrites:
 
         Raises:
             BusyThreadError: Other workers stored writes of the checkpoint faster than this one could.
-            CorruptCheckpointError: The writes that are there are not what was stored.
+            CorruptCheckpointError: The stored writes were changed.
         """
         thread, namespace = address.thread, address.namespace
-        slot: _Slot = self._slot(thread, namespace, checkpoint_id)
-        known = slot.known
+        remembered = self._lists(thread, namespace, checkpoint_id)
+        known = remembered[0]
         own = {identity: secrets.token_bytes(_ID_SIZE) for identity in values}
         for _ in range(_TRIES):
             batch = values if replace else {each: value for each, value in values.items() if each not in known.ids}
@@ -89,7 +76,7 @@ class EncryptedWrites:
                 thread,
                 namespace,
                 checkpoint_id,
-                _sealed(namespace, checkpoint_id, batch, ids, cipher),
+                _encrypted(namespace, checkpoint_id, batch, ids, cipher),
                 replace=replace,
                 ttl=address.ttl,
                 fence=fence,
@@ -98,24 +85,24 @@ class EncryptedWrites:
             reply = yield from request
             assert reply is not None  # a request that extends a list has a reply
             if reply.stored:
-                slot.known = _Known(reply.version, ids) if len(ids) <= _LONGEST else _Known(NO_WRITES, {})
+                remembered[0] = _Known(reply.version, ids) if len(ids) <= _LONGEST else _Known(NO_WRITES, {})
                 return
-            known = _Known(reply.version, _opened(thread, namespace, checkpoint_id, reply.writes, cipher)[0])
-            # After a lost reply the batch may be there, with those of other workers behind it.
+            known = _Known(reply.version, _decrypted(thread, namespace, checkpoint_id, reply.writes, cipher)[0])
+            # The batch may be stored although its reply was lost, and other workers may have stored more since.
             if all(known.ids.get(identity) == own[identity] for identity in batch):
                 return
         raise BusyThreadError(
-            f"pending writes of checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r} cannot be stored "
-            f"now: other workers write there all the time"
+            f"pending writes of {name_of(thread, namespace, checkpoint_id)} cannot be stored now: other workers write "
+            f"there all the time; try again later"
         )
 
 
 def encrypt_writes(
     namespace: str, checkpoint_id: str, values: Mapping[str, bytes], cipher: Cipher
 ) -> list[StoredWrite]:
-    """Seal all the pending writes of a checkpoint: packed values by identity."""
+    """Encrypt all pending writes of a checkpoint: packed values by identity."""
     ids = {identity: secrets.token_bytes(_ID_SIZE) for identity in values}
-    return _sealed(namespace, checkpoint_id, values, ids, cipher)
+    return _encrypted(namespace, checkpoint_id, values, ids, cipher)
 
 
 def decode_writes(
@@ -124,49 +111,49 @@ def decode_writes(
     """Return the pending writes of a checkpoint, in order: task id, channel, packed value.
 
     Raises:
-        CorruptCheckpointError: One is missing or damaged; or, if they are encrypted, they never were together.
+        CorruptCheckpointError: One is missing or damaged; or, if they are encrypted, no batch made this list.
     """
     if cipher is None:
         values = [unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, None) for each in writes]
     else:
-        _, values = _opened(thread, namespace, checkpoint_id, writes, cipher)
+        _, values = _decrypted(thread, namespace, checkpoint_id, writes, cipher)
     return [(*task_and_channel(each.identity), value) for each, value in zip(writes, values, strict=True)]
 
 
 def task_and_channel(identity: str) -> tuple[str, str]:
-    """Return what the identity of a stored write is made of."""
+    """Return the task id and the channel of the identity of a stored write."""
     task, _, channel = identity.partition(WITHIN)
     return unescape(task), unescape(channel)
 
 
-def _sealed(
+def _encrypted(
     namespace: str, checkpoint_id: str, values: Mapping[str, bytes], ids: Ids, cipher: Cipher
 ) -> list[StoredWrite]:
     digest = _digest(ids)
-    sealed = {identity: ids[identity] + digest + value for identity, value in values.items()}
-    return pack_writes(namespace, checkpoint_id, sealed, cipher)
+    contents = {identity: ids[identity] + digest + value for identity, value in values.items()}
+    return pack_writes(namespace, checkpoint_id, contents, cipher)
 
 
-def _opened(
+def _decrypted(
     thread: str, namespace: str, checkpoint_id: str, writes: Sequence[StoredWrite], cipher: Cipher
 ) -> tuple[Ids, list[bytes]]:
     ids: dict[str, bytes] = {}
     digests, values = set(), []
     for each in writes:
-        opened = unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, cipher)
-        ids[each.identity] = opened[:_ID_SIZE]
-        digests.add(opened[_ID_SIZE:_HEAD])
-        values.append(opened[_HEAD:])
+        content = unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, cipher)
+        ids[each.identity] = content[:_ID_SIZE]
+        digests.add(content[_ID_SIZE:_HEAD])
+        values.append(content[_HEAD:])
     if writes and (len(ids) < len(writes) or _digest(ids) not in digests):
         raise CorruptCheckpointError(
-            f"the pending writes of checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r} cannot be "
-            f"read: their list was changed. Somebody dropped, doubled, reordered or exchanged writes of it."
+            f"the pending writes of {name_of(thread, namespace, checkpoint_id)} cannot be read: their list was changed. "
+            f"Somebody removed, doubled, reordered or exchanged writes."
         )
     return ids, values
 
 
 def _digest(ids: Ids) -> bytes:
-    # An identity is free of separators, and an id has a fixed size: two lists never give the same bytes.
+    # Identities have no separators and ids have a fixed size: two lists never give the same bytes.
     content = b"".join(identity.encode() + _US + write_id for identity, write_id in ids.items())
     return blake2b(content, digest_size=_DIGEST_SIZE).digest()
 

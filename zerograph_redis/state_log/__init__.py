@@ -1,37 +1,36 @@
-"""States as pieces of a log: a put costs what changed.
+"""The state log: states are stored as segments of one log of their thread, so a put costs what changed.
 
-Checkpoints of a thread are nearly equal, so none is stored whole. The idea in six steps, each a file:
+The checkpoints of a thread are nearly equal, so none is stored whole. In six steps, each a file:
 
-1. ``cut``: a packed state is cut into small *literals*, which stay in the checkpoint's record, and large *parts* (a list,
-   a long string, anything of 512 bytes or more at any depth of dicts). The state is literal, part, literal, part, literal.
-   Most states are cut where the one before was.
+1. ``cut``: a packed state is cut into small *literals*, which stay in the checkpoint's record, and large *parts* (a list, a
+   long string, anything of 512 bytes or more at any depth of dicts). The state is literal, part, literal, part, literal.
+   Most states are cut like the one before. ``headers`` has the headers of MessagePack.
 2. ``segments``: a part is stored as *segments*, ranges of bytes of the thread's log, to which bytes are only ever appended.
-3. ``diff``: a new part is compared with the part that the worker last knew in that place. What is old becomes segments of
-   where it lies already; what is new is appended.
-4. ``log``: the worker keeps what it knows of a log, so it downloads only what it lacks; and the last state of each
-   namespace, to compare the next one with.
-5. ``coding``: what is appended may be compressed or encrypted, piece by piece; such a piece is never cut.
-6. ``draft``: puts these together: a state to a draft of what is stored, and a stored checkpoint to its state.
+3. ``diff``: a part is compared with its previous version, which has the same *path hash*. Old bytes become segments of where
+   they are already; new bytes are appended.
+4. ``log``: the worker remembers what it knows of a log, so it downloads only what it does not know; and the last checkpoint
+   of each namespace, the *base checkpoint* of the next one.
+5. ``codec``: appended bytes may be compressed or encrypted, in blocks of which segments are ranges.
+6. ``draft``: all steps together: from a state to a draft of what is stored, and from a stored checkpoint to its state.
 
-Where the appended bytes land is for the store to say, so a draft counts from there; several workers may append at once.
-A log that is mostly rubbish is left: the store asks for a state whole, and begins a new *generation* with it.
+The store decides where the appended bytes go, so a draft counts from there, and several workers may append at once. When
+most of a log belongs to removed checkpoints, the store asks for a whole state, and begins a new *generation* with it.
 
-A store may return to an earlier moment: a restart, a failover, a backup. So nothing that a worker remembers is believed:
+A store may return to an earlier moment: a restart, a failover, a backup. So a put never relies on the memory of a worker:
 
-- Each put has a random name, which stands in its record with the offset where its bytes landed. Both together prove the
-  bytes of that checkpoint: a log is only appended to for as long as it has a checkpoint, so while the record is there,
-  its bytes are where it says. A put that uses segments of a checkpoint names it with this proof, and the store takes
-  it only if the record has that proof and the current log. Else the worker sends the state whole, which needs no proof.
-- The content that a worker compares with is what it stored or read under that proof, not what it remembers of the log.
-- What a reader remembers of the log saves downloads only: the digest of the state tells whether it fits, and if it
-  does not, all of it is read again.
+- Each put has a random name, which its record has, with the offset where its bytes were appended. Both are the *proof* of
+  the bytes of that checkpoint: a log is only appended to for as long as it has a checkpoint, so while the record is stored,
+  its bytes are where it names them. A put that uses segments of a checkpoint names it with this proof. The store accepts it
+  only if the record has that proof and the current log. Otherwise the worker sends the state whole, which needs no proof.
+- A worker compares a state with the content that it stored or read under that proof, not with what it knows of the log.
+- What a reader knows of the log only saves downloads: the digest of the state tells whether it fits, and if it does not,
+  all of the state is read again.
 """
 
-from .base import BaseCheckpoint
 from .codec import Codec, EncryptedCodec, PlainCodec
 from .cut import Cut, Part, cut, cut_plain
 from .draft import MOST_BYTES, Draft, draft, read_parts
-from .log import Content, KnownLogs, Logs, ThreadLogs
+from .log import BaseCheckpoint, Content, KnownLogs, KnownRange, Logs, ThreadLogs
 from .segments import Segment
 
 __all__ = (
@@ -43,6 +42,7 @@ __all__ = (
     "Draft",
     "EncryptedCodec",
     "KnownLogs",
+    "KnownRange",
     "Logs",
     "Part",
     "PlainCodec",

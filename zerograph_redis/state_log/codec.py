@@ -1,15 +1,21 @@
-"""What becomes of a piece on its way into the log, and back: it stays as it is, or is compressed, or encrypted."""
+"""How bytes are stored in the log: as they are, compressed, or encrypted. A *block* is what was encoded at once."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from types import ModuleType
+from typing import Literal, Protocol
 
-from .compression import Compression, decompress
+from zerograph_redis.display import quoted
+from zerograph_redis.errors import SerializationError
+
 from .segments import Segment
+
+_SMALLEST = 128  # bytes: compressing less gains nothing
+_LARGEST = 64 * 1024 * 1024  # bytes of a compressed block when it is unpacked; a larger one is not compressed
 
 
 class Cipher(Protocol):
-    """What encrypts for one thread: `serde.encrypted.Cipher`."""
+    """Encrypts for one thread: `serde.encrypted.Cipher`."""
 
     def seal(self, data: bytes, context: bytes) -> bytes:
         """Encrypt."""
@@ -19,73 +25,119 @@ class Cipher(Protocol):
 
 
 class Codec(Protocol):
-    """Turns pieces into what is stored, and back."""
+    """Encodes blocks, and decodes segments of them."""
 
     @property
     def cipher(self) -> Cipher | None:
-        """What encrypts them, and all else of the thread, if anything does."""
+        """What encrypts the thread, if anything does."""
 
     @property
     def packs(self) -> bool:
-        """Whether any piece is stored as another than it is."""
+        """Whether any block is encoded."""
 
     def pack(self, data: bytes | memoryview) -> bytes | None:
-        """Return what to store for *data*, or None for the piece as it is."""
+        """Return what to store for a block, or None to store it as it is."""
 
     def unpack(self, stored: bytes, segment: Segment) -> bytes:
-        """Return the bytes of *segment*, of a piece that was stored as *stored*; ValueError if it is damaged."""
+        """Return the bytes of *segment*, whose block was stored as *stored*; ValueError if it is damaged."""
+
+
+class Compression:
+    """Compresses blocks with zstd."""
+
+    def __init__(self, codec: Literal["zstd"], level: int) -> None:
+        """Compress at *level*, 1 to 22.
+
+        Raises:
+            ValueError: The codec or the level is unknown.
+            ImportError: The extra is not installed.
+        """
+        if not isinstance(codec, str) or str.__str__(codec) != "zstd":
+            raise ValueError(f"compression must be 'zstd' or None, not {quoted(codec)}")
+        if type(level) is not int or not 1 <= level <= 22:
+            raise ValueError(f"compression_level must be from 1 to 22, not {quoted(level)}")
+        _zstandard()
+        self._level = level
+
+    def pack(self, data: bytes | memoryview) -> bytes | None:
+        """Return *data* compressed, or None if that gains nothing."""
+        if not _SMALLEST <= len(data) <= _LARGEST:
+            return None
+        # A compressor must not be shared by threads; making one is cheap.
+        packed = _zstandard().ZstdCompressor(level=self._level).compress(data)
+        return packed if len(packed) < 0.9 * len(data) else None
 
 
 class PlainCodec:
-    """Pieces that are stored as they are, or compressed."""
+    """Stores blocks as they are, or compressed."""
 
     cipher = None
 
     def __init__(self, compression: Compression | None) -> None:
-        """Compress with *compression*. What was compressed is read without it too."""
+        """Compress with *compression*. Compressed blocks are read without it too."""
         self.packs = compression is not None
         self._compression = compression
 
     def pack(self, data: bytes | memoryview) -> bytes | None:
-        """Return *data* compressed, or None if that gains nothing."""
+        """Return a block compressed, or None if that gains nothing."""
         return None if self._compression is None else self._compression.pack(data)
 
     def unpack(self, stored: bytes, segment: Segment) -> bytes:
         """Decompress."""
-        return _range(decompress(stored, segment.whole), segment)
-
-
-_CONTEXT = b"piece"
-_AS_IT_IS, _COMPRESSED = b"0", b"1"
+        return _range(_decompress(stored, segment.whole), segment)
 
 
 class EncryptedCodec:
-    """Pieces that are encrypted, perhaps compressed before."""
+    """Stores blocks encrypted, perhaps compressed before."""
 
     packs = True
+    _CONTEXT = b"piece"
+    _AS_IT_IS, _COMPRESSED = b"0", b"1"
 
     def __init__(self, cipher: Cipher, compression: Compression | None) -> None:
-        """Encrypt with *cipher* what *compression* packed."""
         self.cipher = cipher
         self._compression = compression
 
     def pack(self, data: bytes | memoryview) -> bytes:
-        """Return *data* encrypted."""
+        """Return a block encrypted."""
         packed = None if self._compression is None else self._compression.pack(data)
-        return self.cipher.seal(_AS_IT_IS + data if packed is None else _COMPRESSED + packed, _CONTEXT)
+        return self.cipher.seal(self._AS_IT_IS + data if packed is None else self._COMPRESSED + packed, self._CONTEXT)
 
     def unpack(self, stored: bytes, segment: Segment) -> bytes:
         """Decrypt, and decompress."""
-        opened = self.cipher.unseal(stored, _CONTEXT)
-        kind, data = opened[:1], opened[1:]
-        return _range(decompress(data, segment.whole) if kind == _COMPRESSED else data, segment)
+        content = self.cipher.unseal(stored, self._CONTEXT)
+        kind, data = content[:1], content[1:]
+        return _range(_decompress(data, segment.whole) if kind == self._COMPRESSED else data, segment)
 
     def moved(self, stored: bytes, target: Cipher) -> bytes:
-        """Encrypt a stored piece for another thread. It stays as long as it is."""
-        return target.seal(self.cipher.unseal(stored, _CONTEXT), _CONTEXT)
+        """Encrypt a stored block for another thread. Its length stays the same."""
+        return target.seal(self.cipher.unseal(stored, self._CONTEXT), self._CONTEXT)
 
 
-def _range(piece: bytes, segment: Segment) -> bytes:
-    if len(piece) != segment.whole or segment.skip + segment.length > segment.whole:
-        raise ValueError("a piece is not as long as its record says")
-    return piece[segment.skip : segment.skip + segment.length]
+def _range(block: bytes, segment: Segment) -> bytes:
+    if len(block) != segment.whole or segment.skip + segment.length > segment.whole:
+        raise ValueError("a block of the log has another length than its record names")
+    return block[segment.skip : segment.skip + segment.length]
+
+
+def _decompress(data: bytes, size: int) -> bytes:
+    """Decompress a block of *size* bytes; ValueError if it is damaged or has another size."""
+    try:
+        zstandard = _zstandard()
+    except ImportError as error:
+        raise SerializationError(f"the state is compressed: {error}") from error
+    try:
+        if size > _LARGEST or zstandard.frame_content_size(data) != size:
+            raise ValueError("a compressed block of the log has another size than its record names")
+        whole: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a compressed block of the log is damaged: {error}") from error
+    return whole
+
+
+def _zstandard() -> ModuleType:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise ImportError("compressed states need an extra: pip install 'zerograph-redis[zstd]'") from error
+    return zstandard

@@ -1,4 +1,4 @@
-"""Cutting a state: what is large becomes a part of its own, known by its place in the state."""
+"""Cutting a state: large values become parts, which are known by the path of keys that leads to them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import msgspec
 from xxhash import xxh32_intdigest
 
-from zerograph_redis.serde.packing import is_free_of_bytes, may_have_bytes, pack_plain
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import is_free_of_bytes, may_have_bytes, msgpack, pack_plain
 
 from .headers import LAYOUTS, header_size, map_header
 
-SMALLEST = 512  # bytes: what is smaller costs less in the record than as a segment
-WIDEST = 256  # entries of a dict that is looked into; a wider one is a part as a whole
-DEEPEST = 8  # dicts within dicts that are looked into
+SMALLEST = 512  # bytes of a part: a smaller value costs less in the record than as a segment
+WIDEST = 256  # entries of a dict whose values may be parts; a larger dict is one part
+DEEPEST = 8  # dicts within dicts whose values may be parts
 _MOST = 1000  # parts of a state
 _SCALARS = frozenset({bool, int, float, type(None)})
 _CONTAINERS = frozenset({dict, list})
@@ -27,14 +26,14 @@ Pack = Callable[[Any], bytes]
 class Part(NamedTuple):
     """The content of a large value, without its header, so that a list that grows keeps its beginning."""
 
-    place: int
+    path: int
     """A hash of the keys that lead to it."""
     start: int
-    """Where the content begins in the packed state, …"""
+    """Where the content begins in the packed state."""
     stop: int
-    """… and where it ends."""
+    """Where the content ends."""
     header: int = 0
-    """How many bytes its header has, which stands before it; 0 for what has none, or if nobody looked."""
+    """The length of the header before it; 0 if it has none, or is unknown."""
 
 
 _part = partial(tuple.__new__, Part)
@@ -42,17 +41,17 @@ _part = partial(tuple.__new__, Part)
 
 
 class Cut(NamedTuple):
-    """A packed state, and which ranges of it are parts, in their order. What is between them are literals."""
+    """A packed state, and which ranges of it are parts, in their order. The bytes between them are literals."""
 
     packed: bytes
     parts: Sequence[Part]
     room: int = -1
-    """How many bytes the literals of the next state may have, if it is cut like this one; below 0 for not at all."""
+    """How many bytes the literals of the next state may have to cut it like this one; below 0 if that must not be tried."""
     bytes_free: bool = False
-    """Whether it is known to have no value of the type bytes, or of one that is packed alike."""
+    """Whether it is known to have no value of the type bytes, or of one that is packed like it."""
 
     def literals(self) -> list[bytes]:
-        """What stands before, between and behind the parts."""
+        """Return the bytes before, between and behind the parts."""
         packed, found, position = self.packed, [], 0
         for _, start, stop, _ in self.parts:
             found.append(packed[position:start])
@@ -62,7 +61,7 @@ class Cut(NamedTuple):
 
 
 def cut(state: Mapping[Any, Any], pack: Pack) -> Cut:
-    """Pack *state*, value by value, and note which are large. All bytes together are those of ``pack(state)``."""
+    """Pack *state* value by value, and cut out the large ones. Together the bytes are those of ``pack(state)``."""
     cutter = _Cutter(pack)
     size = cutter.walk(state, 0, 0, 0)
     literals = size - sum(part.stop - part.start for part in cutter.parts)
@@ -70,7 +69,7 @@ def cut(state: Mapping[Any, Any], pack: Pack) -> Cut:
 
 
 def cut_plain(state: dict[Any, Any], earlier: Cut | None) -> Cut:
-    """Cut a state of plain types, like an earlier one if that can be; NotPlainError for any other."""
+    """Cut a state of plain types, like an earlier one if possible; NotPlainError for any other state."""
     packed = pack_plain(state)
     found = None if earlier is None else cut_like(packed, earlier)
     if found is not None and found.bytes_free:
@@ -80,22 +79,22 @@ def cut_plain(state: dict[Any, Any], earlier: Cut | None) -> Cut:
 
 
 def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
-    """Cut a packed state where an earlier one was cut, if lists and dicts are the same or grown there; else None.
+    """Cut a packed state where an earlier one was cut, if its lists and dicts are the same or grew; else return None.
 
-    Nothing is looked at but bytes, so this takes a fraction of `cut`. A part begins where it did, or a little elsewhere,
-    since what stands before it may have another length now; and its header says how long it is, or how much it grew.
+    It compares bytes alone, so it takes a fraction of the time of `cut`. A part begins where it did, or a little elsewhere,
+    since the literals before it may have another length now; its header has its length, or shows how much it grew.
     """
     known, room, bytes_free = memoryview(earlier.packed), earlier.room, earlier.bytes_free
-    # A short state is looked through as a whole first, and mostly that is all.
+    # A short state is searched as a whole first, which is mostly enough.
     is_doubtful = bytes_free and (len(packed) > _SHORT or may_have_bytes(packed))
     parts: list[Part] = []
     position = behind = 0
     for part in earlier.parts:
-        place, start, stop, header = part
+        path, start, stop, header = part
         first = position + start - behind
         last = first + stop - start
         if packed.startswith(known[start - header : stop], first - header):
-            parts.append(_part((place, first, last, header)))
+            parts.append(_part((path, first, last, header)))
         else:
             changed = _changed(packed, known, part, position, behind)
             if changed is None:
@@ -120,16 +119,16 @@ def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
 def _changed(
     packed: bytes, known: memoryview, part: Part, position: int, behind: int
 ) -> tuple[Part, list[Any] | None] | None:
-    """Find what a part became, which stood behind *behind*, and stands behind *position*.
+    """Find what became of a part, which came after *behind* in the earlier state, and comes after *position* now.
 
-    Also returns what was added to a list or dict: keys and values; None for bytes.
+    Also returns what was added to a list or dict: members, or keys and values. None for bytes.
     """
-    place, start, stop, header = part
+    path, start, stop, header = part
     begin = start - header
     if not header:
         return None
     head = position + begin - behind
-    key = known[max(behind, begin - _KEY) : begin]  # as much of it as is enough to find it
+    key = known[max(behind, begin - _KEY) : begin]  # the end of its key
     if not packed.startswith(key, head - len(key)):
         head = packed.find(key, position, head + _MORE) + len(key)
         if head < position + len(key):
@@ -145,16 +144,16 @@ def _changed(
     if not values:
         if not SMALLEST <= count <= len(packed) - first:
             return None
-        return _part((place, first, first + count, size)), [] if packed[head] in _STR else None
+        return _part((path, first, first + count, size)), [] if packed[head] in _STR else None
     grown_from = first + stop - start
     more = count - (int.from_bytes(known[begin:start], "big") & earlier_bits)
     if more < 0 or not packed.startswith(known[start:stop], first):
         return None
-    # What follows was there before, unless it is another key now: so what is between is looked through.
+    # What follows is the next key, unless that changed: so the bytes between are decoded.
     if stop == len(known):
         last = len(packed)
     else:
-        text = known[stop] - 0x9F if 0xA0 <= known[stop] < 0xC0 else 2 * _KEY  # the next key, which is short mostly
+        text = known[stop] - 0x9F if 0xA0 <= known[stop] < 0xC0 else 2 * _KEY  # the next key is mostly short
         last = packed.find(known[stop : stop + text], grown_from)
     if last < 0:
         return None
@@ -162,7 +161,7 @@ def _changed(
         added = _VALUES.decode(b"\xdd%b%b" % ((more * values).to_bytes(4, "big"), packed[grown_from:last]))
     except (msgspec.MsgspecError, OverflowError):
         return None
-    return _part((place, first, last, size)), added
+    return _part((path, first, last, size)), added
 
 
 _NO_LAYOUT = (0, 0, 0)
@@ -170,7 +169,7 @@ _SHORT = 4096
 _STR = frozenset({0xD9, 0xDA, 0xDB})
 _VALUES = msgspec.msgpack.Decoder(list[Any])
 _MORE = 64
-"""Bytes by which literals may grow until somebody looks whether there is another part among them."""
+"""Bytes by which literals may grow until the state is walked again, since they may contain another part."""
 _KEY = 4
 """Bytes at the end of a key that are enough to find it."""
 
@@ -180,12 +179,12 @@ class _Cutter:
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self.is_narrow = True  # no dict that was looked into may soon have too many entries for that
+        self.is_narrow = True  # no dict may soon have too many entries to be cut
         self.chunks: list[bytes] = []
         self.parts: list[Part] = []
 
-    def walk(self, mapping: Mapping[Any, Any], place: int, depth: int, size: int) -> int:
-        """Add a dict behind *size* bytes; returns how many there are then."""
+    def walk(self, mapping: Mapping[Any, Any], path: int, depth: int, size: int) -> int:
+        """Add a dict after *size* bytes; returns the size with it."""
         pack, chunks = self._pack, self.chunks
         if len(mapping) > WIDEST // 2:
             self.is_narrow = False
@@ -198,12 +197,12 @@ class _Cutter:
                 small[key] = value
                 continue
             if small:
-                size = self._add_small(small, place, size)
+                size = self._add_small(small, path, size)
                 small = {}
             name = _pack_name(key) if type(key) is str else pack(key)
             chunks.append(name)
             size += len(name)
-            inner = xxh32_intdigest(name, place)
+            inner = xxh32_intdigest(name, path)
             if kind is dict and len(value) <= WIDEST and depth < DEEPEST:
                 size = self.walk(value, inner, depth + 1, size)
                 continue
@@ -212,23 +211,23 @@ class _Cutter:
             if len(content) >= SMALLEST:
                 self._add_part(inner, size, size + len(content), header_size(content))
             size += len(content)
-        return self._add_small(small, place, size) if small else size
+        return self._add_small(small, path, size) if small else size
 
-    def _add_small(self, entries: dict[Any, Any], place: int, size: int) -> int:
+    def _add_small(self, entries: dict[Any, Any], path: int, size: int) -> int:
         packed = self._pack(entries)
         content = packed[header_size(packed) :]
         self.chunks.append(content)
         if len(content) >= SMALLEST:
-            self._add_part(xxh32_intdigest(content[:8], place), size, size + len(content), 0)
+            self._add_part(xxh32_intdigest(content[:8], path), size, size + len(content), 0)
         return size + len(content)
 
-    def _add_part(self, place: int, start: int, stop: int, header: int) -> None:
+    def _add_part(self, path: int, start: int, stop: int, header: int) -> None:
         if len(self.parts) < _MOST:
-            self.parts.append(_part((place, start + header, stop, header)))
+            self.parts.append(_part((path, start + header, stop, header)))
 
 
 @lru_cache(maxsize=1024)
 def _pack_name(name: str) -> bytes:
-    """Pack a key; the same few names come in every state."""
+    """Pack a key; states have the same few names."""
     packed: bytes = msgpack.packb(name, unicode_errors="surrogatepass")
     return packed

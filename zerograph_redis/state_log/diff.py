@@ -1,4 +1,4 @@
-"""Comparing a part with its earlier self: which of its bytes are old, and where they were."""
+"""Comparing a part with its previous version: which of its bytes are old, and where they were."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 Run = tuple[int, int] | bytes | memoryview
 """Bytes of the old part, from and to; or new bytes."""
 
-SHORTEST = 48  # old bytes that are worth a segment
-_ANCHOR = 64  # bytes that are looked for, to find where an edit ends
-_DEPTH = 6  # edits that are looked for one within the other
+SHORTEST = 48  # bytes of a run; a shorter one costs more as a segment than as new bytes
+_ANCHOR = 64  # bytes that are searched for, to find where an edit ends
+_DEPTH = 6  # how deep edits are searched for within edits
 
 
 def diff(old: bytes, new: bytes) -> list[Run]:
-    """Say *new* in runs of *old* and new bytes.
+    """Express *new* as runs of *old* and new bytes.
 
     Finds what is equal, grown at the end, the same at head and tail around an edit, an edit and growth at once, and a
-    window that moved; anything else comes out as new bytes.
+    window that moved. Anything else is new bytes.
     """
     if new.startswith(old):
         runs: list[Run] = [(0, len(old))] if old else []
@@ -25,7 +25,7 @@ def diff(old: bytes, new: bytes) -> list[Run]:
 
 
 Match = tuple[int, int, int]
-"""Where in *new* a run of *old* stands, and from and to where it is in *old*."""
+"""Where a run of *old* is in *new*, and its start and stop in *old*."""
 
 
 def _compare(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int, depth: int) -> list[Match]:
@@ -46,9 +46,9 @@ def _compare(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int, depth: 
 
 
 def _resume(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int, depth: int) -> list[Match]:
-    """Look for a place where both go on alike: an edit before growth, a window that moved, or an edit in the middle."""
+    """Search for where both continue alike: an edit before growth, a window that moved, or an edit in the middle."""
     size = min(_ANCHOR, o2 - o1, n2 - n1)
-    # What ended the old stands somewhere in the new: something was edited, and then something was added.
+    # The new contains the end of the old: something was edited, and then something was added.
     place = new.rfind(old[o2 - size : o2], n1, n2)
     if place >= 0:
         stop = place + size
@@ -57,7 +57,7 @@ def _resume(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int, depth: i
             *_compare(old, o1, o2 - length, new, n1, stop - length, depth),
             (stop - length, o2 - length, o2),
         ]
-    # What begins the new stands somewhere in the old: the oldest was dropped.
+    # The old contains the beginning of the new: the oldest was dropped.
     place = old.find(new[n1 : n1 + size], o1, o2)
     if place >= 0:
         length = _common_head(old, place, o2, new, n1, n2)
@@ -65,7 +65,7 @@ def _resume(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int, depth: i
             (n1, place, place + length),
             *_compare(old, place + length, o2, new, n1 + length, n2, depth),
         ]
-    # Both were edited at their ends, but the middle of the old may stand in the new.
+    # Both differ at their ends, but the new may contain the middle of the old.
     middle = (o1 + o2 - size) // 2
     place = new.find(old[middle : middle + size], n1, n2)
     if place < 0:
@@ -95,17 +95,17 @@ def _tidy(spans: list[Match], new: bytes) -> list[Run]:
 
 
 def _common_head(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int) -> int:
-    """How many bytes ``old[o1:o2]`` and ``new[n1:n2]`` have in common from their beginning."""
+    """Count the bytes that ``old[o1:o2]`` and ``new[n1:n2]`` have in common at their beginning."""
     return _gallop(min(o2 - o1, n2 - n1), lambda known, to: old[o1 + known : o1 + to] == new[n1 + known : n1 + to])
 
 
 def _common_tail(old: bytes, o1: int, o2: int, new: bytes, n1: int, n2: int) -> int:
-    """How many bytes ``old[o1:o2]`` and ``new[n1:n2]`` have in common up to their end."""
+    """Count the bytes that ``old[o1:o2]`` and ``new[n1:n2]`` have in common at their end."""
     return _gallop(min(o2 - o1, n2 - n1), lambda known, to: old[o2 - to : o2 - known] == new[n2 - to : n2 - known])
 
 
 def _gallop(longest: int, same: Callable[[int, int], bool]) -> int:
-    """How far two things are the same, at most *longest*: in steps that double until they are not, and then halve."""
+    """Find how far two things are the same, at most *longest*: in steps that double until they differ, and then halve."""
     known, size = 0, 64
     while known < longest:
         step = min(size, longest - known)

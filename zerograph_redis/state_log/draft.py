@@ -1,4 +1,4 @@
-"""From a state to what is stored of it, and back."""
+"""From a state to its draft, which is what is stored of it, and back."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .base import BaseCheckpoint
 from .codec import Codec
 from .cut import Cut
 from .diff import Run, diff
-from .log import Content, Logs
+from .log import BaseCheckpoint, Content, Logs
 from .segments import Segment, Segments, joined, sliced
 
-_MOST_SEGMENTS = 128  # of a part: every record spells them, and every reader follows them
+_MOST_SEGMENTS = 128  # of a part: every record has them, and every reader fetches them
 
 MOST_BYTES = 1 << 30
-"""How many bytes a state may have, unless told otherwise: more than any log can hold that is not compressed."""
+"""How many bytes a state may have by default: more than a log can have that is not compressed."""
 
 
 class Draft(NamedTuple):
     """What is to be stored of a state."""
 
     segments: list[Segments]
-    """Of each part."""
+    """The segments of each part."""
     appended: bytes
     needed: int
-    """How many bytes of the log the state is made of."""
+    """How many bytes of the log the state takes."""
     base: BaseCheckpoint | None
-    """The checkpoint whose segments it uses."""
+    """The checkpoint whose segments it uses, if it uses any."""
 
 
-def draft(state: Cut, base: BaseCheckpoint | None, coding: Codec) -> Draft:
+def draft(state: Cut, base: BaseCheckpoint | None, codec: Codec) -> Draft:
     """Compare *state* with the state of *base*; without one, all is new."""
     packed = state.packed
     earlier = _NOTHING if base is None else base.state
@@ -41,22 +40,22 @@ def draft(state: Cut, base: BaseCheckpoint | None, coding: Codec) -> Draft:
     found: list[Segments] = []
     used = False
     needed = 0
-    for place, start, stop, _ in state.parts:
+    for path, start, stop, _ in state.parts:
         segments: Segments | None = None
-        number = numbers.get(place)
+        number = numbers.get(path)
         if number is not None and base is not None:
             _, first, last, _ = earlier.parts[number]
             segments = base.segments[number]
             more = stop - start - last + first
-            # A part that is the same or grown is the common case: it is found without a copy of either.
+            # Most parts are the same, or grown at the end: these need no copy of either version.
             if more < 0 or not packed.startswith(known[first:last], start):
-                segments = _edited(packed[start:stop], known[first:last].tobytes(), segments, appended, coding)
+                segments = _edited(packed[start:stop], known[first:last].tobytes(), segments, appended, codec)
             elif more > 0.8 * (stop - start) or (more and len(segments.each) >= _most_segments(stop - start)):
                 segments = None
             elif more:
-                segments = segments.and_fresh(*_append(packed[stop - more : stop], appended, coding))
+                segments = segments.and_fresh(*_append(packed[stop - more : stop], appended, codec))
         if segments is None:
-            segments = _EMPTY.and_fresh(*_append(packed[start:stop], appended, coding))
+            segments = _EMPTY.and_fresh(*_append(packed[start:stop], appended, codec))
         else:
             used = True
         needed += segments[2]
@@ -69,11 +68,11 @@ _EMPTY = Segments((), "", 0)
 
 
 def read_parts(
-    parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, coding: Codec, most: int
+    parts: Sequence[Sequence[Segment]], logs: Logs, generation: str, codec: Codec, most: int
 ) -> list[Content] | None:
-    """Return the contents of parts; None if *logs* lack some of them.
+    """Return the contents of parts; None if *logs* do not have all of them.
 
-    ValueError for a damaged piece, and, before anything is unpacked, for more than *most* bytes.
+    ValueError for a damaged block, and, before anything is decoded, for more than *most* bytes.
     """
     shared = _shared(parts, most)
     unpacked: dict[Segment, bytes] = {}
@@ -86,18 +85,18 @@ def read_parts(
                 return None
             if not segment.stored:
                 content.append(data)
-            elif (piece := _whole(segment)) in shared:
-                if piece not in unpacked:
-                    unpacked[piece] = coding.unpack(bytes(data), piece)
-                content.append(unpacked[piece][segment.skip : segment.skip + segment.length])
+            elif (block := _whole(segment)) in shared:
+                if block not in unpacked:
+                    unpacked[block] = codec.unpack(bytes(data), block)
+                content.append(unpacked[block][segment.skip : segment.skip + segment.length])
             else:
-                content.append(coding.unpack(bytes(data), segment))
+                content.append(codec.unpack(bytes(data), segment))
         found.append(content[0] if len(content) == 1 else b"".join(content))
     return found
 
 
 def _shared(parts: Sequence[Sequence[Segment]], most: int) -> set[Segment]:
-    """Find the pieces that several segments are of: these are unpacked once. ValueError for more than *most* bytes."""
+    """Find the blocks that have several segments: these are decoded once. ValueError for more than *most* bytes."""
     size = 0
     seen: set[Segment] = set()
     shared: set[Segment] = set()
@@ -105,9 +104,9 @@ def _shared(parts: Sequence[Sequence[Segment]], most: int) -> set[Segment]:
         for segment in segments:
             size += segment.length
             if segment.stored:
-                piece = _whole(segment)
-                (shared if piece in seen else seen).add(piece)
-    if size > most or sum(piece.whole for piece in seen) > most:
+                block = _whole(segment)
+                (shared if block in seen else seen).add(block)
+    if size > most or sum(block.whole for block in seen) > most:
         raise ValueError(f"it unpacks to more than the {most:,} bytes that max_state_bytes leaves")
     return shared
 
@@ -116,8 +115,8 @@ def _whole(segment: Segment) -> Segment:
     return segment._replace(skip=0, length=segment.whole)
 
 
-def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, coding: Codec) -> Segments | None:
-    """Express a part as segments of its earlier self and new ones; None if storing it whole is cheaper."""
+def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, codec: Codec) -> Segments | None:
+    """Express a part as segments of its previous version and new ones; None if storing it whole is cheaper."""
     runs: Sequence[Run] = diff(old, new)
     if sum(len(run) for run in runs if not isinstance(run, tuple)) > 0.8 * len(new):
         return None
@@ -127,7 +126,7 @@ def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, coding
         if isinstance(run, tuple):
             segments += sliced(known.each, *run)
         else:
-            segments += _EMPTY.and_fresh(*_append(run, appended, coding)).each
+            segments += _EMPTY.and_fresh(*_append(run, appended, codec)).each
     segments = joined(segments)
     if len(segments) > _most_segments(len(new)):
         del appended[begin:]
@@ -136,13 +135,13 @@ def _edited(new: bytes, old: bytes, known: Segments, appended: bytearray, coding
 
 
 def _most_segments(size: int) -> int:
-    # Segments cost in every record from here on, sending the part whole costs once: about equal at this many.
+    # Segments cost space in every record from now on, a part that is sent whole only once: about equal at this many.
     return min(_MOST_SEGMENTS, 4 + math.isqrt(size // 3))
 
 
-def _append(data: bytes | memoryview, appended: bytearray, coding: Codec) -> tuple[int, int, int]:
-    """Append what is to be stored of *data*; returns where it begins, how long *data* is, and what it is packed to or 0."""
+def _append(data: bytes | memoryview, appended: bytearray, codec: Codec) -> tuple[int, int, int]:
+    """Append *data*, encoded; returns its offset, its length, and its encoded length, 0 if it is stored as it is."""
     offset = len(appended)
-    packed = coding.pack(data) if coding.packs else None
+    packed = codec.pack(data) if codec.packs else None
     appended += data if packed is None else packed
     return offset, len(data), 0 if packed is None else len(packed)

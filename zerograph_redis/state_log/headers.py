@@ -1,4 +1,4 @@
-"""How MessagePack begins what has a content apart from its kind and size: containers, str and bin."""
+"""The headers of MessagePack: the kind and size of a container, str or bin, before its content."""
 
 from __future__ import annotations
 
@@ -14,33 +14,31 @@ LAYOUTS: dict[int, tuple[int, int, int]] = {
     0xDE: (3, 0xFFFF, 2),
     0xDF: (5, 0xFFFFFFFF, 2),
 }
-"""By the first byte of a header: how many bytes it has, which of its bits count, and how many values one counted is.
-
-That is 1 for a member of an array, 2 for one of a map, and 0 for a byte of a str or bin.
-"""
+"""By the first byte of a header: its length in bytes, the bits that are its count, and how many values each counted is:
+1 in an array, 2 in a map, 0 in a str or bin, which count bytes."""
 _NONE = (0, 0, 0)
 
 
 def header_size(packed: bytes) -> int:
-    """How many bytes the header at the beginning has; 0 for what has no content apart from it."""
+    """Return the length of the header at the beginning; 0 for a value without one."""
     return LAYOUTS.get(packed[0], _NONE)[0]
 
 
 def header_of(packed: bytes) -> tuple[int, int]:
-    """Return how many bytes the header at the beginning has, and how many members or bytes it announces."""
+    """Return the length of the header at the beginning, and its count of members or bytes."""
     size, bits, _ = LAYOUTS.get(packed[0], _NONE)
     return size, int.from_bytes(packed[:size], "big") & bits
 
 
 def map_header(size: int) -> bytes:
-    """Return the header of a map of so many entries."""
+    """Return the header of a map of *size* entries."""
     if size < 16:
         return bytes((0x80 | size,))
     return b"\xde" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdf" + size.to_bytes(4, "big")
 
 
 def array_header(size: int) -> bytes:
-    """Return the header of an array of so many members."""
+    """Return the header of an array of *size* members."""
     if size < 16:
         return bytes((0x90 | size,))
     return b"\xdc" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdd" + size.to_bytes(4, "big")

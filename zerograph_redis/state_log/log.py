@@ -1,4 +1,4 @@
-"""What a worker knows of the logs of the threads that it had in hand lately."""
+"""What a worker knows of recently used threads: bytes of their logs, and base checkpoints."""
 
 from __future__ import annotations
 
@@ -7,58 +7,114 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from heapq import nlargest
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from zerograph_redis.forks import settle
 
-from .base import BaseCheckpoint
+from .cut import Cut
+from .segments import Segments
 
 KnownRange = tuple[str, int, int]
-"""Generation, from, to."""
-
-_WINDOWS = 1000  # stretches of one log that are kept
-_TOLD = 8  # the longest of them, of which a reader tells the store
-_GENERATIONS = 2
-_NAMESPACES = 64
-_OVERHEAD = 1000  # bytes that a thread takes beside its log
-
+"""Generation, start, stop."""
 
 Content = bytes | memoryview
 
+_WINDOWS = 1000  # ranges of one log that are kept
+_REPORTED = 8  # the longest of them, which a reader names to the store
+_GENERATIONS = 2
+_NAMESPACES = 64
+_OVERHEAD = 1000  # bytes of memory that a thread takes beside its log
+_SEGMENT_SIZE = 100  # about how many bytes of memory a segment takes
+
+
+class BaseCheckpoint(NamedTuple):
+    """A checkpoint that the worker read or stored, with which it compares the next state of the namespace.
+
+    It has its content, and not only the place of that in the log: the store may have returned to an earlier moment, and
+    the known log may be of another history.
+    """
+
+    checkpoint_id: str
+    order: str
+    generation: str
+    proof: str
+    """`records.proof_of` its put: where that appended to the log, how much, and its random name."""
+    digest: bytes
+    """That of its state."""
+    state: Cut
+    segments: Sequence[Segments]
+    """The segments of each part, by their offsets in the log."""
+    content: bytes
+    """Its record without the header."""
+    parent: str | None
+    """The id of its parent."""
+    metadata: bytes
+    """Its packed metadata."""
+    mark: bytes
+    """The mark of its `records.Link`, if the store confirmed its parent."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        segments = sum([len(segments.each) for segments in self.segments])
+        return len(self.state.packed) + len(self.content) + len(self.metadata) + _SEGMENT_SIZE * segments
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return start and stop of each range of the log that its state has."""
+        found: list[tuple[int, int]] = []
+        for start, length in sorted(
+            [(each[0], each[1]) for segments in self.segments for each in segments.each if not each[3]]
+        ):
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], start + length))
+            else:
+                found.append((start, start + length))
+        return found
+
+    def ranges(self) -> list[tuple[int, bytes]]:
+        """Return offset and bytes of each of its segments that are stored as they are."""
+        found = []
+        for part, segments in zip(self.state.parts, self.segments, strict=True):
+            position = part.start
+            for segment in segments.each:
+                if not segment.stored:
+                    found.append((segment.offset, self.state.packed[position : position + segment.length]))
+                position += segment.length
+        return found
+
 
 class Logs(Protocol):
-    """Whoever has bytes of the logs of a thread."""
+    """Has bytes of the logs of a thread."""
 
     def read(self, generation: str, start: int, length: int) -> Content | None:
-        """Return bytes of a generation, or None if not all are there."""
+        """Return bytes of a generation, or None if not all are known."""
 
 
 class KnownLog:
-    """Stretches of a log, which is only appended to.
+    """The known ranges of one log.
 
-    A stretch is the bytes that were read, for as long as no more are known on its right: a state is put together from
-    views of them. Then it is a bytearray, which must not have views when it grows.
+    A range is the bytes that were read, until more are known behind them: states are built from views of these bytes. Then
+    it is a bytearray, which must have no views when it grows.
     """
 
     def __init__(self) -> None:
-        """Know nothing."""
         self._starts: list[int] = []
         self._windows: list[bytes | bytearray] = []
         self.size = 0
         """How many bytes are known."""
 
     def spans(self) -> list[tuple[int, int]]:
-        """From and to of the longest stretches."""
+        """Return start and stop of the longest ranges."""
         found = ((start, start + len(window)) for start, window in zip(self._starts, self._windows, strict=True))
-        return nlargest(_TOLD, found, key=lambda span: span[1] - span[0])
+        return nlargest(_REPORTED, found, key=lambda span: span[1] - span[0])
 
     def read(self, start: int, length: int) -> Content | None:
         """Return the bytes of a range, or None if not all are known."""
-        place = bisect_right(self._starts, start) - 1
-        if place < 0:
+        number = bisect_right(self._starts, start) - 1
+        if number < 0:
             return None
-        window = self._windows[place]
-        first = start - self._starts[place]
+        window = self._windows[number]
+        first = start - self._starts[number]
         if first + length > len(window):
             return None
         if type(window) is bytes:
@@ -67,36 +123,35 @@ class KnownLog:
             return bytes(data)
 
     def add(self, start: int, data: bytes) -> None:
-        """Note bytes that were appended or read. If others were known there, these are all that is known from now on."""
-        place = bisect_right(self._starts, start) - 1
-        if self._differs(max(place, 0), start, data):
-            # The store returned to an earlier moment and went on from there, so it may lack the rest as well.
+        """Note bytes that were appended or read. If other bytes were known there, only these are known from now on."""
+        number = bisect_right(self._starts, start) - 1
+        if self._differs(max(number, 0), start, data):
+            # The store returned to an earlier moment and went on from there, so the rest may be wrong as well.
             self._starts.clear()
             self._windows.clear()
-            place = -1
-        if place >= 0 and start <= self._starts[place] + len(self._windows[place]):
-            first = start - self._starts[place]
-            known = len(self._windows[place]) - first
+            number = -1
+        if number >= 0 and start <= self._starts[number] + len(self._windows[number]):
+            first = start - self._starts[number]
+            known = len(self._windows[number]) - first
             if known < len(data):
-                self._extend(place, data[known:])
+                self._extend(number, data[known:])
         else:
-            place += 1
-            self._starts.insert(place, start)
-            self._windows.insert(place, data)
-        self._merge(place)
+            number += 1
+            self._starts.insert(number, start)
+            self._windows.insert(number, data)
+        self._merge(number)
         self.size = sum(map(len, self._windows))
 
-    def _extend(self, place: int, data: bytes | bytearray) -> None:
-        window = self._windows[place]
+    def _extend(self, number: int, data: bytes | bytearray) -> None:
+        window = self._windows[number]
         if isinstance(window, bytes):
-            self._windows[place] = window = bytearray(window)
+            self._windows[number] = window = bytearray(window)
         window += data
 
-    def _differs(self, place: int, start: int, data: bytes) -> bool:
-        """Tell whether a stretch from *place* on has other bytes than *data*, which begins at *start*."""
+    def _differs(self, number: int, start: int, data: bytes) -> bool:
+        """Tell whether any range from *number* on has other bytes than *data*, which begins at *start*."""
         stop = start + len(data)
-        for number in range(place, len(self._starts)):
-            known, window = self._starts[number], self._windows[number]
+        for known, window in zip(self._starts[number:], self._windows[number:], strict=True):
             if known >= stop:
                 return False
             first, last = max(start, known), min(stop, known + len(window))
@@ -106,41 +161,40 @@ class KnownLog:
 
     @property
     def is_scattered(self) -> bool:
-        """Whether there are more stretches than are kept."""
+        """Whether there are more ranges than are kept."""
         return len(self._windows) > _WINDOWS
 
     def trim(self) -> None:
-        """Let go of the shortest stretches, if there are too many."""
+        """Drop the shortest ranges, if there are too many."""
         while len(self._windows) > _WINDOWS:
             smallest = min(range(len(self._windows)), key=lambda each: len(self._windows[each]))
             self.size -= len(self._windows[smallest])
             del self._starts[smallest], self._windows[smallest]
 
-    def _merge(self, place: int) -> None:
-        """Join a stretch with those that it now reaches."""
-        while place + 1 < len(self._starts):
-            overlap = self._starts[place] + len(self._windows[place]) - self._starts[place + 1]
+    def _merge(self, number: int) -> None:
+        """Join a range with those that it now reaches."""
+        while number + 1 < len(self._starts):
+            overlap = self._starts[number] + len(self._windows[number]) - self._starts[number + 1]
             if overlap < 0:
                 return
-            self._extend(place, self._windows[place + 1][overlap:])
-            del self._starts[place + 1], self._windows[place + 1]
+            self._extend(number, self._windows[number + 1][overlap:])
+            del self._starts[number + 1], self._windows[number + 1]
 
 
 class ThreadLogs:
-    """What is known of one thread: bytes of its last generations, and a checkpoint of each namespace to compare with."""
+    """What is known of one thread: bytes of its last generations, and the base checkpoint of each namespace."""
 
     def __init__(self) -> None:
-        """Know nothing."""
         self._generations: OrderedDict[str, KnownLog] = OrderedDict()
         self._bases: OrderedDict[str, BaseCheckpoint] = OrderedDict()
         self._base_sizes: dict[str, int] = {}
         self._spans: dict[str, Sequence[KnownRange]] = {}
         self._lock = threading.RLock()
         self.size = _OVERHEAD
-        """About how many bytes of memory it took when it was trimmed last, and the base checkpoints since."""
+        """About how many bytes of memory the logs took when they were trimmed last, and the base checkpoints take."""
 
     def trim(self) -> None:
-        """Let go of what is of little use, between reads only."""
+        """Drop what is of little use; between reads only."""
         with self._lock:
             self._spans = {}
             while len(self._generations) > _GENERATIONS:
@@ -154,7 +208,7 @@ class ThreadLogs:
             self.size = size + sum(self._base_sizes.values())
 
     def spans(self, namespace: str = "") -> Sequence[KnownRange]:
-        """The longest stretches that are known, by reading a namespace or by what its base checkpoint has."""
+        """Return the longest known ranges: those that were read, and those of a namespace's base checkpoint."""
         spans = self._spans.get(namespace)
         if spans is None:
             with self._lock:
@@ -162,16 +216,16 @@ class ThreadLogs:
                 base = self._bases.get(namespace)
                 if base is not None:
                     spans += [(base.generation, *span) for span in base.spans()]
-                if len(spans) > _TOLD:
-                    spans = nlargest(_TOLD, spans, key=lambda span: span[2] - span[1])
+                if len(spans) > _REPORTED:
+                    spans = nlargest(_REPORTED, spans, key=lambda span: span[2] - span[1])
                 self._spans[namespace] = spans
         return spans
 
     def add(self, generation: str, start: int, data: bytes) -> None:
         """Note bytes of a generation."""
         with self._lock:
-            # Out of reach while it changes: what an exception of a signal handler leaves half done is forgotten.
             self._spans = {}
+            # Not in the dict while it changes: if a signal handler raises in between, a log that is half changed is dropped.
             log = self._generations.pop(generation, None) or KnownLog()
             log.add(start, data)
             self._generations[generation] = log
@@ -183,11 +237,11 @@ class ThreadLogs:
             return None if log is None else log.read(start, length)
 
     def base(self, namespace: str) -> BaseCheckpoint | None:
-        """The checkpoint to compare the next one with."""
+        """Return the base checkpoint of the next put."""
         return self._bases.get(namespace)
 
     def note(self, namespace: str, base: BaseCheckpoint) -> None:
-        """Set the checkpoint to compare the next one with."""
+        """Set the base checkpoint of the next put."""
         with self._lock:
             self._spans = {}
             size, before = base.size, self._base_sizes.get(namespace, 0)
@@ -200,13 +254,13 @@ class ThreadLogs:
                 self.trim()
 
     def add_base(self, base: BaseCheckpoint) -> None:
-        """Note the bytes of the log that a base checkpoint has, for whoever reads other checkpoints."""
-        for start, data in base.stretches():
+        """Note the bytes of the log that a base checkpoint has, to read other checkpoints."""
+        for start, data in base.ranges():
             self.add(base.generation, start, data)
 
 
 class KnownLogs:
-    """The threads that a worker had in hand lately, within a bound of bytes. For many OS threads; a fork begins anew."""
+    """What is known of recently used threads, within a bound of bytes. For many OS threads; empty after a fork."""
 
     def __init__(self, most: int) -> None:
         """Keep at most about *most* bytes."""
@@ -216,7 +270,7 @@ class KnownLogs:
         settle(self)
 
     def of(self, thread: str) -> ThreadLogs:
-        """What is known of *thread*, and will be noted."""
+        """Return what is known of *thread*, to be added to."""
         try:
             self._threads.move_to_end(thread)
             return self._threads[thread]
@@ -225,26 +279,26 @@ class KnownLogs:
         with self._lock:
             logs = self._threads.setdefault(thread, ThreadLogs())
             self._set_size(thread, _OVERHEAD)
-            self._let_go()
+            self._drop_oldest()
             return logs
 
     def replace(self, thread: str, logs: ThreadLogs) -> None:
-        """Know of *thread* what *logs* know, and nothing else."""
+        """Replace all that is known of *thread*."""
         with self._lock:
             self._drop(thread)
             self._threads[thread] = logs
         self.weigh(thread)
 
     def weigh(self, thread: str) -> None:
-        """Count what *thread* takes now, and let go of the threads that were not in hand for longest."""
+        """Count the bytes that *thread* takes now, and drop the threads that were not used for longest."""
         with self._lock:
             logs = self._threads.get(thread)
             if logs is not None:
                 self._set_size(thread, logs.size)
             if self._total > self._most:
-                self._let_go()
+                self._drop_oldest()
 
-    def _let_go(self) -> None:
+    def _drop_oldest(self) -> None:
         while self._total > self._most and self._threads:
             self._drop(next(iter(self._threads)))
 
@@ -260,10 +314,10 @@ class KnownLogs:
         self._sizes[thread] = size
 
     def before_fork(self) -> None:
-        """Nothing has to come to its end."""
+        """Do nothing: a child clears what it has."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Begin anew in the child: another thread may have held a lock that it will never let go of there."""
+        """Begin empty in the child: another thread of the parent may have held a lock."""
         if child:
             self._clear()
 

@@ -1,4 +1,4 @@
-"""Segments: where a part's bytes lie in the log, and how a record spells them."""
+"""Segments: where a part's bytes are in the log, and how a record encodes that."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import NamedTuple
 
 
 class Segment(NamedTuple):
-    """A range of the log: *length* bytes of a part.
+    """*length* bytes of a part, stored at *offset* of the log; or within a block that is compressed or encrypted.
 
-    Of a compressed piece, *stored* bytes lie at *offset*; unpacked they are *whole* bytes, of which the segment is those
-    from *skip* on. A piece as it is has ``stored`` 0.
+    Such a block has *stored* bytes at *offset* and *whole* bytes when it is decoded; the segment begins at *skip* of these.
+    Otherwise ``stored`` is 0.
     """
 
     offset: int
     length: int
     fresh: bool = False
-    """Whether *offset* counts from where the appended bytes begin: below 0 are those of puts before it in its batch."""
+    """Whether *offset* counts from where the put appends: below 0 are the bytes of puts before it in its batch."""
     stored: int = 0
     skip: int = 0
     whole: int = 0
 
     def placed(self, base: int) -> Segment:
-        """The segment by its offset in the log, once it is known where the appended bytes begin."""
+        """Return the segment by its offset in the log, to which its put appended at *base*."""
         if not self.fresh:
             return self
         return _made((self.offset + base, self.length, False, self.stored, self.skip, self.whole))
 
 
 _made = partial(tuple.__new__, Segment)
-"""Makes a segment in one step of C: several come with every part of every put."""
+"""Makes a segment in one step of C: every part of every put has several."""
 
 
 class Segments(NamedTuple):
-    """The segments of a part, and what every record that has them says of them."""
+    """The segments of a part, encoded and counted once for all records that have them."""
 
     each: Sequence[Segment]
     text: str
-    """Spelled as in a record."""
+    """Encoded as in a record."""
     stored: int
-    """How many bytes of the log they are."""
+    """How many bytes of the log they take."""
 
     @classmethod
     def of(cls, segments: Sequence[Segment]) -> Segments:
-        """Spell and count *segments*."""
+        """Encode and count *segments*."""
         return cls(segments, encode_segments(segments), sum([segment[3] or segment[1] for segment in segments]))
 
     def and_fresh(self, offset: int, length: int, stored: int) -> Segments:
-        """The same, and behind them bytes that are appended: *stored* of them if they are compressed, else 0."""
+        """Return these and a segment of appended bytes; *stored* is their length in the log if they are encoded, else 0."""
         fresh = _made((offset, length, True, stored, 0, length if stored else 0))
         text = f"+{offset}:{stored}:0:{length}:{length}" if stored else f"+{offset}:{length}"
         return Segments(
@@ -57,7 +57,7 @@ class Segments(NamedTuple):
         )
 
     def placed_at(self, base: int) -> Segments:
-        """The same by their offsets in the log, once it is known where the appended bytes begin, joined."""
+        """Return these by their offsets in the log, to which their put appended at *base*, joined."""
         if "+" not in self.text and "-" not in self.text:
             return self
         found: list[Segment] = []
@@ -75,7 +75,7 @@ class Segments(NamedTuple):
 
 
 def joined(segments: Iterable[Segment]) -> list[Segment]:
-    """Make one of segments that follow one another in the log."""
+    """Join segments that follow one another in the log."""
     found: list[Segment] = []
     last: Segment | None = None
     for each in segments:
@@ -88,7 +88,7 @@ def joined(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def sliced(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
-    """The segments of the bytes from *start* to *stop* of what *segments* make."""
+    """Return the segments of the bytes from *start* to *stop* of a part."""
     found = []
     position = 0
     for segment in segments:
@@ -103,9 +103,9 @@ def sliced(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
 
 
 def encode_segments(segments: Iterable[Segment]) -> str:
-    """Spell segments: ``<offset>:<length>``, or of compressed pieces ``<offset>:<stored>:<skip>:<length>:<whole>``.
+    """Encode segments: ``<offset>:<length>``, or within a block ``<offset>:<stored>:<skip>:<length>:<whole>``.
 
-    An offset with a sign counts from where the appended bytes begin.
+    An offset with a sign counts from where the put appends.
     """
     return ",".join(
         [
@@ -118,9 +118,9 @@ def encode_segments(segments: Iterable[Segment]) -> str:
 
 
 def decode_segments(text: str) -> list[Segment]:
-    """Read what `spell` wrote; ValueError for anything else."""
+    """Decode what `encode_segments` returns; ValueError for anything else."""
     if text and _SEGMENTS.fullmatch(text) is None:
-        raise ValueError("what should be segments is none")
+        raise ValueError("the segments of a record are damaged")
     found = []
     for word in text.split(",") if text else ():
         offset, first, *more = word.split(":")
@@ -130,7 +130,7 @@ def decode_segments(text: str) -> list[Segment]:
         else:
             skip, length, whole = map(int, more)
             if skip + length > whole:
-                raise ValueError("a segment is longer than its piece")
+                raise ValueError("a segment is longer than its block")
             found.append(Segment(int(offset), length, fresh, int(first), skip, whole))
     return found
 

@@ -1,4 +1,4 @@
-"""The names of attributes. Those of OpenTelemetry's conventions for databases are theirs; the rest begin with our own."""
+"""The names of attributes: those of OpenTelemetry's conventions for databases, and our own."""
 
 from __future__ import annotations
 

@@ -1,32 +1,43 @@
-"""Operations seen from outside: the span around each, and what its requests and their replies tell."""
+"""The span and the metrics of each operation of a saver."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from types import GeneratorType
 from typing import Any, TypeVar, cast
 
-from opentelemetry.trace import SpanKind, Tracer, use_span
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, use_span
 from opentelemetry.util.types import AttributeValue
 
-from zerograph_redis.core.attempts import REPEATS
+from zerograph_redis.core.refusals import REPEATS
 from zerograph_redis.core.requests import Operation
+from zerograph_redis.errors import (
+    BackendUnavailableError,
+    ConflictError,
+    CorruptCheckpointError,
+    LeaseError,
+    ReplicationError,
+)
 
 from . import names
-from .failures import name_of, record
 from .instruments import Instruments
-from .observation import Observation, place_of
+from .observation import Observation, names_of
 
 R = TypeVar("R")
+
+SAFE_ERRORS = (BackendUnavailableError, ConflictError, CorruptCheckpointError, LeaseError, ReplicationError)
+"""The errors whose messages have ids and the words of a server alone. Others may quote a state, a config, or whatever the
+code of an application puts into them."""
 
 
 class Observer:
     """Observes the operations of one saver."""
 
     def __init__(self, tracer: Tracer, instruments: Instruments, store: Mapping[str, AttributeValue]) -> None:
-        """Say of each operation that it was on *store*."""
+        """Give every span and metric the attributes of *store*."""
         self._tracer = tracer
         self._instruments = instruments
         self._store = store
@@ -34,45 +45,62 @@ class Observer:
 
     @contextmanager
     def observe(self, operation: Operation[R]) -> Iterator[Operation[R]]:
-        """Make a span around the block, which runs the operation that it is given in the place of *operation*."""
-        name = cast("GeneratorType[Any, Any, R]", operation).__name__  # the façade's word
+        """Make a span around the block, which runs the operation that it gets instead of *operation*."""
+        name = cast("GeneratorType[Any, Any, R]", operation).__name__  # the name of the saver's method
         common = {**self._store, names.OPERATION: name}
-        named = {**common, **place_of(operation)}
-        seen = Observation()
+        named = {**common, **names_of(operation)}
+        observation = Observation()
         repeats, begin = REPEATS.get(), perf_counter()
         span = self._tracer.start_span(f"zerograph_redis.{name}", kind=self._kind, attributes=named)
-        # Errors are recorded here: the span's own way would have the messages of all causes.
+        # Errors are recorded here: a span would record the messages of all causes.
         with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
-                yield seen.watch(operation)
+                yield observation.watch(operation)
             except BaseException as error:
-                common[names.ERROR] = name_of(error)
+                common[names.ERROR] = _name_of(error)
                 if span.is_recording():
-                    record(span, error)
+                    _record(span, error)
                 raise
             finally:
                 self._instruments.duration.record(perf_counter() - begin, common)
-                seen.end(REPEATS.get() - repeats)
+                observation.end(REPEATS.get() - repeats)
                 if span.is_recording():
-                    found = seen.attributes().items()
+                    found = observation.attributes().items()
                     span.set_attributes({each: value for each, value in found if named.get(each) != value})
-                self._count(seen, common)
+                self._count(observation, common)
 
-    def _count(self, seen: Observation, common: Mapping[str, AttributeValue]) -> None:
+    def _count(self, observation: Observation, common: Mapping[str, AttributeValue]) -> None:
         instruments = self._instruments
         plain = common
         if names.ERROR in common:
             instruments.errors.add(1, common)
             plain = {name: value for name, value in common.items() if name != names.ERROR}
-        if seen.waited is not None:
-            instruments.lease_wait.record(seen.waited, common)
-        if seen.sent:
-            instruments.io.add(seen.sent, {**plain, names.DIRECTION: "transmit"})
-        if seen.received:
-            instruments.io.add(seen.received, {**plain, names.DIRECTION: "receive"})
-        if seen.patch_ratio is not None:
-            instruments.patch_ratio.record(seen.patch_ratio, {**plain, names.PUT: seen.kind})
-        for result in seen.lookups:
+        if observation.waited is not None:
+            instruments.lease_wait.record(observation.waited, common)
+        if observation.sent:
+            instruments.io.add(observation.sent, {**plain, names.DIRECTION: "transmit"})
+        if observation.received:
+            instruments.io.add(observation.received, {**plain, names.DIRECTION: "receive"})
+        if observation.patch_ratio is not None:
+            instruments.patch_ratio.record(observation.patch_ratio, {**plain, names.PUT: observation.kind})
+        for result in observation.lookups:
             instruments.cache.add(1, {**plain, names.CACHE: result})
-        if seen.retries:
-            instruments.retries.add(seen.retries, plain)
+        if observation.retries:
+            instruments.retries.add(observation.retries, plain)
+
+
+def _name_of(error: BaseException) -> str:
+    """Return the class of an error with its module, as the conventions want it."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _record(span: Span, error: BaseException) -> None:
+    """Record on *span* that its operation failed."""
+    message = str(error) if isinstance(error, SAFE_ERRORS) else ""
+    name = _name_of(error)
+    span.set_attribute(names.ERROR, name)
+    span.set_status(StatusCode.ERROR, message or name)
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    event = {"exception.type": name, "exception.stacktrace": f"Traceback (most recent call last):\n{frames}{name}"}
+    span.add_event("exception", {**event, "exception.message": message} if message else event)

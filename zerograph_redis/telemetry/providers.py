@@ -1,4 +1,4 @@
-"""Where spans and metrics go: an option of savers."""
+"""The option ``telemetry`` of savers: which providers get their spans and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 _SCHEMA = "https://opentelemetry.io/schemas/1.33.0"
-"""The conventions that the names of attributes and metrics follow, as far as they go."""
+"""The conventions that the names of attributes and metrics follow, where there are any."""
 
 
 class Telemetry:
@@ -28,8 +28,8 @@ class Telemetry:
         """Send spans and metrics to providers.
 
         Args:
-            tracer_provider: Whom to give spans. Unless given, the global one, which may be set later.
-            meter_provider: Whom to give metrics. Unless given, the global one, which may be set later.
+            tracer_provider: Gets the spans. Default: the global one, which may be set later.
+            meter_provider: Gets the metrics. Default: the global one, which may be set later.
 
         Raises:
             ImportError: OpenTelemetry's API is not installed: it is the extra ``zerograph-redis[otel]``.
@@ -46,7 +46,7 @@ class Telemetry:
         self._instruments = Instruments(metrics.get_meter("zerograph_redis", __version__, meter_provider, _SCHEMA))
 
     def observer(self, store: Mapping[str, str | int]) -> Observer:
-        """Return what observes the operations on a store, for the saver that runs them; *store*: attributes of it."""
+        """Make the observer of a saver, whose store has these attributes."""
         from .observer import Observer
 
         return Observer(self._tracer, self._instruments, store)

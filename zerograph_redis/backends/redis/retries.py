@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from redis import exceptions
 from redis.backoff import ExponentialWithJitterBackoff
 
-from zerograph_redis.core.attempts import note_repeat
+from zerograph_redis.core.refusals import note_repeat
 from zerograph_redis.core.requests import Request
 
 TIMEOUT = 15.0
