@@ -29,7 +29,10 @@ def copy(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Copy a thread under another id: its namespaces, order, parents, metadata and writes. Its TTL starts again."""
+    """Copy a thread under another id.
+
+    The copy has its namespaces, order, parents, metadata and writes. Its TTL starts again.
+    """
     session: Session = context.obj
     source, target = read_id("THREAD", source), read_id("NEW", target)
     facts = session.run(describe(source))
