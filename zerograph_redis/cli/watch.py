@@ -89,7 +89,7 @@ def _print(event: Event, *, with_thread: bool, json: bool) -> None:
             lines = (pretty(each, out.width, full=False, indent=_INDENT) for each in event.entry.interrupts)
             details = Text("\n", "yellow").append_text(Text("\n").join(lines))
     elif event.error is not None:
-        line.append("cannot be read", "red")
+        line.append("unreadable", "red")
         width = max(out.width - len(_INDENT), 24)
         details = Text("".join(f"\n{_INDENT}{part}" for part in wrap(visible(event.error), width)), "red")
     else:
