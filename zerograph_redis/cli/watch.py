@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _THREAD = 24  # columns of a thread's id
-_INDENT = " " * 10  # of a question that has lines to itself: behind the time
+_INDENT = " " * 10  # of lines that go on below the thread's id
 
 
 def watch(
@@ -80,17 +81,21 @@ def _print(event: Event, *, with_thread: bool, json: bool) -> None:
     width = min(_THREAD, out.width // 4)
     name = f"{cut(visible(event.thread), width):<{width}}  " if with_thread else ""
     line = phrase((happened.astimezone().strftime("%H:%M:%S  "), "dim"), (name, ""))
-    question = Text(style="yellow")
+    details = Text(style="yellow")
     if event.kind == "interrupt" and event.entry is not None:
         line.append(f"{_place(event.entry)} waits for an answer to", "yellow")
-        question.append(f" {question_text(event.entry)}")
-        if line.cell_len + question.cell_len > out.width:
+        details.append(f" {question_text(event.entry)}")
+        if line.cell_len + details.cell_len > out.width:
             lines = (pretty(each, out.width, full=False, indent=_INDENT) for each in event.entry.interrupts)
-            question = Text("\n", "yellow").append_text(Text("\n").join(lines))
+            details = Text("\n", "yellow").append_text(Text("\n").join(lines))
+    elif event.error is not None:
+        line.append("unreadable", "red")
+        width = max(out.width - len(_INDENT), 24)
+        details = Text("".join(f"\n{_INDENT}{part}" for part in wrap(visible(event.error), width)), "red")
     else:
         line.append_text(_description(event))
     line.truncate(out.width, overflow="ellipsis")
-    line.append_text(question)
+    line.append_text(details)
     out.print(line, soft_wrap=True)
     out.file.flush()
 
@@ -119,6 +124,8 @@ def _as_json(event: Event, happened: datetime) -> dict[str, Any]:
     document: dict[str, Any] = {"event": event.kind, "thread_id": event.thread, "at": happened}
     if event.kind == "lease":
         document["lease"] = lease_as_json(event.lease)
+    if event.error is not None:
+        document["error"] = event.error
     if event.entry is not None:
         document |= {"namespace": event.entry.namespace, **entry_as_json(event.entry)}
     return document

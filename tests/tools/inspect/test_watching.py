@@ -8,6 +8,7 @@ from support.data import at, fill, state
 from support.polling import until
 from zerograph import Command
 
+from zerograph_redis import EncryptedSerializer
 from zerograph_redis.core.drive import run
 from zerograph_redis.core.requests import GetCheckpoint, ListCheckpoints
 from zerograph_redis.tools.inspect import watching
@@ -34,7 +35,7 @@ class Watcher:
         events = run(self.watch.poll(), self)
         return [
             (each.kind, each.thread, each.lease and each.lease.owner)
-            if each.kind in {"lease", "removed"}
+            if each.kind in {"lease", "removed", "unreadable"}
             else (each.kind, each.thread, each.entry.namespace, each.entry.checkpoint_id)
             for each in events
         ]
@@ -206,6 +207,23 @@ def test_more_threads_than_a_page_are_all_reported(store, monkeypatch):
         fill(saver, 1, f"t{number}", start=1)
     assert sorted(each[1] for each in watcher.poll()) == [f"t{number}" for number in range(10)]
     assert watcher.poll() == []
+
+
+@pytest.mark.parametrize("serializer", [None, EncryptedSerializer({"k": bytes(32)})], ids=["damaged", "encrypted"])
+def test_a_thread_that_cannot_be_read_is_reported_once_a_write_and_hides_no_other(redis_store, serializer):
+    saver, other = redis_store.open_bare(), redis_store.open_bare(serializer=serializer)
+    fill(saver, 1)
+    watcher = Watcher(saver)
+    fill(other, 1, "unreadable")
+    if serializer is None:
+        redis_store.client().hset(f"{redis_store.prefix}:{{unreadable}}:checkpoints", "\x1fc0", b"1" * 60)
+    fill(saver, 1, start=1)
+    assert [each[:2] for each in watcher.poll()] == [("unreadable", "unreadable"), ("checkpoint", "thread")]
+    assert watcher.poll() == []
+    fill(other, 1, "unreadable", start=1)
+    assert [each[:2] for each in watcher.poll()] == [("unreadable", "unreadable")]
+    other.delete_thread("unreadable")
+    assert watcher.poll() == [("removed", "unreadable", None)]
 
 
 def test_an_empty_store_is_watched_from_its_beginning(store):

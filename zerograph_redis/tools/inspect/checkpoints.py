@@ -15,7 +15,7 @@ from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.checkpoint_operations import find_namespace, unpack_map, unpack_named
 from zerograph_redis.core.configs import Address
 from zerograph_redis.core.paging import read_pages
-from zerograph_redis.core.records import CheckpointRecord, read_header, unpack_checkpoint
+from zerograph_redis.core.records import CheckpointRecord, name_of, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import (
     FindCheckpoints,
     GetCheckpoint,
@@ -252,7 +252,7 @@ class CheckpointReader:
         )
         if not isinstance(step, int):
             step = metadata.get("step")
-        header = read_header("a record", stored.record or b"")
+        header = read_header(name_of(*of), stored.record or b"")
         return Entry(
             namespace,
             stored.checkpoint_id,

@@ -16,7 +16,7 @@ from zerograph_redis.core.leasing import look_at_lease
 from zerograph_redis.core.requests import ZERO, DescribeThreads, IndexedThread, ListThreads, Operation, ThreadFacts
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import States
-from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.threads import LeaseInfo
 
 from .checkpoints import CheckpointReader, Entry, list_namespaces
@@ -26,6 +26,7 @@ REMEMBERED = 10_000  # threads whose reported state is kept
 _PAGE = 16  # threads that one request lists
 _PAGES = 64
 _STRIDE = 1000  # entries that one request skips where none is a thread's
+_DAMAGED = -1  # when a thread was updated whose facts cannot be read
 _MOST = 50  # checkpoints of a namespace that one poll reports
 _FEW = 4  # checkpoints that one request reads, and namespaces checked for a new interrupt: more is seldom new
 
@@ -34,12 +35,14 @@ _FEW = 4  # checkpoints that one request reads, and namespaces checked for a new
 class Event:
     """Something that happened to a thread."""
 
-    kind: Literal["checkpoint", "interrupt", "lease", "removed"]
+    kind: Literal["checkpoint", "interrupt", "lease", "removed", "unreadable"]
     thread: str
     entry: Entry | None = None
     """The new checkpoint, or the one that waits for an answer."""
     lease: LeaseInfo | None = None
     """Who holds the thread now, None if nobody does."""
+    error: str | None = None
+    """Why what is new cannot be read: it is damaged, or encrypted."""
 
 
 @dataclass(slots=True)
@@ -79,11 +82,11 @@ class Watch:
                     if isinstance(facts, CorruptCheckpointError):
                         raise facts
                     events += yield from self._news(name, facts)
-                except CorruptCheckpointError:
+                except (CorruptCheckpointError, SerializationError) as error:
                     if self._thread is not None:
                         raise
-                    # One damaged thread must not hide the others.
-                    self._known.pop(name, None)
+                    # One thread that cannot be read must not hide the others.
+                    events += self._unreadable(name, facts, error)
         self._began = True
         while self._thread is None and len(self._known) > REMEMBERED:
             _, forgotten = self._known.popitem(last=False)
@@ -136,6 +139,15 @@ class Watch:
             self._known.move_to_end(name)
             events = yield from self._checkpoints(name, known, facts)
         return events + self._lease_event(name, known, lease)
+
+    def _unreadable(
+        self, name: str, facts: ThreadFacts | CorruptCheckpointError | None, error: CheckpointError
+    ) -> list[Event]:
+        """Report a thread that cannot be read once, and again after each write."""
+        known = self._known.setdefault(name, _Known(order=self._start))
+        updated = facts.updated if isinstance(facts, ThreadFacts) else _DAMAGED
+        is_new, known.updated = updated != known.updated, updated
+        return [Event("unreadable", name, error=str(error))] if is_new and self._began else []
 
     def _begin(self, name: str, known: _Known, facts: ThreadFacts, lease: LeaseInfo | None) -> Operation[None]:
         known.updated, known.order = facts.updated, facts.order
