@@ -12,17 +12,56 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("support")
 
+from support import sizes  # noqa: E402 - the path is set first
 from support.clusters import Cluster, shared_cluster  # noqa: E402 - the path is set first
 from support.servers import RedisServer  # noqa: E402 - the path is set first
-from support.stores import REDIS_STORES, SHARED_STORES, STORES, RealRedisStore, Store, opened  # noqa: E402 - the path is set first
+from support.stores import (  # noqa: E402 - the path is set first
+    REDIS_STORES,
+    SHARED_STORES,
+    STORES,
+    RealRedisStore,
+    Store,
+    matrix,
+    opened,
+)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Whatever started the tests in the background had SIGINT ignored, and commands that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run all tests, on every kind of store, and long searches")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sizes.full = config.getoption("full")
+    settings.register_profile("this run", max_examples=sizes.scaled(100))
+    settings.load_profile("this run")
+    config.addinivalue_line("markers", "full: runs with --full only")
+    config.addinivalue_line("markers", "unchecked: leaves a store that is closed, or with what the doctor reports")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("full"):
+        full = [each for each in items if each.get_closest_marker("full")]
+        items[:] = [each for each in items if not each.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=full)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Where `CI` is set, a test that cannot run fails."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though CI is set: {report.longrepr[-1]}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -66,19 +105,19 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
         yield start
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=matrix(STORES))
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every backend, through both faces."""
     yield from opened(request)
 
 
-@pytest.fixture(params=SHARED_STORES)
+@pytest.fixture(params=matrix(SHARED_STORES))
 def shared_store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every backend that several savers can share."""
     yield from opened(request)
 
 
-@pytest.fixture(params=REDIS_STORES)
+@pytest.fixture(params=matrix(REDIS_STORES))
 def redis_store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every kind of Redis client."""
     yield from opened(request)

@@ -1,4 +1,4 @@
-"""The README and the documentation do what they say."""
+"""The README and the documentation keep their promises."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=str)
 
 
 class Reader:
-    """Does with the blocks of a page what a reader would do, in a directory of its own."""
+    """Does with the blocks of a page what a reader would do, in a directory of their own."""
 
     def __init__(self, places: Places, capsys: pytest.CaptureFixture[str]) -> None:
         self.places = places
@@ -93,11 +93,13 @@ class Reader:
                 check_command(block, words)
 
     def text(self, block: Block) -> None:
-        assert " ".join(block.text.split()) in " ".join(f"{errors.__doc__}".split()), f"{block}: said nowhere else"
+        assert " ".join(block.text.split()) in " ".join(f"{errors.__doc__}".split()), (
+            f"{block}: it is not in the docstring of the errors"
+        )
 
 
 def matches(expected: str, written: str) -> bool:
-    """Tell whether *written* is what a page says, in which … stands for anything, alone on its line for any lines."""
+    """Return whether *written* is what a page shows, in which … stands for anything, alone on its line for any lines."""
     pattern = r"\s*\n".join(
         r"(?:.*\n?)*?" if line.strip() == "…" else ".*?".join(map(re.escape, line.rstrip().split("…")))
         for line in expected.strip("\n").split("\n")
@@ -106,7 +108,7 @@ def matches(expected: str, written: str) -> bool:
 
 
 def alike(text: str) -> str:
-    """Make equal what is equal but for ids, numbers, ages, and the widths of a table."""
+    """Make texts equal that differ only in ids, numbers, ages, and the widths of a table."""
     text = text.replace(r"\x1f", "␟")
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b(now|\d+ (s|min|h) ago)\b", "0", text)
     text = re.sub(r"\b[0-9a-f]{8,}\b|\d[\d,.:]*", "0", text)
@@ -137,7 +139,7 @@ def check_command(block: Block, words: list[str]) -> None:
 
 @pytest.fixture
 def reader(request, page: Page, tmp_path, monkeypatch, capsys):
-    places = Places(page.text, tmp_path, lambda: request.getfixturevalue("cluster"))
+    places = Places(page.text, tmp_path, request.getfixturevalue("new_cluster"))
     work, commands = tmp_path / "work", tmp_path / "bin"
     work.mkdir()
     commands.mkdir()
@@ -165,7 +167,7 @@ def reader(request, page: Page, tmp_path, monkeypatch, capsys):
 
 
 @each_page
-def test_every_block_of_a_page_does_what_the_page_says(page, reader):
+def test_every_block_of_a_page_does_what_the_page_promises(page, reader):
     for block in page.blocks:
         assert block.kind in KINDS, f"{block}: a block is of a kind, behind its fence: {', '.join(KINDS)}"
         getattr(reader, block.kind)(block)
@@ -186,8 +188,8 @@ def test_the_commands_that_a_page_names_have_the_options_that_it_gives_them(page
             elif command is None and word in group.commands:
                 command = known = group.commands[word]
         assert command or not words or words[-1].startswith("--"), f"{page}: {found!r} names no command"
-    for name, told in re.findall(r"^\| `zerograph-redis (\w+)[^|]*\|(.*)", page.text, re.MULTILINE):
-        assert set(re.findall(r"--[a-z-]+", told)) <= options_of(group.commands[name]), f"{page}: {name}: {told}"
+    for name, purpose in re.findall(r"^\| `zerograph-redis (\w+)[^|]*\|(.*)", page.text, re.MULTILINE):
+        assert set(re.findall(r"--[a-z-]+", purpose)) <= options_of(group.commands[name]), f"{page}: {name}: {purpose}"
 
 
 def options_of(command):
@@ -246,5 +248,5 @@ def test_the_reference_has_everything_that_the_package_exports():
 
 @pytest.mark.skipif(not IN_A_CLONE, reason="scripts/ does not come with the source distribution")
 @pytest.mark.parametrize("script", sorted(re.findall(r"^\| `(scripts/\w+)", PAGES[0].text, re.MULTILINE)))
-def test_every_command_of_a_clone_is_there(script):
+def test_every_command_of_a_clone_exists(script):
     assert os.access(ROOT / script, os.X_OK)

@@ -46,6 +46,7 @@ def test_a_state_that_is_sent_again_is_logged_with_its_thread(shared_store, log)
 
 
 @pytest.mark.parametrize("call", ["get_tuple", "list"])
+@pytest.mark.unchecked
 def test_a_damaged_checkpoint_is_logged_once_with_its_thread(redis_store, log, call):
     saver = redis_store.open()
     saver.put(at(), state("c0", messages=MESSAGES), {})

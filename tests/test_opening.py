@@ -255,7 +255,7 @@ def test_the_fallback_is_opened_with_a_warning_when_the_server_is_out_of_reach(o
     assert isinstance(saver, SqliteSaver)
     assert works(saver)
     assert (tmp_path / "fallback.db").exists()
-    (record,) = [each for each in caplog.records if each.name == "zerograph_redis.opening"]
+    (record,) = [each for each in caplog.records if each.name == "zerograph_redis.savers.opening"]
     assert record.levelno == logging.WARNING
     assert "fallback.db" in record.getMessage()
     assert "127.0.0.1" in record.getMessage()
@@ -267,7 +267,7 @@ def test_a_wrong_password_is_out_of_reach_too(opening, caplog, new_server):
     with caplog.at_level(logging.WARNING):
         saver = opening(f"redis://:hunter2@127.0.0.1:{server.port}/0", fallback="memory://")
     assert isinstance(saver, InMemorySaver)
-    assert [each.name for each in caplog.records].count("zerograph_redis.opening") == 1
+    assert [each.name for each in caplog.records].count("zerograph_redis.savers.opening") == 1
     assert "hunter2" not in caplog.text
 
 
@@ -303,3 +303,32 @@ def test_a_wrong_url_is_no_case_for_the_fallback(opening):
 def test_a_wrong_fallback_is_refused_even_if_it_is_not_needed(opening, redis_server):
     with pytest.raises(ConfigError, match="scheme"):
         opening(redis_server.url, fallback="nowhere")
+
+
+def test_the_log_says_which_store_was_opened_and_why(opening, log, monkeypatch, redis_server):
+    def last():
+        return log[-1].levelno, log[-1].getMessage()
+
+    opening("memory://")
+    assert last() == (logging.INFO, "checkpoints are kept in memory://: its URL was given")
+    monkeypatch.setenv("REDIS_URL", redis_server.url.replace("://", "://default:hunter2@") + "?client_name=x")
+    monkeypatch.setenv("ZEROGRAPH_CHECKPOINT_URL", "sqlite:///named.db")
+    opening()
+    reason = "the environment variable ZEROGRAPH_CHECKPOINT_URL names it"
+    assert last() == (logging.INFO, f"checkpoints are kept in sqlite:///named.db: {reason}")
+
+
+def test_the_default_file_is_opened_with_a_warning(opening, log):
+    opening()
+    assert log[-1].levelno == logging.WARNING
+    assert log[-1].getMessage() == (
+        "checkpoints are kept in sqlite:///checkpoints.db: no URL was given, and neither ZEROGRAPH_CHECKPOINT_URL nor "
+        "REDIS_URL is set"
+    )
+
+
+def test_a_url_in_the_log_has_no_password(opening, log, redis_server):
+    with pytest.raises(BackendUnavailableError):
+        opening(redis_server.url.replace("://", "://somebody:hunter2@"))
+    assert "hunter2" not in "".join(each.getMessage() for each in log)
+    assert "somebody" not in "".join(each.getMessage() for each in log)

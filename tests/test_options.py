@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -343,3 +344,41 @@ def test_a_reader_that_lacks_a_type_is_told_which(tmp_path):
         saver.put(at(), state("c0", point=Point(1)), {})
     with SqliteSaver(tmp_path / "c.db") as saver, pytest.raises(SerializationError, match="point"):
         saver.get_tuple(at())
+
+
+def test_the_repr_of_a_saver_says_where_it_keeps_threads(kind):
+    urls = {InMemorySaver: "memory://", SqliteSaver: "sqlite:///:memory:", AsyncSqliteSaver: "sqlite:///:memory:"}
+    with make(kind, ttl=90) as saver:
+        if kind in urls:
+            assert repr(saver) == f"{kind.__name__}('{urls[kind]}', ttl=90.0)"
+        else:
+            shown = re.sub("[0-9a-f]{32}", "host", repr(saver))  # fakeredis makes a host up
+            assert shown == f"{kind.__name__}('redis://host:6379/0', prefix='zerograph', ttl=90.0)"
+
+
+def test_the_repr_of_a_saver_has_no_secret():
+    url = "redis://somebody:hunter2@example.org:7000/3?client_name=x"
+    with RedisSaver.from_url(url, prefix="app") as saver:
+        assert repr(saver) == "RedisSaver('redis://example.org:7000/3', prefix='app', ttl=None)"
+    with RedisSaver.from_url("unix://somebody:hunter2@/tmp/redis.sock?db=2") as saver:
+        assert repr(saver) == "RedisSaver('unix:///tmp/redis.sock?db=2', prefix='zerograph', ttl=None)"
+    with RedisSaver.from_url("redis+sentinel://:hunter2@a:1,b:2/service/4") as saver:
+        assert repr(saver) == "RedisSaver('redis+sentinel://…/service/4', prefix='zerograph', ttl=None)"
+    with RedisSaver.from_url("rediss://:hunter2@example.org") as saver:
+        assert repr(saver) == "RedisSaver('rediss://example.org:6379/0', prefix='zerograph', ttl=None)"
+
+
+@pytest.mark.parametrize("kind", [RedisSaver, SqliteSaver], ids=lambda kind: kind.__name__)
+def test_an_awaited_method_of_a_blocking_saver_names_the_saver_that_has_it(kind):
+    async def enter():
+        async with make(kind):
+            pass
+
+    with make(kind) as saver:
+        with pytest.raises(AttributeError, match=f"^{kind.__name__} has no aget_tuple: use Async{kind.__name__}"):
+            saver.aget_tuple(at())
+        with pytest.raises(AttributeError, match=f"^{kind.__name__} has no attribute 'agets'$"):
+            _ = saver.agets
+        assert not hasattr(saver, "aput")
+    with pytest.raises(TypeError, match=f"use `async with Async{kind.__name__}"):
+        asyncio.run(enter())

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         ReplicationError,
         SerializationError,
     )
-    from .leases import AsyncLease, Lease
-    from .opening import aopen_saver, open_saver
     from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
+    from .savers.leases import AsyncLease, Lease
+    from .savers.opening import aopen_saver, open_saver
     from .serde import EncryptedSerializer, MsgpackSerializer, Registered, Serializer
     from .telemetry import Telemetry
     from .threads import LeaseInfo, ThreadInfo
@@ -80,8 +80,8 @@ _HOMES = {
         "ReplicationError",
         "SerializationError",
     ),
-    ".leases": ("AsyncLease", "Lease"),
-    ".opening": ("aopen_saver", "open_saver"),
+    ".savers.leases": ("AsyncLease", "Lease"),
+    ".savers.opening": ("aopen_saver", "open_saver"),
     ".savers": ("AsyncRedisSaver", "AsyncSqliteSaver", "InMemorySaver", "RedisSaver", "SqliteSaver"),
     ".serde": ("EncryptedSerializer", "MsgpackSerializer", "Registered", "Serializer"),
     ".telemetry": ("Telemetry",),

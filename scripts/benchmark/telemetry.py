@@ -51,11 +51,11 @@ class Direct:
 
     def put(self, *given: Any) -> Any:
         """See `RedisSaver`."""
-        return run(self._saver._operations.put(*given), self._saver._backend)  # noqa: SLF001 - what is compared with
+        return run(self._saver.store.operations.put(*given), self._saver.store.backend)
 
     def get_tuple(self, where: Any) -> Any:
         """See `RedisSaver`."""
-        return run(self._saver._operations.get_tuple(where), self._saver._backend)  # noqa: SLF001 - as above
+        return run(self._saver.store.operations.get_tuple(where), self._saver.store.backend)
 
 
 def telemetry(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:

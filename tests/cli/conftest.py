@@ -1,4 +1,4 @@
-"""The command line on the stores that it is made for."""
+"""Stores for the tests of the command line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cluster_store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What commands remember between calls goes to a place of the test's own."""
+    """Commands remember their numbers in a directory of the test."""
     home = tmp_path / "state"
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home

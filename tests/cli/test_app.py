@@ -15,14 +15,14 @@ from support.servers import free_port
 import zerograph_redis
 
 
-def test_the_version_is_told():
+def test_the_version_is_shown():
     assert run("--version").out == f"zerograph-redis {zerograph_redis.__version__}\n"
 
 
 def test_help_lists_the_exit_codes():
-    told = " ".join(run("--help").out.split())
-    assert "3 the store does not answer" in told
-    assert "6 that thread or checkpoint is not there" in told
+    text = " ".join(run("--help").out.split())
+    assert "3 the store does not answer" in text
+    assert "6 no such thread or checkpoint" in text
 
 
 def test_wrong_usage_ends_with_2():
@@ -45,17 +45,100 @@ def test_a_server_that_does_not_answer_ends_with_3_and_its_password_stays_secret
     assert ended.err.count("\n") == 1
 
 
-def test_a_database_that_is_not_there_ends_with_3_and_is_not_made(tmp_path):
+def test_a_missing_database_ends_with_3_and_is_not_created(tmp_path):
     ended = run("--url", f"sqlite:///{tmp_path}/none.db", "threads")
     assert ended.code == 3
-    assert "there is no SQLite database" in ended.err
+    assert ended.err == f"zerograph-redis: there is no SQLite database {tmp_path}/none.db\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_default_database_names_the_ways_to_name_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZEROGRAPH_CHECKPOINT_URL", "")
+    monkeypatch.setenv("REDIS_URL", "")
+    ended = run("threads")
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == (
+        "zerograph-redis: there is no SQLite database checkpoints.db. It is the default without --url, "
+        "ZEROGRAPH_CHECKPOINT_URL and REDIS_URL: name your store with one of these, for example --url "
+        "redis://localhost:6379/0\n"
+    )
+
+
+def test_a_missing_database_of_the_environment_names_the_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZEROGRAPH_CHECKPOINT_URL", f"sqlite:///{tmp_path}/none.db")
+    ended = run("threads")
+    assert ended.code == 3
+    assert f"{tmp_path}/none.db, which the environment variable ZEROGRAPH_CHECKPOINT_URL names" in ended.err
+
+
+def test_an_unexpected_error_is_one_line_too(monkeypatch):
+    monkeypatch.setattr("zerograph_redis.cli.threads.find_threads", None)
+    ended = run("--url", "memory://", "threads")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("zerograph-redis: TypeError: ")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.fixture
+def two_threads(real_store):
+    saver = real_store.open_bare()
+    for name in ("--odd", "even"):
+        saver.put({"configurable": {"thread_id": name}}, {"channel_values": {}}, {})
+    return options_of(real_store)
+
+
+def test_the_options_of_the_store_may_stand_after_the_command(two_threads):
+    expected = run(*two_threads, "threads", "--json").json["threads"]
+    assert {each["thread_id"] for each in expected} == {"--odd", "even"}
+    url, prefix = two_threads[:2], two_threads[2:]
+    for arguments in (
+        ["threads", "--json", *two_threads],
+        [*url, "threads", *prefix, "--json"],
+        [*two_threads, "threads", *two_threads, "--json"],
+        ["threads", f"--url={url[1]}", *prefix, "--json"],
+    ):
+        assert [each["thread_id"] for each in run(*arguments).json["threads"]] == ["even", "--odd"], arguments
+
+
+def test_what_stands_for_a_value_or_after_two_dashes_is_no_option_of_the_store(two_threads):
+    assert run("threads", *two_threads, "--match", "--odd", "--json").json["threads"][0]["thread_id"] == "--odd"
+    assert run("show", *two_threads, "--json", "--", "--odd").json["thread_id"] == "--odd"
+    assert run("show", *two_threads, "--", "--prefix").code == 6
+
+
+def test_options_that_differ_before_and_after_the_command_are_wrong_usage(two_threads):
+    ended = run(*two_threads, "threads", "--prefix", "other")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "zerograph-redis: --prefix stands before and after the command, with different values: give it once\n"
+    )
+
+
+def test_a_url_after_the_command_keeps_its_password_secret():
+    ended = run("threads", "--url", f"redis://:sesame@127.0.0.1:{free_port()}/0", "--no-such-option")
+    assert ended.code == 2
+    assert "sesame" not in ended.err
+    ended = run("--url", "memory://", "threads", "--url", "redis://:sesame@host")
+    assert ended.code == 2
+    assert "--url stands before and after the command" in ended.err
+    assert "sesame" not in ended.err
+
+
+def test_the_help_of_each_command_shows_the_options_of_the_store_apart():
+    text = run("threads", "-h").out
+    own, _, store = text.partition("Options of the store (before or after the command):\n")
+    assert "--match" in own
+    assert "--url" not in own
+    for option in ("--url", "--prefix", "--types", "--debug"):
+        assert option in store
 
 
 def test_only_debug_shows_a_traceback(tmp_path):
     url = f"sqlite:///{tmp_path}/none.db"
     assert "Traceback" not in run_process("--url", url, "threads").err
     assert "Traceback" in run_process("--url", url, "--debug", "threads").err
+    assert "Traceback" in run_process("threads", "--url", url, "--debug").err
 
 
 def test_the_store_is_the_one_of_the_environment(real_store):
@@ -86,11 +169,15 @@ def test_shell_completion_knows_the_threads(real_store):
     saver = real_store.open_bare()
     for name in ("order-1", "order-2", "other"):
         fill(saver, 1, name)
-    words = ["zerograph-redis", *options_of(real_store), "show", "order-"]
-    assert completed(words) == {"order-1", "order-2"}
+    for words in ([*options_of(real_store), "show", "order-"], ["show", *options_of(real_store), "order-"]):
+        assert completed(["zerograph-redis", *words]) == {"order-1", "order-2"}
 
 
-def test_shell_completion_of_threads_is_quiet_about_a_store_that_is_not_there(tmp_path):
+def test_shell_completion_knows_the_options_of_the_store_after_the_command():
+    assert completed(["zerograph-redis", "threads", "--u"]) == {"--url"}
+
+
+def test_shell_completion_of_threads_is_quiet_about_a_missing_store(tmp_path):
     assert completed(["zerograph-redis", "--url", f"sqlite:///{tmp_path}/none.db", "show", ""]) == set()
 
 
@@ -131,13 +218,13 @@ def test_a_closed_pipe_ends_quietly(real_store):
         assert process.wait() == 141
 
 
-def test_a_terminal_of_few_characters_shows_what_it_can(real_store):
+def test_an_encoding_that_lacks_characters_shows_question_marks(real_store):
     fill(real_store.open_bare(), 2)
     shown = run_process(*options_of(real_store), "history", "thread", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.splitlines()[-1].startswith("? c0")
-    told = run_process(*options_of(real_store), "threads", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    assert '"thread_id": "thread"' in told.out
+    listed = run_process(*options_of(real_store), "threads", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert '"thread_id": "thread"' in listed.out
 
 
 def test_help_and_completion_do_without_the_engine_and_the_client():
@@ -155,6 +242,6 @@ def test_every_command_is_listed_with_what_it_does_and_has_json():
     listed = run("--help").out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert len(listed) > 5
     for line in listed:
-        name, told = line.split(None, 1)
-        assert not told.endswith("..."), line
+        name, description = line.split(None, 1)
+        assert not description.endswith("..."), line
         assert "--json" in run(name, "--help").out

@@ -10,17 +10,17 @@ from support.data import fill, thread_ids
 from support.servers import free_port
 
 KEYS = {"store", "prefix", "quick", "fix", "problems", "warnings", "threads", "checkpoints", "bytes", "findings"}
-FINDING = {"check", "level", "what", "mend", "nodes", "items", "fixable", "fixed"}
+FINDING = {"check", "level", "message", "fix", "nodes", "items", "fixable", "fixed"}
 
 
 @pytest.fixture
 def durable(new_server):
-    """A server that is in order, and the options that name it."""
+    """A server without any fault, and the options that name it."""
     server = new_server("--appendonly", "yes")
     return server, ["--url", server.url]
 
 
-def test_a_store_in_order(saver, cli, store):
+def test_a_sound_store(saver, cli, store):
     fill(saver, 3, "a")
     document = cli("doctor", "--json").json
     assert set(document) == KEYS
@@ -37,7 +37,7 @@ def test_all_is_well(durable):
     assert ended.out.splitlines()[-1].strip() == "All is well."
 
 
-def test_problems_end_with_1_and_are_named_with_what_mends_them(store, saver, cli):
+def test_problems_end_with_1_and_are_shown_with_their_fix(store, saver, cli):
     if store.kind == "sqlite":
         return
     fill(saver, 3, "a b")
@@ -58,7 +58,7 @@ def test_problems_end_with_1_and_are_named_with_what_mends_them(store, saver, cl
     assert cli("doctor").code == 0
 
 
-def test_what_is_fixed_is_said_and_a_second_run_is_clean(durable, new_server):
+def test_what_is_fixed_is_reported_and_a_second_run_is_clean(durable, new_server):
     server, options = durable
     from zerograph_redis import RedisSaver
 
@@ -98,14 +98,14 @@ def test_a_store_that_is_out_of_reach_ends_with_3(url):
     assert [each["check"] for each in document["findings"]] == ["reachable"]
 
 
-def test_quickly_nothing_is_read(saver, cli, store):
+def test_quick_reads_no_contents(saver, cli, store):
     fill(saver, 3, "a")
     document = cli("doctor", "--quick", "--json").json
     assert document["quick"] is True
     assert "logs" not in {each["check"] for each in document["findings"]}
 
 
-def test_the_page_fits_80_columns_and_ids_are_not_acted_upon(saver, cli, store):
+def test_the_table_fits_80_columns_and_ids_are_escaped(saver, cli, store):
     if store.kind == "sqlite":
         return
     name = "\x1b[31m[bold]" + "x" * 200
@@ -118,7 +118,7 @@ def test_the_page_fits_80_columns_and_ids_are_not_acted_upon(saver, cli, store):
     assert r"\x1b[31m[bold]" in ended.out
 
 
-def test_a_cluster_is_looked_over(cluster_store):
+def test_a_cluster_is_checked(cluster_store):
     saver = cluster_store.open_bare()
     for number in range(10):
         fill(saver, 2, f"t{number}")
@@ -126,5 +126,5 @@ def test_a_cluster_is_looked_over(cluster_store):
     assert (document["problems"], document["threads"]) == (0, 10)
 
 
-def test_memory_is_looked_over():
+def test_memory_is_checked():
     assert run("--url", "memory://", "doctor", "--json").json["problems"] == 0

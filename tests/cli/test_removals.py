@@ -15,7 +15,7 @@ def everything_of(saver):
     return {each: len(saver.list(at(each), limit=None)) for each in thread_ids(saver, limit=None)}
 
 
-def test_without_yes_nothing_is_deleted_and_what_would_go_is_told(saver, cli):
+def test_without_yes_nothing_is_deleted_and_the_plan_is_shown(saver, cli):
     fill(saver, 3, "a")
     fill(saver, 2, "b")
     ended = cli("delete", "a")
@@ -26,7 +26,7 @@ def test_without_yes_nothing_is_deleted_and_what_would_go_is_told(saver, cli):
     assert everything_of(saver) == {"a": 3, "b": 2}
 
 
-def test_with_yes_it_is_done(saver, cli):
+def test_with_yes_threads_are_deleted(saver, cli):
     fill(saver, 3, "a")
     fill(saver, 2, "b")
     size = thread_info(saver, "a").bytes
@@ -50,7 +50,7 @@ def test_the_document_of_delete(store, saver, cli):
     assert (datetime.now().astimezone() - datetime.fromisoformat(removal["updated"])).total_seconds() >= 7200
 
 
-def test_only_idle_threads_that_begin_so_are_deleted(store, saver, cli):
+def test_only_idle_threads_with_the_prefix_are_deleted(store, saver, cli):
     for name in ("a-old", "a-new", "b-old"):
         fill(saver, 1, name)
     for name in ("a-old", "b-old"):
@@ -61,7 +61,7 @@ def test_only_idle_threads_that_begin_so_are_deleted(store, saver, cli):
     assert set(everything_of(saver)) == {"a-new"}
 
 
-def test_a_thread_that_a_worker_holds_is_skipped_and_told(saver, cli):
+def test_a_thread_that_a_worker_holds_is_skipped_and_reported(saver, cli):
     fill(saver, 3, "a")
     fill(saver, 3, "b")
     with saver.lease("a", owner="worker-7"):
@@ -84,15 +84,15 @@ def test_a_thread_that_a_worker_holds_is_skipped_and_told(saver, cli):
 
 
 @pytest.mark.parametrize("yes", [[], ["--yes"]])
-def test_a_thread_that_is_not_there_is_told_and_the_others_are_done(saver, cli, yes):
+def test_an_unknown_thread_is_reported_and_the_others_are_deleted(saver, cli, yes):
     fill(saver, 3, "a")
     ended = cli("delete", "a", "b", *yes)
     assert ended.code == 6
-    assert "Not there: 'b'" in ended.err
+    assert "Not found: 'b'" in ended.err
     assert set(everything_of(saver)) == (set() if yes else {"a"})
 
 
-def test_a_damaged_thread_can_be_deleted_and_not_be_pruned(store, saver, cli):
+def test_a_damaged_thread_can_be_deleted_and_not_pruned(store, saver, cli):
     if store.kind == "sqlite":
         return
     fill(saver, 3, "a")
@@ -104,17 +104,17 @@ def test_a_damaged_thread_can_be_deleted_and_not_be_pruned(store, saver, cli):
     assert not [key for key in store.all_keys() if b"{a}" in key]
 
 
-def test_what_would_be_pruned_is_told_checkpoint_by_checkpoint(saver, cli):
+def test_a_plan_to_prune_lists_every_checkpoint(saver, cli):
     fill(saver, 4)
     fill(saver, 3, ns="inner")
     saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
     before = thread_info(saver).bytes
     document = cli("prune", "thread", "--keep", "2", "--json").json
     (removal,) = document["removals"]
-    assert set(removal) == {"thread_id", "outcome", "updated", "checkpoints", "bytes", "lease", "going"}
-    assert set(removal["going"][0]) == {"checkpoint_ns", "checkpoint_id", "stored", "writes", "bytes"}
-    going = [(each["checkpoint_ns"], each["checkpoint_id"], each["writes"]) for each in removal["going"]]
-    assert going == [("", "c0", 1), ("", "c1", 0), ("inner", "c0", 0)]
+    assert set(removal) == {"thread_id", "outcome", "updated", "checkpoints", "bytes", "lease", "selected"}
+    assert set(removal["selected"][0]) == {"checkpoint_ns", "checkpoint_id", "stored", "writes", "bytes"}
+    selected = [(each["checkpoint_ns"], each["checkpoint_id"], each["writes"]) for each in removal["selected"]]
+    assert selected == [("", "c0", 1), ("", "c1", 0), ("inner", "c0", 0)]
     assert [line.split()[-1] for line in cli("prune", "thread", "--keep", "2").out.splitlines()[2:5]] == ["B"] * 3
     assert thread_info(saver).bytes == before
     done = cli("prune", "thread", "--keep", "2", "--yes", "--json").json
@@ -123,7 +123,7 @@ def test_what_would_be_pruned_is_told_checkpoint_by_checkpoint(saver, cli):
     assert ids(saver.list(at(ns="inner"))) == ["c2", "c1"]
 
 
-def test_old_checkpoints_go_and_the_newest_stays(store, saver, cli):
+def test_old_checkpoints_are_pruned_and_the_newest_stays(store, saver, cli):
     fill(saver, 5)
     make_older(store, saver, 8 * 86_400, only=["c0", "c1", "c2"])
     fill(saver, 2, "other")
@@ -135,7 +135,7 @@ def test_old_checkpoints_go_and_the_newest_stays(store, saver, cli):
     assert "Nothing was pruned" in cli("prune", "--all", "--older-than", "7d", "--yes").out
 
 
-def test_old_checkpoints_go_but_for_as_many_as_are_kept(store, saver, cli):
+def test_old_checkpoints_are_pruned_except_as_many_as_are_kept(store, saver, cli):
     fill(saver, 5)
     make_older(store, saver, 8 * 86_400)
     assert cli("prune", "thread", "--older-than", "7d", "--keep", "3", "--yes", "--json").json["checkpoints"] == 2
@@ -159,13 +159,13 @@ def test_old_checkpoints_go_but_for_as_many_as_are_kept(store, saver, cli):
         ["prune", "a", "--older-than", "99999999999999999999w"],
     ],
 )
-def test_what_is_not_clear_is_refused(saver, cli, arguments):
+def test_unclear_options_are_refused(saver, cli, arguments):
     fill(saver, 3, "a")
     assert cli(*arguments, "--yes").code == 2
     assert everything_of(saver) == {"a": 3}
 
 
-def test_many_threads_are_summed_up_within_80_columns(saver, cli):
+def test_many_threads_are_summarized_within_80_columns(saver, cli):
     for number in range(35):
         fill(saver, 2, f"thread-{number:02}-" + "x" * 80)
     for command in (["delete", "--match", "thread"], ["prune", "--all", "--keep", "1"]):

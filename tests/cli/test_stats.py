@@ -25,7 +25,7 @@ def test_a_store_in_numbers(saver, cli):
     infos = [thread_info(saver, name) for name in "abc"]
     assert set(document) == {
         "store", "prefix", "taken", "threads", "checkpoints", "bytes", "threads_with_ttl", "threads_held",
-        "threads_damaged", "patches", "largest", "growth",
+        "threads_damaged", "savings", "largest", "growth",
     }  # fmt: skip
     assert (document["threads"], document["checkpoints"]) == (3, 28)
     assert document["bytes"] == sum(each.bytes for each in infos)
@@ -35,18 +35,18 @@ def test_a_store_in_numbers(saver, cli):
     assert abs((datetime.fromisoformat(document["taken"]) - datetime.now().astimezone()).total_seconds()) < 60
 
 
-def test_what_patches_save_is_what_whole_states_would_take(saver, cli):
+def test_the_savings_are_counted_against_whole_states(saver, cli):
     chat(saver, "a")
-    patches = cli("stats", "--json").json["patches"]
+    savings = cli("stats", "--json").json["savings"]
     packed = saver.store.settings.serializer
     whole = sum(len(packed.pack(each.checkpoint)) for each in saver.list(at("a"), limit=None))
-    assert whole <= patches["whole_bytes"] < whole * 1.1
-    assert patches["stored_bytes"] <= thread_info(saver, "a").bytes
-    assert patches["saved_bytes"] == patches["whole_bytes"] - patches["stored_bytes"] > 0.8 * whole
-    assert (patches["exact"], patches["threads"]) == (True, 1)
+    assert whole <= savings["whole_bytes"] < whole * 1.1
+    assert savings["stored_bytes"] <= thread_info(saver, "a").bytes
+    assert savings["saved_bytes"] == savings["whole_bytes"] - savings["stored_bytes"] > 0.8 * whole
+    assert (savings["exact"], savings["threads"]) == (True, 1)
 
 
-def test_growth_is_what_came_since_the_last_call(saver, cli):
+def test_growth_is_counted_since_the_last_call(saver, cli):
     fill(saver, 3, "a")
     first = cli("stats", "--json").json
     fill(saver, 2, "b")
@@ -57,10 +57,11 @@ def test_growth_is_what_came_since_the_last_call(saver, cli):
     assert growth["bytes"] == second["bytes"] - first["bytes"] == thread_info(saver, "b").bytes
     assert growth["since"] == first["taken"]
     saver.delete_thread("a")
-    assert "-1 threads, -3 checkpoints, -" in cli("stats").out
+    assert "-1 thread, -3 checkpoints, -" in cli("stats").out
+    assert "none in " in cli("stats").out
 
 
-def test_what_is_remembered_is_apart_for_each_store_and_has_no_password(saver, cli, store, state_home, new_server):
+def test_each_store_is_remembered_by_itself_and_without_its_password(saver, cli, store, state_home, new_server):
     cli("stats")
     server = new_server(password="hunter2")
     for prefix in ("p", "q"):
@@ -73,7 +74,7 @@ def test_what_is_remembered_is_apart_for_each_store_and_has_no_password(saver, c
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"store": "x"}'])
-def test_what_cannot_be_read_of_the_last_call_is_replaced(cli, state_home, content):
+def test_an_unreadable_snapshot_of_the_last_call_is_replaced(cli, state_home, content):
     cli("stats")
     (path,) = (state_home / "zerograph-redis").iterdir()
     path.write_text(content)
@@ -81,7 +82,7 @@ def test_what_cannot_be_read_of_the_last_call_is_replaced(cli, state_home, conte
     assert cli("stats", "--json").json["growth"] is not None
 
 
-def test_a_state_directory_that_cannot_be_written_is_told_and_no_error(cli, state_home):
+def test_a_state_directory_that_cannot_be_written_is_a_note_and_no_error(cli, state_home):
     state_home.write_text("a file is in the way")
     ended = cli("stats", "--json")
     assert ended.code == 0
@@ -95,30 +96,41 @@ def test_threads_that_are_held_or_damaged_are_counted(store, saver, cli):
     with saver.lease("a"):
         document = cli("stats", "--json").json
         assert document["threads_held"] == 1
+        assert heads(cli("stats"))[:3] == ["store", "threads", "held"]
     if store.kind != "sqlite":
         store.client().delete(f"{store.prefix}:{{b}}:checkpoints")
         document = cli("stats", "--json").json
-        assert (document["threads"], document["threads_damaged"], document["patches"]["threads"]) == (2, 1, 1)
+        assert (document["threads"], document["threads_damaged"], document["savings"]["threads"]) == (2, 1, 1)
         assert "damaged" in cli("stats").out
 
 
-def test_a_sample_is_taken_of_many_threads_and_said_to_be_one(saver, cli, monkeypatch):
+def test_of_many_threads_the_savings_are_those_of_a_sample(saver, cli, monkeypatch):
     monkeypatch.setattr("zerograph_redis.tools.inspect.statistics.EXACT", 50)
     monkeypatch.setattr("zerograph_redis.tools.inspect.statistics.SAMPLE", 10)
     for number in range(30):
         chat(saver, f"t{number}", steps=4)
-    exact = cli("stats", "--exact", "--json").json["patches"]
+    exact = cli("stats", "--exact", "--json").json["savings"]
     assert (exact["exact"], exact["threads"]) == (True, 30)
-    sampled = cli("stats", "--json").json["patches"]
+    sampled = cli("stats", "--json").json["savings"]
     assert (sampled["exact"], sampled["threads"]) == (False, 10)
     assert sampled["whole_bytes"] == pytest.approx(exact["whole_bytes"], rel=0.1)
     assert "by a sample of 10 threads" in cli("stats").out
 
 
-def test_an_empty_store_has_nothing(cli):
+def test_rows_of_zeros_are_left_out_but_not_of_json(cli, saver):
     document = cli("stats", "--json").json
     assert (document["threads"], document["bytes"], document["largest"]) == (0, 0, [])
-    assert "nothing yet" in cli("stats").out
+    assert document["savings"] == {"whole_bytes": 0, "stored_bytes": 0, "saved_bytes": 0, "threads": 0, "exact": True}
+    assert heads(cli("stats")) == ["store", "threads", "growth"]
+    fill(saver, 1, "a")
+    page = cli("stats")
+    assert heads(page)[:4] == ["store", "threads", "checkpoints", "stored"]
+    assert next(line for line in page.out.splitlines() if line.startswith("threads")).split() == ["threads", "1"]
+
+
+def heads(page):
+    """The first words of the lines before the table."""
+    return [line.split()[0] for line in page.out.partition("\n\n")[0].splitlines()]
 
 
 def test_the_largest_are_as_many_as_asked_for(saver, cli):
@@ -145,10 +157,10 @@ def test_a_cluster_is_counted(cluster_store):
     for number in range(20):
         chat(saver, f"t{number}", steps=3)
     document = run(*options_of(cluster_store), "stats", "--json").json
-    assert (document["threads"], document["checkpoints"], document["patches"]["exact"]) == (20, 60, True)
+    assert (document["threads"], document["checkpoints"], document["savings"]["exact"]) == (20, 60, True)
 
 
-def test_a_relative_state_home_is_not_taken(cli, monkeypatch, tmp_path):
+def test_a_relative_state_home_is_ignored(cli, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", "state")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     cli("stats")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from support.commands import options_of, run
+from rich.cells import cell_len
+from support.commands import options_of, run, run_process
 
 
 def put(saver, thread, namespace="", **more):
@@ -38,7 +39,7 @@ def test_json_has_every_fact(saver, cli):
     assert datetime.fromisoformat(newest["updated"]).utcoffset().total_seconds() == 0
 
 
-def test_only_what_begins_with_the_prefix(saver, cli):
+def test_match_lists_only_ids_that_begin_with_it(saver, cli):
     for name in ("user-1", "user-2", "userx", "system", "a-user-1", "user*"):
         put(saver, name)
 
@@ -65,7 +66,7 @@ def test_pages_have_each_thread_once(saver, cli, match):
     assert found == names[::-1]
 
 
-def test_a_page_says_how_to_go_on(saver, cli):
+def test_a_page_names_the_option_for_the_next_one(saver, cli):
     for name in "abc":
         put(saver, name)
     page = cli("threads", "--limit", "2")
@@ -87,20 +88,26 @@ def test_a_thread_that_is_held_names_its_holder(saver, cli):
     assert 3500 < held["lease"]["seconds_left"] <= 3600
 
 
-def test_an_empty_store_is_said_to_be_empty(cli):
+def test_a_list_without_threads_says_what_was_searched(saver, cli):
     ended = cli("threads")
     assert (ended.code, ended.out) == (0, "")
     assert ended.err.startswith("No threads in ")
+    put(saver, "a")
+    assert cli("threads", "--match", "zzz").err.startswith("No thread id begins with 'zzz' in ")
+    assert cli("threads", "--match", "zzz", "--after", "a").err.startswith(
+        "No thread id begins with 'zzz' after 'a' in "
+    )
+    assert cli("threads", "--after", "a").err.startswith("No threads after 'a' in ")
 
 
-def test_ids_are_shown_and_not_acted_upon(saver, cli):
+def test_ids_never_control_the_terminal(saver, cli):
     put(saver, "\x1b[31mred[/] [bold]x")
     shown = cli("threads").out
     assert r"\x1b[31mred[/] [bold]x" in shown
     assert cli("threads", "--json").json["threads"][0]["thread_id"] == "\x1b[31mred[/] [bold]x"
 
 
-def test_looking_prolongs_nothing(store, saver, cli):
+def test_listing_renews_no_ttl(store, saver, cli):
     put(saver, "a", ttl=1000)
     before = saver.list_threads()[0].ttl
     assert cli("threads", "--json").json["threads"][0]["ttl"] <= before
@@ -112,6 +119,34 @@ def test_the_table_fits_80_columns(saver, cli):
     assert max(map(len, lines)) <= 80
     assert "…" in lines[2]
     assert lines[2].split()[-1] == "never"
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+def test_each_thread_has_one_line_whatever_its_id(saver, cli, columns):
+    for thread in ("长" * 100, "x" * 300, "short", "tail-" * 40 + "end"):
+        put(saver, thread)
+    lines = cli("threads", columns=columns).out.splitlines()
+    assert len(lines) == 6
+    assert max(map(cell_len, lines)) <= columns
+    assert "end " in lines[2]
+    assert all(line.endswith("never") for line in lines[2:])
+    with saver.lease("short", ttl=3600, owner="a-worker-with-a-long-name-" * 5):
+        lines = cli("threads", columns=columns).out.splitlines()
+    assert len(lines) == 6
+    assert max(map(cell_len, lines)) <= columns
+    assert columns == 60 or lines[3].endswith(", 59 min")
+
+
+def test_a_pipe_gets_every_id_whole(saver, cli, store, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    names = {"x" * 500, "长" * 200, "short"}
+    for thread in names:
+        put(saver, thread)
+    with saver.lease("short", owner="worker-" * 60):
+        ended = run_process(*options_of(store), "threads")
+    assert {line.split()[0] for line in ended.out.splitlines()[2:]} == names
+    assert "worker-" * 60 in ended.out
+    assert not [line for line in ended.out.splitlines() if line.endswith(" ")]
 
 
 def test_a_cluster_lists_its_threads(cluster_store):

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 from support.data import at, fill, ids, place, state, thread_ids
+from support.stores import on_one_store
 
 from zerograph_redis import CheckpointError, ConfigError
 
@@ -53,7 +54,7 @@ def test_a_checkpoint_id_that_is_none_or_empty_means_the_newest(saver):
         fill(saver, 2)
 
 
-def test_whatever_else_a_config_holds_is_left_alone(saver):
+def test_other_keys_of_a_config_are_ignored(saver):
     more = {"callbacks": [print], "tags": object(), "recursion_limit": 3}
     config = {"configurable": {"thread_id": "thread", "__scratchpad__": object(), "user": lambda: 1}, **more}
     saver.put(config, state("c0"), {})
@@ -95,8 +96,9 @@ WRONG = [
 ]
 
 
+@on_one_store
 @pytest.mark.parametrize("config", WRONG, ids=repr)
-def test_a_config_that_names_nothing_usable_is_refused(saver, config):
+def test_an_invalid_config_is_refused(saver, config):
     calls = [
         lambda: saver.get_tuple(config),
         lambda: saver.get(config),
@@ -113,15 +115,17 @@ def test_a_config_that_names_nothing_usable_is_refused(saver, config):
     assert thread_ids(saver) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("before", [[], "c0", at(id=1.5)], ids=repr)
-def test_a_before_that_names_nothing_usable_is_refused(saver, before):
+def test_an_invalid_before_is_refused(saver, before):
     fill(saver, 1)
     with pytest.raises(ConfigError):
         saver.list(at(), before=before)
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", ["", None, 1.5, b"x", True])
-def test_a_target_of_a_copy_that_names_nothing_usable_is_refused(saver, wrong):
+def test_an_invalid_target_of_a_copy_is_refused(saver, wrong):
     fill(saver, 1)
     with pytest.raises(ConfigError, match="target"):
         saver.copy_thread("thread", wrong)

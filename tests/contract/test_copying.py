@@ -51,7 +51,7 @@ def test_source_and_copy_are_apart_afterwards(saver):
     assert saver.get_pending_writes(at("copy", id="c1")) == [("t", "a", 2)]
 
 
-def test_what_is_put_to_a_copy_is_its_newest(saver):
+def test_a_checkpoint_put_to_a_copy_is_its_newest(saver):
     fill(saver, 3)
     saver.copy_thread("thread", "copy")
     fill(saver, 2, "copy", start=7)

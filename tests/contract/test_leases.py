@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from support.blocks import expire, stall
 from support.data import at, everything, fill, ids, place, state, thread_ids, thread_info
 from support.polling import until
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError, ConflictError, InMemorySaver, LeaseError, LeaseHeldError, LeaseLostError
 from zerograph_redis.core.requests import LeaseThread
@@ -40,20 +42,6 @@ def whole(saver, thread="thread"):
     return everything(saver, thread, "", "x"), known
 
 
-def stall(lease):
-    """Let a lease's renewals stop, as those of a stopped process do."""
-    stalled = threading.Event()
-    lease._hold._renew = lambda token: stalled.set()
-    lease._hold._awake.put(None)
-    stalled.wait(20)  # so none is under way either
-
-
-def expire(saver, lease, thread="thread"):
-    """Let a lease expire now, as it does when its renewals stopped for its ttl."""
-    stall(lease)
-    saver.saver.store.backend.execute(LeaseThread(thread, "renew", lease.token, "-", "", 1))
-
-
 def is_free(saver, thread="thread"):
     try:
         with saver.lease(thread, ttl=100):
@@ -62,11 +50,28 @@ def is_free(saver, thread="thread"):
         return False
 
 
+def time_left(saver):
+    with pytest.raises(LeaseHeldError) as caught:
+        saver.lease("thread").__enter__()
+    return caught.value.seconds_left
+
+
+def wait_for_renewal(saver):
+    """Wait until a lease that another worker holds has more time left than a moment before."""
+    left = [time_left(saver)]
+
+    def has_grown():
+        left.append(time_left(saver))
+        return left[-1] > left[-2]
+
+    until(has_grown, pause=0.02)
+
+
 @contextmanager
 def lost(saver, thread="thread"):
     """A lease that expired in its block."""
-    with saver.lease(thread, ttl=SHORT) as lease:
-        stall(lease)
+    with saver.lease(thread, ttl=60) as lease:
+        expire(lease, saver)
         until(lambda: is_free(saver.stranger(), thread))
         yield lease
 
@@ -127,7 +132,7 @@ def test_any_text_names_an_owner(saver, owner):
             saver.stranger().put(at(lease_token=lease.token - 1), state("c1"), {})
 
 
-def test_who_waits_gets_a_lease_when_it_is_given_back(saver):
+def test_a_waiting_worker_gets_a_lease_that_is_released(saver):
     held, others = threading.Event(), []
 
     def hold():
@@ -149,14 +154,14 @@ def test_who_waits_gets_a_lease_when_it_is_given_back(saver):
     timer.join()
 
 
-def test_who_waits_gets_a_lease_that_expires(saver):
+def test_a_waiting_worker_gets_a_lease_that_expires(saver):
     with saver.lease("thread", ttl=SHORT) as first:
         stall(first)
         with saver.stranger().lease("thread", wait=20) as second:
             assert second.token > first.token
 
 
-def test_who_waits_in_vain_is_told_who_holds_it(saver):
+def test_waiting_in_vain_raises_an_error_that_names_the_owner(saver):
     with saver.lease("thread", owner="the first"):
         begun = time.monotonic()
         with pytest.raises(LeaseHeldError, match="the first"):
@@ -167,19 +172,15 @@ def test_who_waits_in_vain_is_told_who_holds_it(saver):
 def test_a_lease_is_renewed_again_and_again_while_its_block_runs(saver):
     other = saver.stranger()
     with saver.lease("thread", ttl=3) as lease:
-        renewals, left = 0, 3.0
-        while renewals < 2:
-            with pytest.raises(LeaseHeldError) as caught:
-                other.lease("thread").__enter__()
-            renewals += caught.value.seconds_left > left
-            left = caught.value.seconds_left
+        for _ in range(2):
+            wait_for_renewal(other)
         saver.put(at(), state("c0"), {})
         assert not lease.lost
     assert is_free(other)
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_who_lost_a_lease_stores_nothing(saver, write):
+def test_a_worker_that_lost_its_lease_stores_nothing(saver, write):
     stored(saver)
     other = saver.stranger()
     with lost(saver) as lease:
@@ -198,7 +199,7 @@ def test_who_lost_a_lease_stores_nothing(saver, write):
             WRITES[write](saver)
 
 
-def test_who_lost_a_lease_of_a_thread_that_is_gone_stores_nothing(saver):
+def test_a_worker_that_lost_the_lease_of_a_deleted_thread_stores_nothing(saver):
     with lost(saver):
         for write in WRITES.values():
             with pytest.raises(LeaseLostError):
@@ -244,11 +245,11 @@ def test_tokens_only_grow(saver):
     saver.put(at(ttl=SHORT), state("c0"), {})
     until(lambda: not thread_ids(saver))
     take(saver)
-    # Some are taken once more by the look whether they are free.
+    # `lost` takes some of them, too, when it checks whether they are free.
     assert tokens == sorted(set(tokens))
 
 
-def test_a_lease_given_back_late_leaves_the_next_one_alone(saver):
+def test_a_lease_released_late_leaves_the_next_one_alone(saver):
     other = saver.stranger()
     with saver.lease("thread", ttl=SHORT) as first:
         stall(first)
@@ -378,7 +379,7 @@ def test_a_thread_deleted_under_its_lease_stays_held_and_leaves_nothing(store):
         fill(saver, 1)
         assert not is_free(saver.stranger())
         saver.delete_thread("thread", lease_token=lease.token)
-        expire(saver, lease)
+        expire(lease, saver)
         until(lambda: is_free(saver.stranger()))
         assert thread_ids(saver) == []
     if hasattr(store, "all_keys"):
@@ -410,11 +411,12 @@ def test_a_held_thread_stays_held_though_its_ttl_is_shorter(store):
     other = saver.stranger()
     with saver.lease("thread", ttl=100) as lease:
         fill(saver, 2)
-        begun = time.monotonic()
-        while time.monotonic() - begun < 3 * SHORT:
+        end = time.monotonic() + 3 * SHORT
+        while time.monotonic() < end:
             assert not is_free(other)
             with pytest.raises(LeaseHeldError):
                 other.put(at(), state("theirs"), {})
+            time.sleep(0.02)
         saver.put(at(), state("mine"), {})
         assert not lease.lost
 
@@ -424,19 +426,21 @@ def test_a_held_thread_stays_held_though_its_ttl_ends_between_renewals(store):
     other = saver.stranger()
     with saver.lease("thread", ttl=3) as lease:
         saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
-        begun = time.monotonic()
-        while time.monotonic() - begun < 1.2:  # one renewal, and more than the thread's ttl after it
+        wait_for_renewal(other)
+        end = time.monotonic() + 2 * SHORT
+        while time.monotonic() < end:
             assert not is_free(other)
+            time.sleep(0.02)
         saver.put(at(), state("mine"), {})
         assert not lease.lost
 
 
-def test_a_thread_with_a_ttl_is_gone_some_time_after_its_lease(store):
+def test_a_thread_with_a_ttl_expires_some_time_after_its_lease(store):
     saver = store.open(ttl=SHORT, refresh_on_read=False)
     with saver.lease("thread", ttl=60) as lease:
         fill(saver, 2)
         saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
-        expire(saver, lease)
+        expire(lease, saver)
     until(lambda: saver.get_tuple(at()) is None)
     assert thread_ids(saver) == []
     fill(saver, 1)
@@ -447,13 +451,13 @@ def test_a_thread_without_a_ttl_stays_when_its_lease_ends(saver):
     fill(saver, 1)
     with saver.lease("thread", ttl=60) as lease:
         fill(saver, 1, start=1)
-        expire(saver, lease)
+        expire(lease, saver)
     with lost(saver):
         pass
     assert thread_info(saver).ttl is None
     with saver.lease("new", ttl=60) as lease:
         fill(saver, 2, "new")
-        expire(saver, lease, "new")
+        expire(lease, saver)
     with lost(saver, "new"):
         pass
     assert thread_info(saver, "new").ttl is None
@@ -487,7 +491,7 @@ def test_a_lease_has_no_token_outside_of_its_block(saver):
     fill(saver, 1)
 
 
-def test_a_config_made_anew_in_the_block_is_enough(saver):
+def test_a_config_without_a_token_is_enough_in_the_block(saver):
     with saver.lease("thread"):
         config = saver.put(at(), state("c0"), {})
         saver.put(config, state("c1"), {})
@@ -497,7 +501,7 @@ def test_a_config_made_anew_in_the_block_is_enough(saver):
     assert ids(saver.list(at())) == ["c2", "c1"]
 
 
-def test_a_lease_says_nothing_of_a_thread_of_the_same_name_in_another_store(saver):
+def test_a_lease_does_not_cover_a_thread_of_the_same_name_in_another_store(saver):
     elsewhere = InMemorySaver()
     with saver.lease("thread"):
         elsewhere.put(at(), state("c0"), {})
@@ -509,7 +513,7 @@ def test_a_lease_says_nothing_of_a_thread_of_the_same_name_in_another_store(save
     elsewhere.close()
 
 
-def test_a_lease_says_nothing_of_a_thread_of_the_same_name_under_another_prefix(redis_store):
+def test_a_lease_does_not_cover_a_thread_of_the_same_name_under_another_prefix(redis_store):
     saver, other = redis_store.open(), redis_store.open(prefix=redis_store.prefix + "2")
     with saver.lease("thread"):
         fill(other, 1)
@@ -517,7 +521,7 @@ def test_a_lease_says_nothing_of_a_thread_of_the_same_name_under_another_prefix(
     assert thread_ids(saver) == thread_ids(other) == ["thread"]
 
 
-def test_what_began_in_a_block_and_goes_on_after_it_stores_nothing(saver):
+def test_work_that_continues_after_its_block_stores_nothing(saver):
     stored(saver)
     with saver.lease("thread"):
         late = saver.copied()
@@ -567,8 +571,9 @@ def test_blocks_of_several_leases_may_stand_in_one_another(saver):
     assert len(saver.list(at("a"))) == 3
 
 
+@on_one_store
 @pytest.mark.parametrize("write", WRITES)
-def test_what_is_no_token_is_refused(saver, write):
+def test_a_value_that_is_not_a_token_is_refused(saver, write):
     stored(saver)
     before = whole(saver)
     for wrong in ("7", 7.0, b"7", True, [7], {}):
@@ -591,6 +596,7 @@ def test_a_token_that_never_was_is_refused(saver):
     assert whole(saver) == before
 
 
+@on_one_store
 def test_a_lease_needs_a_thread_and_an_end(saver):
     for wrong in (0, -1, None, True, "30", float("nan"), float("inf")):
         with pytest.raises(ValueError, match="ttl"):
@@ -672,7 +678,8 @@ def test_of_many_conditional_puts_at_once_one_is_stored(saver):
     assert len(won) == 1
 
 
-def test_what_cannot_be_an_expected_id_is_refused(saver):
+@on_one_store
+def test_an_invalid_expected_id_is_refused(saver):
     for wrong in ("", 1.5, b"c0", True, [None]):
         with pytest.raises(ConfigError, match="expect_checkpoint_id"):
             saver.put(at(expect_checkpoint_id=wrong), state("c0"), {})
@@ -690,7 +697,7 @@ def test_a_condition_and_a_lease_go_together(saver):
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_who_held_a_broken_lease_is_fenced_off(saver, name):
+def test_the_former_owner_of_a_broken_lease_is_fenced_off(saver, name):
     stored(saver)
     with saver.lease("thread", ttl=60, owner="the first") as lease:
         assert saver.stranger().break_lease("thread") == "the first"
@@ -727,7 +734,7 @@ def test_a_broken_lease_leaves_the_thread_as_it_is(saver):
     assert whole(saver) == before
 
 
-def test_a_lease_that_nobody_holds_cannot_be_broken(saver):
+def test_a_free_lease_cannot_be_broken(saver):
     assert saver.break_lease("thread") is None
     with saver.lease("thread", ttl=60):
         pass

@@ -2,6 +2,7 @@
 
 import pytest
 from support.data import at, fill, ids, place, state
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError
 
@@ -18,12 +19,12 @@ def test_the_newest_comes_first(saver):
     assert ids(saver.list(at())) == ["c3", "c2", "c1", "c0"]
 
 
-def test_ten_are_listed_unless_told_otherwise(saver):
+def test_ten_are_listed_by_default(saver):
     fill(saver, 12)
     assert ids(saver.list(at())) == [f"c{n}" for n in range(11, 1, -1)]
 
 
-def test_limit_says_how_many(saver):
+def test_limit_is_how_many_are_listed(saver):
     fill(saver, 4)
     assert ids(saver.list(at(), limit=1)) == ["c3"]
     assert ids(saver.list(at(), limit=3)) == ["c3", "c2", "c1"]
@@ -41,8 +42,9 @@ def test_limit_none_is_all_of_them_however_many(saver):
     assert ids(saver.list(at(), limit=510)) == stored[:-511:-1]
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 1.5, "3", True])
-def test_a_limit_that_makes_no_sense_is_refused(saver, wrong):
+def test_an_invalid_limit_is_refused(saver, wrong):
     fill(saver, 1)
     with pytest.raises(ConfigError, match="limit"):
         saver.list(at(), limit=wrong)
@@ -89,7 +91,7 @@ def test_pages_joined_by_before_are_the_whole_list(saver):
     assert pages == stored[::-1]
 
 
-def test_a_checkpoint_id_in_the_config_of_list_plays_no_part(saver):
+def test_list_ignores_a_checkpoint_id_in_its_config(saver):
     fill(saver, 3)
     assert ids(saver.list(at(id="c1"))) == ["c2", "c1", "c0"]
 
@@ -126,7 +128,7 @@ def test_filter_asks_for_all_of_its_keys(saver):
     assert saver.list(at(), filter={"unknown": 1}) == []
 
 
-def test_filter_tells_a_missing_key_from_none(saver):
+def test_filter_distinguishes_a_missing_key_from_none(saver):
     saver.put(at(), state("with"), {"run_id": None})
     saver.put(at(), state("without"), {})
     assert ids(saver.list(at(), filter={"run_id": None})) == ["with"]

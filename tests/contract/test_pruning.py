@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from support.aging import make_older, where_orders_can_be_changed
 from support.data import at, everything, fill, ids, state, thread_ids, thread_info
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError
 
 
-def test_prune_keeps_the_newest_and_says_how_many_it_removed(saver):
+def test_prune_keeps_the_newest_and_returns_how_many_it_removed(saver):
     fill(saver, 7)
     assert saver.prune("thread", 3) == 4
     assert ids(saver.list(at())) == ["c6", "c5", "c4"]
@@ -119,14 +120,16 @@ def test_prune_removes_a_checkpoint_with_very_many_writes(saver):
     assert saver.get_pending_writes(at(id="c0")) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 1.5, None, True, "2"])
-def test_a_keep_that_makes_no_sense_is_refused(saver, wrong):
+def test_an_invalid_keep_is_refused(saver, wrong):
     fill(saver, 2)
     with pytest.raises(ConfigError, match="keep"):
         saver.prune("thread", wrong)
     assert ids(saver.list(at())) == ["c1", "c0"]
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", ["", None, 1.5])
 def test_a_thread_that_is_none_is_refused(saver, wrong):
     for method, rest in (("prune", (1,)), ("delete_thread", ()), ("copy_thread", ("target",))):
@@ -136,7 +139,7 @@ def test_a_thread_that_is_none_is_refused(saver, wrong):
 
 @where_orders_can_be_changed
 @pytest.mark.stored
-def test_max_age_prunes_only_what_is_older(store, saver):
+def test_max_age_prunes_only_older_checkpoints(store, saver):
     fill(saver, 4)
     fill(saver, 3, ns="a", start=10)
     saver.put_writes(at(id="c1"), [("t", "a", 1)], "")
@@ -152,7 +155,7 @@ def test_max_age_prunes_only_what_is_older(store, saver):
 
 @where_orders_can_be_changed
 @pytest.mark.stored
-def test_max_age_never_takes_of_what_is_kept(store, saver):
+def test_max_age_never_removes_those_that_keep_spares(store, saver):
     fill(saver, 5)
     make_older(store, saver, 1000)
     assert saver.prune("thread", 3, max_age=500) == 2
@@ -172,8 +175,9 @@ def test_max_age_of_many_namespaces_and_checkpoints_is_exact(store, saver):
     assert ids(saver.list(at(ns="ns3"), limit=None))[-1] == "c45"
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 0, "7d", True, float("nan")])
-def test_a_max_age_that_makes_no_sense_is_refused(saver, wrong):
+def test_an_invalid_max_age_is_refused(saver, wrong):
     fill(saver, 2)
     with pytest.raises(ConfigError, match="max_age"):
         saver.prune("thread", 0, max_age=wrong)

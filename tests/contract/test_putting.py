@@ -4,13 +4,14 @@ import copy
 
 import pytest
 from support.data import at, everything, fill, ids, place, state, thread_ids
+from support.stores import on_one_store
 from zerograph import Command, Interrupt, Send
 
 from zerograph_redis import CheckpointError, SerializationError
 
 
 class Unregistered:
-    """A type that no serializer was told of."""
+    """A type that no serializer knows."""
 
 
 def test_put_returns_the_config_of_the_stored_checkpoint(saver):
@@ -152,13 +153,15 @@ def test_a_value_that_contains_itself_is_refused(saver):
     assert thread_ids(saver) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [None, [], "c0", 7])
-def test_what_is_no_checkpoint_is_refused(saver, wrong):
+def test_a_value_that_is_not_a_checkpoint_is_refused(saver, wrong):
     with pytest.raises(ValueError, match="checkpoint"):
         saver.put(at(), wrong, {})
     assert thread_ids(saver) == []
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [1.5, b"c0", True, ["c0"]])
 def test_an_id_that_is_no_string_is_refused(saver, wrong):
     with pytest.raises(ValueError, match="id"):

@@ -2,6 +2,7 @@
 
 import pytest
 from support.data import at, fill, place, state
+from support.stores import on_one_store
 
 
 def test_an_empty_store_has_nothing_to_read(saver):
@@ -91,7 +92,7 @@ def test_get_by_id_finds_a_checkpoint_in_whichever_namespace(saver):
     assert saver.get_by_id("root", "thread").config == at(ns="", id="root")
 
 
-def test_get_by_id_without_a_thread_looks_through_all(saver):
+def test_get_by_id_without_a_thread_searches_all(saver):
     for number in range(5):
         saver.put(at(f"thread {number}", "ns"), state(f"only {number}"), {})
     assert saver.get_by_id("only 0").config == at("thread 0", "ns", "only 0")
@@ -99,7 +100,7 @@ def test_get_by_id_without_a_thread_looks_through_all(saver):
     assert saver.get_by_id("only 5") is None
 
 
-def test_get_by_id_with_a_thread_looks_in_that_one_alone(saver):
+def test_get_by_id_with_a_thread_searches_only_that_one(saver):
     saver.put(at("one"), state("c", whose="one"), {})
     saver.put(at("two"), state("c", whose="two"), {})
     assert saver.get_by_id("c", "one").checkpoint["channel_values"] == {"whose": "one"}
@@ -114,7 +115,8 @@ def test_get_by_id_finds_a_checkpoint_among_many_namespaces(saver):
     assert saver.get_by_id("c30", "thread") is None
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", ["", None, 1.5])
-def test_get_by_id_refuses_what_is_no_id(saver, wrong):
+def test_get_by_id_refuses_an_invalid_id(saver, wrong):
     with pytest.raises(ValueError, match="checkpoint_id"):
         saver.get_by_id(wrong, "thread")

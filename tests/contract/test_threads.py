@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.data import at, fill, ids, state, thread_ids, thread_info
 from support.polling import until_after
+from support.stores import on_one_store
 
 from zerograph_redis import ConfigError, ThreadInfo
 
@@ -89,7 +90,7 @@ def test_storing_an_id_again_counts_once(saver):
     assert (info.checkpoints, info.namespaces) == (2, 1)
 
 
-def test_limit_says_how_many_threads(saver):
+def test_limit_is_how_many_threads_are_listed(saver):
     for name in "abcd":
         fill(saver, 1, name)
     assert thread_ids(saver, limit=2) == ["d", "c"]
@@ -97,13 +98,14 @@ def test_limit_says_how_many_threads(saver):
     assert thread_ids(saver, limit=None) == ["d", "c", "b", "a"]
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [-1, 1.5, "3", True])
-def test_a_limit_of_threads_that_makes_no_sense_is_refused(saver, wrong):
+def test_an_invalid_limit_of_threads_is_refused(saver, wrong):
     with pytest.raises(ConfigError, match="limit"):
         saver.list_threads(limit=wrong)
 
 
-def test_a_hundred_are_listed_unless_told_otherwise(saver):
+def test_a_hundred_are_listed_by_default(saver):
     for number in range(130):
         saver.put(at(f"t{number}"), state("c"), {})
     expected = [f"t{number}" for number in range(129, -1, -1)]
@@ -168,7 +170,7 @@ def test_deleting_an_unknown_thread_is_a_no_op(saver):
     assert thread_ids(saver) == ["thread"]
 
 
-def test_a_deleted_thread_begins_anew(saver):
+def test_a_deleted_thread_starts_empty(saver):
     fill(saver, 3)
     saver.put_writes(at(id="c0"), [("t", "a", 1)], "")
     created = thread_info(saver).created

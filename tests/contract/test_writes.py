@@ -4,6 +4,7 @@ import copy
 
 import pytest
 from support.data import at, everything, fill, state, thread_ids
+from support.stores import on_one_store
 from zerograph import Command, Interrupt, Overwrite, Send
 
 from zerograph_redis import ConfigError, SerializationError
@@ -63,6 +64,7 @@ def test_writes_belong_to_one_checkpoint_of_one_namespace_of_one_thread(saver):
                 assert saver.get_pending_writes(at(thread, ns, name)) == [("t", "c", (thread, ns, name))]
 
 
+@on_one_store
 def test_writes_need_a_checkpoint_id(saver):
     fill(saver, 1)
     for config in (at(), at(id=""), {}):
@@ -138,8 +140,9 @@ def test_a_write_that_cannot_be_stored_is_refused_and_none_of_the_call_is_stored
     assert everything(saver, "thread") == before
 
 
+@on_one_store
 @pytest.mark.parametrize("wrong", [("t", "a"), ("t", "a", 1, 2), None, 7, (1, "a", 1), ("t", None, 1)])
-def test_what_is_no_write_is_refused(saver, wrong):
+def test_a_value_that_is_not_a_write_is_refused(saver, wrong):
     with pytest.raises(ValueError, match=r"writes\[1\]"):
         saver.put_writes(at(id="c0"), [("t", "a", 1), wrong], "")
     assert saver.get_pending_writes(at(id="c0")) == []

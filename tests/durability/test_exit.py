@@ -1,4 +1,4 @@
-"""What is queued when a process ends is stored, however it ends, but for a kill."""
+"""A process that ends stores its queue, however it ends, unless it is killed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ HERE = Path(__file__).parent.parent
 PATHS = os.pathsep.join([str(HERE), str(Path(zerograph_redis.__file__).parent.parent)])
 
 CODES = {"end": 0, "exit": 3, "error": 1, "forgotten": 0, "thread": 0, "atexit": 0, "process": 0, "child": 0}
+USUAL = {"redis": {"end", "thread", "process", "child"}, "sqlite": {"exit", "error", "forgotten", "atexit"}}
+CASES = [
+    pytest.param(way, kind, marks=() if way in usual else pytest.mark.full)
+    for kind, usual in USUAL.items()
+    for way in CODES
+]
 
 
-@pytest.mark.parametrize("kind", ["redis", "sqlite"])
-@pytest.mark.parametrize("way", CODES)
-def test_a_process_that_ends_stores_what_is_queued(way, kind, new_server, tmp_path):
+@pytest.mark.parametrize(("way", "kind"), CASES)
+def test_a_process_that_ends_stores_its_queue(way, kind, new_server, tmp_path):
     url = new_server().url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
     done = subprocess.run(
         [sys.executable, "-m", "support.ending", way, url],

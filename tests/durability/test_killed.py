@@ -6,13 +6,15 @@ import random
 
 import pytest
 from support.sites import run_kills
+from support.sizes import scaled
 
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 def test_a_killed_worker_loses_a_suffix(kind, new_server, tmp_path):
     seed = random.randrange(2**31)
     url = new_server().url if kind == "redis" else f"sqlite:///{tmp_path}/c.db"
-    found = run_kills(url, 15, seed)
+    count = scaled(15)
+    found = run_kills(url, count, seed)
     assert found["broken"] == [], seed
-    assert found["seen"]["killed"] == 15
+    assert found["seen"]["killed"] == count
     assert found["seen"]["found"] > 0

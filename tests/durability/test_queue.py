@@ -31,8 +31,8 @@ from zerograph_redis import (
     LeaseLostError,
     RedisSaver,
     SqliteSaver,
-    durability,
 )
+from zerograph_redis.savers import write_queue
 
 
 def going_on(name, **values):
@@ -51,7 +51,7 @@ def put_chain(saver, count, thread="thread", start=0, **configurable):
 
 @contextmanager
 def at_a_standstill(server):
-    """A server that does nothing, and says nothing."""
+    """A server that is stopped, and does not answer."""
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         yield
@@ -90,7 +90,7 @@ def test_a_put_returns_while_the_server_stands_still_and_is_stored_soon(server, 
     assert stored(other) == ["c0", "c1", "c2", "c3"]
 
 
-def test_whoever_asks_for_a_thread_waits_for_what_is_queued_of_it(saver):
+def test_every_other_call_on_a_thread_waits_for_its_queue(saver):
     asks = {
         "get_tuple": lambda: saver.get_tuple(at()).checkpoint["id"] == "c9",
         "get": lambda: saver.get(at())["id"] == "c9",
@@ -109,7 +109,7 @@ def test_whoever_asks_for_a_thread_waits_for_what_is_queued_of_it(saver):
         saver.delete_thread("thread")
 
 
-def test_a_lease_is_taken_behind_what_is_queued_and_given_back_behind_what_was_written_in_it(saver, other):
+def test_a_lease_is_taken_after_the_queue_and_released_after_the_writes_in_its_block(saver, other):
     put_chain(saver, 5)
     with saver.lease("thread") as lease:
         assert stored(other) == [f"c{number}" for number in range(5)]
@@ -118,18 +118,18 @@ def test_a_lease_is_taken_behind_what_is_queued_and_given_back_behind_what_was_w
     assert stored(other) == [f"c{number}" for number in range(11)]
 
 
-def test_a_put_that_is_to_be_stored_waits_behind_those_that_are_not(saver, other):
+def test_a_put_with_durability_sync_waits_for_the_queue(saver, other):
     put_chain(saver, 5)
     saver.put(at(id="c4", durability="sync"), going_on("c5"), {})
     assert stored(other) == [f"c{number}" for number in range(6)]
 
 
-def test_a_config_may_ask_for_what_the_saver_does_not(other):
+def test_a_config_may_choose_another_durability(other):
     fill(other, 1)
     other.put(at(id="c0", durability="async"), going_on("c1"), {})
-    assert other._queue.has_news
+    assert other._queue.is_busy
     other.flush("thread")
-    assert not other._queue.has_news
+    assert not other._queue.is_busy
     assert stored(other) == ["c0", "c1"]
 
 
@@ -160,19 +160,19 @@ LAST = {
 def test_where_a_run_may_stop_all_is_stored_before_the_call_returns(saver, other, last):
     put_chain(saver, 3)
     LAST[last](saver)
-    assert not saver._queue.has_news
+    assert not saver._queue.is_busy
     assert stored(other)[:3] == ["c0", "c1", "c2"]
     assert len(stored(other)) > 3 or other.get_pending_writes(at(id="c2"))
 
 
-def test_a_failure_drops_what_is_behind_it_and_is_raised_by_the_next_call_on_the_thread(saver, other):
+def test_a_failure_drops_the_writes_behind_it_and_is_raised_by_the_next_call_on_the_thread(saver, other):
     put_chain(saver, 3)
     saver.flush()
     with other.lease("thread"):
         put_chain(saver, 2, start=3)
         until(lambda: not saver._queue._lines)
         with pytest.raises(
-            durability.CheckpointError, match=r"thread 'thread' .* acknowledged .* not stored.* is held by"
+            write_queue.CheckpointError, match=r"thread 'thread' .* acknowledged .* not stored.* is held by"
         ) as e:
             saver.put(at(id="c4"), going_on("c5"), {})
         assert type(e.value).__name__ == "LeaseHeldError"
@@ -224,19 +224,19 @@ def test_several_failures_are_one_error_of_a_flush(tmp_path):
         saver.flush()
 
 
-def test_who_waits_is_told_though_another_was_told_before(tmp_path):
+def test_a_failure_is_raised_by_every_call_that_waits(tmp_path):
     with SqliteSaver(tmp_path / "c.db", durability="async") as saver:
         fill(saver, 1)
         lock = sqlite3.connect(tmp_path / "c.db", isolation_level=None, check_same_thread=False)
         saver.flush()
         lock.execute("BEGIN IMMEDIATE")
         saver.put(at(expect_checkpoint_id="none"), going_on("c1"), {})
-        told = []
+        raised = []
 
         def wait():
             with pytest.raises(ConflictError):
                 saver.flush("thread")
-            told.append(True)
+            raised.append(True)
 
         waiting = [threading.Thread(target=wait) for _ in range(4)]
         for each in waiting:
@@ -246,7 +246,7 @@ def test_who_waits_is_told_though_another_was_told_before(tmp_path):
         lock.close()
         for each in waiting:
             each.join()
-        assert told == [True] * 4
+        assert raised == [True] * 4
         assert ids(saver.list(at())) == ["c0"]
 
 
@@ -274,7 +274,7 @@ def test_a_block_that_is_left_by_an_exception_raises_that(saver, other):
         raise KeyError
 
 
-def test_a_server_that_is_gone_fails_every_thread_that_waited_for_it(server):
+def test_a_stopped_server_fails_every_thread_in_the_queue(server):
     saver = RedisSaver.from_url(server.url, durability="async", timeout=0.5)
     put_chain(saver, 3, "a"), put_chain(saver, 1, "b")
     saver.flush()
@@ -285,7 +285,7 @@ def test_a_server_that_is_gone_fails_every_thread_that_waited_for_it(server):
     for thread in [f"t{number}" for number in range(40)] + ["a"]:
         with pytest.raises(BackendUnavailableError, match=f"thread '{thread}' .* acknowledged"):
             saver.flush(thread)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15  # not half a second for each thread
     server.start()
     assert saver.get(at("a")) is None  # it kept nothing
     put_chain(saver, 2, "a")
@@ -294,7 +294,7 @@ def test_a_server_that_is_gone_fails_every_thread_that_waited_for_it(server):
 
 
 def test_a_full_queue_has_puts_wait(server, saver, monkeypatch):
-    monkeypatch.setattr(durability, "MOST_BYTES", 300_000)
+    monkeypatch.setattr(write_queue, "MOST_BYTES", 300_000)
     put_chain(saver, 1)
     saver.flush()
     done = []
@@ -344,7 +344,7 @@ def test_awaiting_leaves_the_event_loop_free(server):
             found, *_ = await asyncio.gather(*waiting, return_exceptions=True)
             assert found["id"] == "c9"
             await saver.aput(at(id="c9"), {**going_on("c10"), "_next_nodes": []}, {})
-            assert not saver._queue.has_news
+            assert not saver._queue.is_busy
             async with saver.alease("thread") as lease:
                 await saver.aput(lease.config(checkpoint_id="c10"), going_on("c11"), {})
             assert [each.checkpoint["id"] for each in await saver.alist(at(), limit=2)] == ["c11", "c10"]
@@ -352,7 +352,7 @@ def test_awaiting_leaves_the_event_loop_free(server):
     asyncio.run(main())
 
 
-def test_a_forks_child_begins_empty_and_the_parent_goes_on(server, saver, other):
+def test_the_child_of_a_fork_begins_with_an_empty_queue_and_the_parent_keeps_its_own(server, saver, other):
     put_chain(saver, 3)
     saver.flush()
     with at_a_standstill(server):
@@ -361,7 +361,7 @@ def test_a_forks_child_begins_empty_and_the_parent_goes_on(server, saver, other)
         if child == 0:
             code = 1
             try:
-                code = 0 if not saver._queue.has_news else 2
+                code = 0 if not saver._queue.is_busy else 2
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -409,8 +409,8 @@ def test_what_the_caller_does_to_its_state_later_does_not_matter():
 
 
 def test_a_writer_that_has_nothing_to_do_ends(monkeypatch):
-    monkeypatch.setattr(durability, "LOOKS", 2)
-    monkeypatch.setattr(durability, "IDLE", 0.01)
+    monkeypatch.setattr(write_queue, "LOOKS", 2)
+    monkeypatch.setattr(write_queue, "IDLE", 0.01)
     with InMemorySaver(durability="async") as saver:
         for _ in range(3):
             saver.put(at(), going_on("c0"), {})
@@ -427,8 +427,8 @@ def test_an_interrupted_wait_leaves_the_queue_as_it_is(server, saver):
     try:
         with at_a_standstill(server):
             put_chain(saver, 2, start=1)
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal may come before the wait
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
                 saver.flush()
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -516,7 +516,7 @@ def test_a_signal_at_any_point_leaves_the_queue_whole(call):
             if not interrupt_at(number, partial(act, number)):
                 break
         saver.flush()
-        assert not saver._queue.has_news
+        assert not saver._queue.is_busy
         assert saver._queue._bytes == 0
         found = [int(each[1:]) for each in ids(saver.list(at(), limit=None))][::-1]
         assert found == sorted(set(found))

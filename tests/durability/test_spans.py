@@ -7,12 +7,12 @@ from support.data import at, state
 from support.exporters import Exported
 from support.stores import make_store
 
-from zerograph_redis import durability
+from zerograph_redis.savers import write_queue
 
 
 @pytest.mark.parametrize("name", ["memory-sync", "redis-sync"])
-def test_what_is_stored_at_once_is_one_span_in_the_context_of_its_first_put(name, request, monkeypatch):
-    monkeypatch.setattr(durability, "AGE", 60.0)  # so that nothing is stored before it is waited for
+def test_writes_stored_together_are_one_span_in_the_context_of_their_first_put(name, request, monkeypatch):
+    monkeypatch.setattr(write_queue, "AGE", 60.0)  # so that nothing is stored before it is waited for
     exported = Exported()
     store = make_store(name, request)
     saver = store.open_bare(telemetry=exported.telemetry, durability="async")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import zerograph
 from support.graphs import summary
-from support.stores import ENGINE_STORES, make_store
+from support.stores import ENGINE_STORES, USUAL_ENGINE_STORES, make_store, matrix
 
 
 class Runs:
@@ -63,7 +63,7 @@ class Runs:
         return sizes
 
 
-@pytest.fixture(params=ENGINE_STORES)
+@pytest.fixture(params=matrix(ENGINE_STORES, USUAL_ENGINE_STORES))
 def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     """Every backend, both ways."""
     store = make_store(request.param, request)

@@ -59,10 +59,10 @@ def test_a_lease_that_cannot_be_renewed_or_given_back_is_told_with_its_thread(op
         lease._hold._awake.put(None)  # renews without waiting for a third of the ttl
         until(lambda: log)
     assert {record.levelno for record in log} == {logging.WARNING}
-    assert {record.name for record in log} == {"zerograph_redis.leases"}
+    assert {record.name for record in log} == {"zerograph_redis.savers.leases"}
     assert {record.thread_id for record in log} == {"thread"}
     assert "could not be renewed" in log[0].getMessage()
-    assert "left to expire" in log[-1].getMessage()
+    assert "will expire" in log[-1].getMessage()
 
 
 def test_a_lost_lease_is_told_with_its_thread(rig, log):
@@ -74,5 +74,5 @@ def test_a_lost_lease_is_told_with_its_thread(rig, log):
         until(lambda: lease.lost)
     (record,) = log
     assert record.levelno == logging.WARNING
-    assert record.getMessage() == "the lease was lost"
+    assert record.getMessage() == "the lease expired or was broken"
     assert record.thread_id == "thread"

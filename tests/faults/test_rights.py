@@ -12,7 +12,7 @@ import pytest
 import redis
 from support.calls import ACROSS, CALLS, check
 from support.data import at, everything, fill, ids, state, thread_ids
-from support.rights import PASSWORD, SAID, rights, rights_of
+from support.rights import PAGE_TEXT, PASSWORD, rights, rights_of
 from support.servers import NO_RETRY, RedisServer
 
 from zerograph_redis import BackendUnavailableError, RedisSaver, ReplicationError
@@ -111,7 +111,7 @@ def test_the_user_may_run_nothing_else_and_nothing_that_harms_others(admin):
 
 
 def test_on_a_cluster_the_user_needs_just_what_the_readme_adds(cluster, monkeypatch):
-    assert " and ".join(f"`+{right}`" for right in ON_A_CLUSTER) in SAID
+    assert " and ".join(f"`+{right}`" for right in ON_A_CLUSTER) in PAGE_TEXT
     # Left-overs are looked for with every note, not with some.
     monkeypatch.setattr(thread_index, "_SWEEP", 1)
     user = f"t{uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""Threads that were written long ago: what a store says of the time is moved back behind a saver's back."""
+"""Makes threads and checkpoints older: moves the times in a store back, without the saver knowing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ US = b"\x1f"
 where_orders_can_be_changed = pytest.mark.parametrize(
     "store", [name for name in STORES if "encrypted" not in name], indirect=True
 )
-"""An encrypted checkpoint says behind which order it was stored, so readers see that its own was changed."""
+"""An encrypted checkpoint has the order that it was stored behind, so readers see that its own was changed."""
 
 
 def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread", only: Collection[str] = ()) -> None:
-    """Let the checkpoints of a thread, or *only* those with these ids, have been stored earlier."""
+    """Make the checkpoints of a thread, or *only* those with these ids, *seconds* older."""
     move = int(seconds * 1_000_000)
     name = escape(thread)
     if store.kind in {"sqlite", "memory"}:
@@ -33,8 +33,8 @@ def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread",
                 "(SELECT number FROM zerograph_redis_threads WHERE thread = ?)",
                 (name,),
             ).fetchall()
-            for number, name_of, position, record in rows:
-                if not only or name_of in only:
+            for number, checkpoint_id, position, record in rows:
+                if not only or checkpoint_id in only:
                     older = record[:1] + b"%016x" % (position - move) + record[17:]
                     connection.execute(
                         "UPDATE zerograph_redis_checkpoints SET position = ?, record = ? WHERE number = ?",
@@ -43,20 +43,20 @@ def make_older(store: Store, saver: Any, seconds: float, thread: str = "thread",
         return
     client, stem = store.client(), f"{store.prefix}:{{{name}}}:"
     for member in client.zrange(stem + "index", 0, -1):
-        namespace, order, name_of = member.split(US)
-        if only and name_of.decode() not in only:
+        namespace, order, checkpoint_id = member.split(US)
+        if only and checkpoint_id.decode() not in only:
             continue
         older = b"%016x" % (int(order, 16) - move)
-        field = US.join((namespace, name_of))
+        field = US.join((namespace, checkpoint_id))
         record = client.hget(stem + "checkpoints", field)
         client.hset(stem + "checkpoints", field, record[:1] + older + record[17:])
         client.zrem(stem + "index", member)
-        client.zadd(stem + "index", {US.join((namespace, older, name_of)): 0})
+        client.zadd(stem + "index", {US.join((namespace, older, checkpoint_id)): 0})
     note_namespaces(client, stem)
 
 
 def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") -> None:
-    """Let the last write of a thread have been earlier."""
+    """Make the last write of a thread *seconds* older."""
     move = int(seconds * 1_000_000)
     name = escape(thread)
     if store.kind in {"sqlite", "memory"}:
@@ -80,7 +80,7 @@ def _backend(saver: Any) -> Any:
 
 @contextmanager
 def transaction(saver: Any) -> Iterator[sqlite3.Connection]:
-    """Change what a SQLite store holds behind the saver's back."""
+    """A connection to a SQLite store, to change rows without the saver knowing."""
     seat = _backend(saver)._connections._seat()
     with seat.lock, seat.connection as connection:
         yield connection

@@ -13,6 +13,7 @@ from uuid import uuid4
 from support.data import at, state
 from support.polling import until
 from zerograph_redis.core.leasing import HELD_HERE
+from zerograph_redis.core.requests import LeaseThread
 
 
 def lease_threads() -> list[threading.Thread]:
@@ -29,6 +30,21 @@ def check_nothing_left(saver: Any, thread: str = "thread", *, seconds: float = 3
         run(saver.put, at(thread), state(named), {})
         assert saver.get(at(thread))["id"] == named
     assert all(each.fencing() is None for each in HELD_HERE.get().values()), "the context has a lease"
+
+
+def stall(lease: Any) -> None:
+    """Stop the renewals of a lease, as a process does that stands still."""
+    stopped = threading.Event()
+    lease._hold._renew = lambda token: stopped.set()
+    lease._hold._awake.put(None)
+    assert stopped.wait(30)  # so none is under way either
+
+
+def expire(lease: Any, saver: Any) -> None:
+    """Stop the renewals of a lease, and let it expire now; *saver* is any of its store."""
+    stall(lease)
+    request = LeaseThread(lease.thread_id, "renew", lease.token, "-", "", 1)
+    getattr(saver, "saver", saver).store.backend.execute(request)
 
 
 async def cancelled_at(number: int, call: Callable[[], Awaitable[Any]]) -> bool:

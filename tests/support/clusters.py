@@ -33,7 +33,7 @@ class Cluster:
 
     @classmethod
     def start(cls, directory: Path, *, primaries: int = 3, replicas: int = 1) -> Self:
-        """Start a cluster, and wait until each of its nodes says that it is whole."""
+        """Start a cluster, and wait until each of its nodes finds it complete."""
         made = cls(directory, [], {})
         try:
             made._start(primaries, replicas)
@@ -82,7 +82,7 @@ class Cluster:
             return is_whole and (role[0] == b"master" or role[3] == b"connected")
 
     def is_whole(self) -> bool:
-        """Tell whether every node that runs finds the cluster in order."""
+        """Return whether every node that runs finds the cluster in order."""
         return all(self._state(port) == "ok" for port in self.pids)
 
     def _state(self, port: int) -> str:
@@ -145,7 +145,7 @@ def log_of(home: Path) -> str:
 
 
 def has_ended(home: Path) -> bool:
-    """Tell whether a node in the directory *home* gave up at its start."""
+    """Return whether a node in the directory *home* gave up at its start."""
     return "Failed listening" in log_of(home) or "Could not create" in log_of(home)
 
 
@@ -153,7 +153,7 @@ def has_ended(home: Path) -> bool:
 def shared_cluster(directory: Path) -> Iterator[Cluster]:
     """Share one cluster with the other processes that use *directory*: the first starts it, the last stops it.
 
-    Who uses it holds a shared lock on a file, which a process that dies lets go of.
+    A user holds a shared lock on a file, which a process loses when it dies.
     """
     require_redis_server()
     directory.mkdir(parents=True, exist_ok=True)

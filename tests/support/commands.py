@@ -1,4 +1,4 @@
-"""The command line, run in this process or as one of its own."""
+"""Run the command line, in this process or in another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """What it wrote on stdout, which must be one JSON document, and all that it wrote."""
+        """The JSON document that it wrote; nothing else was written, and it ended with 0."""
         assert (self.code, self.err) == (0, "")
         return json.loads(self.out)
 
@@ -50,7 +50,7 @@ def run(*arguments: str, columns: int = 200, **options: Any) -> Outcome:
 
 
 def run_process(*arguments: str, **environment: str) -> Outcome:
-    """Run the command line as a user does."""
+    """Run the command line in another process, as a user does."""
     done = subprocess.run(
         [sys.executable, "-m", "zerograph_redis.cli", *arguments],
         check=False,

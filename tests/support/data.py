@@ -56,7 +56,7 @@ def thread_ids(saver: Any, **options: Any) -> list[str]:
 
 
 def thread_info(saver: Any, thread: str = "thread") -> Any:
-    """What list_threads tells of one thread, None if it is not listed."""
+    """What list_threads returns of one thread, None if it is not listed."""
     return next((each for each in saver.list_threads(limit=None) if each.thread_id == thread), None)
 
 

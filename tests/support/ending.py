@@ -17,7 +17,7 @@ def put(saver, thread="thread"):
     for number in range(COUNT):
         saver.put(at(thread), {**state(f"c{number}", text="x" * 2000), "_next_nodes": ["next"]}, {})
         saver.put_writes(at(thread, id=f"c{number}"), [("task", "a", number)], "")
-    assert saver._queue.has_news, "nothing is queued, so nothing is shown"
+    assert saver._queue.is_busy, "nothing is queued, so nothing is shown"
 
 
 def in_a_process(url):

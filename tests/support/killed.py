@@ -19,7 +19,7 @@ from typing import Any
 
 from support.data import at, state
 from zerograph_redis import open_saver
-from zerograph_redis.durability import MOST_BYTES
+from zerograph_redis.savers.write_queue import MOST_BYTES
 
 THREADS = 3  # that a worker writes to
 LONGEST = 0.06  # seconds that a worker lives once it has begun
@@ -49,11 +49,11 @@ def pending(step: int) -> list[tuple[str, str, Any]]:
 
 
 def write(url: str, log: int, seed: int) -> None:
-    """Put until killed; log each write once it is acknowledged, and what was said to be stored."""
+    """Put until killed; log each write once it is acknowledged, and what is known to be stored."""
     dice = random.Random(seed)
     saver = open_saver(url, durability="async")
 
-    def say(kind: int, thread: int, step: int) -> None:
+    def note(kind: int, thread: int, step: int) -> None:
         os.write(log, _ENTRY.pack(kind, thread, step))
 
     def run(thread: int) -> None:
@@ -66,17 +66,17 @@ def write(url: str, log: int, seed: int) -> None:
                 saver.put(at(name, "", before), checkpoint(step), {"step": step})
                 saver.put_writes(at(name, "", f"c{step}"), pending(step), "")
                 saver.put(at(name, "sub", before), checkpoint(step), {"step": step})
-                say(PUT, thread, step)
+                note(PUT, thread, step)
                 if step % RUN == RUN - 1:
-                    say(STORED, thread, step)
+                    note(STORED, thread, step)
                 elif own.random() < 0.05:
                     saver.flush(name)
-                    say(STORED, thread, step)
+                    note(STORED, thread, step)
                 if own.random() < 0.1:
                     time.sleep(own.random() * 0.01)
                 step += 1
         except BaseException:
-            say(FAILED, thread, step)
+            note(FAILED, thread, step)
             raise
 
     others = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(1, THREADS)]
@@ -86,8 +86,14 @@ def write(url: str, log: int, seed: int) -> None:
     run(0)
 
 
+def logged(log: int) -> set[int]:
+    """Read what kinds of entries a log has."""
+    found = os.pread(log, 1_000_000, 0)
+    return {kind for kind, *_ in _ENTRY.iter_unpack(found[: len(found) // _ENTRY.size * _ENTRY.size])}
+
+
 def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
-    """Let a worker begin, kill it, and look at what it left."""
+    """Let a worker begin, kill it, and check what it left."""
     dice = random.Random(-seed)
     with tempfile.TemporaryFile() as log:
         pid = os.fork()
@@ -97,7 +103,9 @@ def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
             finally:
                 os._exit(1)
         end = time.monotonic() + 30
-        while os.fstat(log.fileno()).st_size == 0 and time.monotonic() < end:
+        # Every second worker lives until something is stored for certain.
+        awaited = {PUT, STORED, FAILED} if seed % 2 else {STORED, FAILED}
+        while awaited.isdisjoint(logged(log.fileno())) and time.monotonic() < end:
             time.sleep(0.001)
         time.sleep(dice.random() * LONGEST)
         os.kill(pid, signal.SIGKILL)
@@ -114,7 +122,7 @@ def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
     with open_saver(url) as saver:
         lost = 0
         for thread in range(THREADS):
-            found = look(saver, f"{seed} {thread}", broken)
+            found = check(saver, f"{seed} {thread}", broken)
             seen["acknowledged"] += put[thread] + 1
             seen["found"] += min(found, put[thread] + 1)
             seen["lost"] += max(put[thread] + 1 - found, 0)
@@ -128,7 +136,7 @@ def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
             broken.append(f"seed {seed}: {lost} bytes are lost, more than the queue holds")
 
 
-def look(saver: Any, name: str, broken: list[str]) -> int:
+def check(saver: Any, name: str, broken: list[str]) -> int:
     """Return how many whole steps a thread has; note what is not the beginning of what was put."""
     main, sub = ([*reversed(saver.list(at(name, ns), limit=None))] for ns in ("", "sub"))
     for ns, history in (("", main), ("sub", sub)):

@@ -47,9 +47,9 @@ CASES = {
     "put first": Case(lambda saver: saver.put(at("fresh"), state("c0", messages=TEXT), {})),
     "put_writes": Case(lambda saver: saver.put_writes(at(id="c2"), [("t", "a", 7), ("new", "b", TEXT)], "")),
     "put_writes early": Case(lambda saver: saver.put_writes(at(id="later"), [("t", "a", 1), ("t", "b", 2)], "")),
-    "get_tuple": Case(lambda saver: told(saver.get_tuple(at()))),
-    "get_by_id": Case(lambda saver: told(saver.get_by_id("c1"))),
-    "list": Case(lambda saver: [told(each) for each in saver.list(at(), limit=None)]),
+    "get_tuple": Case(lambda saver: shown(saver.get_tuple(at()))),
+    "get_by_id": Case(lambda saver: shown(saver.get_by_id("c1"))),
+    "list": Case(lambda saver: [shown(each) for each in saver.list(at(), limit=None)]),
     "list filtered": Case(lambda saver: ids(saver.list(at(), limit=150, filter={"odd": True})), seed="long"),
     "get_pending_writes": Case(lambda saver: saver.get_pending_writes(at(id="c2"))),
     "prune": Case(lambda saver: saver.prune("thread", 2), seed="long", whole=False),
@@ -68,7 +68,7 @@ MANY_REQUESTS = {
 }  # fmt: skip
 
 
-def told(found):
+def shown(found):
     return place(found.config), found.checkpoint, found.metadata, found.parent_config, found.pending_writes
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-__all__ = ("KINDS", "PAGES", "ROOT", "Block", "Page", "Step")
-
 ROOT = Path(__file__).parents[2]
 
 KINDS = {
@@ -29,7 +27,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Step:
-    """A command of a console block, and what it is said to write."""
+    """A command of a console block, and what the page shows of its output."""
 
     command: str
     output: str

@@ -14,18 +14,15 @@ from support.clusters import Cluster
 from support.polling import until
 from support.servers import RedisServer, free_port
 
-__all__ = ("Places",)
-
 REDIS, PRIMARY, TLS, CLUSTER, SENTINELS = 6379, 6381, 6390, 7001, (26379, 26380, 26381)
 CERTIFICATES = "/etc/redis/tls"
 SERVICE = "graphs"
-PREFIX = "zerograph"  # the default one, which pages use
 
 
 class Places:
     """Real ports in the place of those that a page has, and back."""
 
-    def __init__(self, text: str, directory: Path, find_cluster: Callable[[], Cluster]) -> None:
+    def __init__(self, text: str, directory: Path, start_cluster: Callable[[], Cluster]) -> None:
         """Start what *text* names; `close` ends it."""
         self._directory = directory
         self._stack = ExitStack()
@@ -36,19 +33,18 @@ class Places:
             self._ports[TLS] = free_port()
             self._serve("tls", "--tls-port", str(self._ports[TLS]), *self._tls_options())
         if self._named(text, CLUSTER):
-            cluster = find_cluster()
-            self._ports[CLUSTER] = cluster.nodes[0][1]
-            self._stack.callback(_clear, cluster)
+            # Not the one that all tests share: pages use the default prefix.
+            self._ports[CLUSTER] = start_cluster().nodes[0][1]
         if self._named(text, SENTINELS[0]):
             self._ports |= dict(zip((PRIMARY, *SENTINELS), self._watched(), strict=True))
 
     @property
     def port(self) -> int:
-        """The port of the server that clients find when they are told nothing."""
+        """The port of the server that clients use by default."""
         return self._ports[REDIS]
 
     def here(self, text: str) -> str:
-        """Put real addresses into what a page says."""
+        """Put real addresses into the text of a page."""
         for shown, real in self._ports.items():
             text = re.sub(rf"localhost:{shown}\b", f"127.0.0.1:{real}", text)
             text = re.sub(rf"(-p |port ){shown}\b", rf"\g<1>{real}", text)
@@ -115,10 +111,3 @@ class Places:
         with sentinel.client() as client:
             state = client.sentinel_masters()[SERVICE]
         return state["num-slaves"] == 2 and state["num-other-sentinels"] == len(SENTINELS) - 1
-
-
-def _clear(cluster: Cluster) -> None:
-    client = cluster.shared_client
-    keys = list(client.scan_iter(match=f"{PREFIX}:*", count=5000))
-    if keys:
-        client.unlink(*keys)

@@ -6,16 +6,18 @@ import asyncio
 import itertools
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import fakeredis
+import pytest
 import redis
 import redis.asyncio
 from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 
+from support.checking import assert_sound
 from support.clusters import Cluster
 from support.faces import AsyncFace, SyncFace
 from support.rights import PASSWORD, rights_of
@@ -46,11 +48,13 @@ class Store:
         self.encrypts = False
         """Whether every saver encrypts."""
         self.queues = False
-        """Whether every saver has ``durability="async"``, unless a test says otherwise."""
+        """Whether every saver has ``durability="async"``, unless a test chooses another."""
         self.flushes = False
         """Whether what is put through a face is stored when the call returns all the same."""
         self._runner: asyncio.Runner | None = None
         self._opened: list[Any] = []
+        self._last: dict[Any, Any] = {}
+        """The saver that was opened last on each set of threads."""
 
     @property
     def runner(self) -> asyncio.Runner:
@@ -74,10 +78,16 @@ class Store:
             options.setdefault("durability", "async")
         saver = self._make(options)
         self._opened.append(saver)
+        self._last[options.get("prefix") if self.shared else len(self._opened)] = saver
         return saver
 
     def _make(self, options: dict[str, Any]) -> Any:
         raise NotImplementedError
+
+    def check(self) -> None:
+        """Read all that is stored, as the doctor does, and fail if anything is wrong with it."""
+        for saver in self._last.values():
+            assert_sound(saver)
 
     def close(self) -> None:
         for saver in self._opened:
@@ -288,6 +298,21 @@ ENGINE_STORES = (
     *(f"{backend}-{face}" for backend in ("memory", "sqlite", "fakeredis", "redis") for face in FACES),
     *QUEUED_STORES,
 )
+USUAL_STORES = {
+    "memory-sync", "sqlite-async", "fakeredis-sync", "redis-decoded-restricted-async", "cluster-sync",
+    "redis-encrypted-sync",
+}  # fmt: skip
+"""Every backend, face, client and option once; the others are tested with --full."""
+
+USUAL_ENGINE_STORES = {"memory-sync", "sqlite-async", "redis-encrypted-queued-async"}
+
+on_one_store = pytest.mark.parametrize("store", ["memory-sync"], indirect=True)
+"""For refusals that come before any request to the store."""
+
+
+def matrix(names: Iterable[str], usual: Collection[str] = USUAL_STORES) -> list[Any]:
+    """Return the parameters of a fixture that is any of these stores: the *usual* ones, and with --full all."""
+    return [pytest.param(name, marks=() if name in usual else pytest.mark.full) for name in names]
 
 
 def opened(request: Any) -> Iterator[Store]:
@@ -295,7 +320,11 @@ def opened(request: Any) -> Iterator[Store]:
     store = make_store(request.param, request)
     store.flushes = request.node.get_closest_marker("stored") is not None
     yield store
-    store.close()
+    try:
+        if request.node.get_closest_marker("unchecked") is None:
+            store.check()
+    finally:
+        store.close()
 
 
 def make_store(name: str, request: Any) -> Store:

@@ -1,4 +1,4 @@
-"""A worker process: starts a graph or continues it, and says on its standard output what it does."""
+"""A worker process: starts a graph or continues it, and reports on its standard output what it does."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from support.graphs import Log, note
 from zerograph_redis import EncryptedSerializer, open_saver
 
 
-def say(*words):
+def report(*words):
     sys.stdout.write(" ".join(words) + "\n")
     sys.stdout.flush()
 
 
 def build(saver, *, hang):
     def work(state):
-        say("inside")
+        report("inside")
         while hang:
             time.sleep(0.01)
         return {"log": [f"worked after {len(state['log'])}"]}
@@ -50,17 +50,17 @@ def hammer(saver, name, rounds):
 
 
 def main(action, url, *rest):
-    serializer = EncryptedSerializer({"key": bytes(32)}) if action == "seal" else None
+    serializer = EncryptedSerializer({"key": bytes(32)}) if action == "encrypt" else None
     with open_saver(url, prefix=rest[0], serializer=serializer) as saver:
         config = {"configurable": {"thread_id": "thread"}}
         if action == "start":
             build(saver, hang=True).invoke({"log": ["start"]}, config)
         elif action == "continue":
-            say(json.dumps(build(saver, hang=False).invoke(Command(resume=True), config)))
+            report(json.dumps(build(saver, hang=False).invoke(Command(resume=True), config)))
         elif action == "hammer":
             hammer(saver, rest[1], int(rest[2]))
-            say("done")
-        elif action == "seal":
+            report("done")
+        elif action == "encrypt":
             for number in range(int(rest[2])):
                 saver.put_writes({"configurable": {"checkpoint_id": "all"}}, [(rest[1], str(number), number)], "")
 

@@ -27,7 +27,7 @@ from zerograph_redis import (
 
 
 class Hostile(str):
-    """A string that says something else each time, or raises."""
+    """A string whose methods raise."""
 
     def __str__(self):
         raise RuntimeError("no")

@@ -36,7 +36,7 @@ def opened(kind, owned, store):
 
 
 def refused(call):
-    with pytest.raises(BackendUnavailableError, match="the saver was closed"):
+    with pytest.raises(BackendUnavailableError, match="the saver is closed"):
         call()
 
 
@@ -72,7 +72,7 @@ def test_every_operation_is_refused(real_store, kind, owned):
 
 @pytest.mark.parametrize("owned", [True, False], ids=["own client", "given client"])
 def test_an_operation_under_way_ends_as_it_would_have(real_store, owned):
-    """The server holds the reply back until the saver was closed."""
+    """The server holds the reply back until the saver is closed."""
     saver = opened(RedisSaver, owned, real_store)
     saver.put(at(), state("c0"), {})
     other = real_store.client()
@@ -110,7 +110,7 @@ def test_closing_among_many_operations_gives_each_a_result_or_the_error(real_sto
         for each in readers:
             each.join()
         assert len(ended) == 4
-        assert {str(each) for each in ended} == {"the saver was closed: make another one"}
+        assert {str(each) for each in ended} == {"the saver is closed: make another one"}
         assert not any(each._sock for each in saver._client.connection_pool._available_connections)
 
 

@@ -58,13 +58,13 @@ def hidden_in(text):
 
 
 def text_of(chance):
-    pieces = [chance.choice(CLASSES[chance.choice([*CLASSES])]) for _ in range(chance.randint(1, 10))]
+    parts = [chance.choice(CLASSES[chance.choice([*CLASSES])]) for _ in range(chance.randint(1, 10))]
     if chance.random() < 0.3:
-        pieces.insert(chance.randint(0, len(pieces)), chance.choice(SEQUENCES))
+        parts.insert(chance.randint(0, len(parts)), chance.choice(SEQUENCES))
     if chance.random() < 0.1:
-        pieces.append(chance.choice(pieces) * 60)
+        parts.append(chance.choice(parts) * 60)
     # Two halves of one character would be read as that character: JSON cannot tell them apart.
-    return re.sub("[\ud800-\udbff]+(?=[\udc00-\udfff])", "", "".join(pieces))
+    return re.sub("[\ud800-\udbff]+(?=[\udc00-\udfff])", "", "".join(parts))
 
 
 def test_every_character_of_unicode_is_shown_or_escaped():
@@ -73,11 +73,11 @@ def test_every_character_of_unicode_is_shown_or_escaped():
     wrong = []
     for code in range(sys.maxunicode + 1):
         each = chr(code)
-        spelled = visible(each)
+        shown = visible(each)
         if is_hidden(each) or code in spaces or code in blank:
-            right = spelled != each and spelled.isascii() and spelled.isprintable()
+            right = shown != each and shown.isascii() and shown.isprintable()
         else:
-            right = spelled == each
+            right = shown == each
         if not right:
             wrong.append(hex(code))
     assert not wrong
@@ -206,14 +206,14 @@ def test_nothing_hidden_leaves_the_command_line(rounds, store, tmp_path, capsys)
                     UnicodeEncodeError
                 ):  # of the test's own runner: the bytes of an argument that is half a character
                     continue
-                told = outcome.out + outcome.err
-                if hidden := hidden_in(told):
-                    note(f"{name} {more} shows {hidden}", number, command, told)
+                messages = outcome.out + outcome.err
+                if hidden := hidden_in(messages):
+                    note(f"{name} {more} shows {hidden}", number, command, messages)
                 if more and outcome.code == 0:
                     try:
                         read = json.loads(outcome.out)
                     except ValueError:
-                        note(f"{name} writes no JSON", number, command, told)
+                        note(f"{name} writes no JSON", number, command, messages)
                         continue
                     wanted = {"threads": [thread], "history": [thread, namespace, *ids, *write], "stats": [thread],
                               "unlock": [thread, owner]}.get(name, [])  # fmt: skip
@@ -242,27 +242,27 @@ def test_nothing_hidden_leaves_errors_and_the_log(rounds, store, log, capsys):
         found = filled(chance, saver)
         thread, namespace, ids, owner, _, write = found
         config = at(thread, ns=namespace)
-        told = []
+        messages = []
 
-        def tell(call, told=told):
+        def note(call, messages=messages):
             try:
                 call()
             except CheckpointError as error:
-                told.append(str(error))
-            except Exception as error:  # noqa: BLE001 - others mend what damage does outside the tree
-                told.append(visible(repr(error)))
+                messages.append(str(error))
+            except Exception as error:  # noqa: BLE001 - other tests cover errors outside the tree
+                messages.append(visible(repr(error)))
 
         with saver.lease(thread, owner=owner):
             stranger = store.open()
-            tell(lambda: stranger.stranger().put(config, state("x"), {}))  # noqa: B023 - called at once
-            tell(lambda: saver.put(at(thread, lease_token=7), state("x"), {}))  # noqa: B023
+            note(lambda: stranger.stranger().put(config, state("x"), {}))  # noqa: B023 - called at once
+            note(lambda: saver.put(at(thread, lease_token=7), state("x"), {}))  # noqa: B023
             expecting = {"configurable": {**config["configurable"], "expect_checkpoint_id": owner}}
-            tell(lambda: saver.put(expecting, state("x"), {}))  # noqa: B023
-        tell(lambda: saver.copy_thread(thread, thread))  # noqa: B023
-        tell(lambda: saver.put(config, state("x", **{owner: object()}), {}))  # noqa: B023
-        tell(lambda: saver.put_writes(at(thread, ns=namespace, id=ids[0]), [(*write, {owner: object()})], ""))  # noqa: B023
-        tell(lambda: saver.get({"configurable": owner}))  # noqa: B023
-        tell(lambda: saver.lease(thread).token)  # noqa: B023
+            note(lambda: saver.put(expecting, state("x"), {}))  # noqa: B023
+        note(lambda: saver.copy_thread(thread, thread))  # noqa: B023
+        note(lambda: saver.put(config, state("x", **{owner: object()}), {}))  # noqa: B023
+        note(lambda: saver.put_writes(at(thread, ns=namespace, id=ids[0]), [(*write, {owner: object()})], ""))  # noqa: B023
+        note(lambda: saver.get({"configurable": owner}))  # noqa: B023
+        note(lambda: saver.lease(thread).token)  # noqa: B023
         damaged(chance, store, found)
         other = store.open_bare()
         for call in (
@@ -274,7 +274,7 @@ def test_nothing_hidden_leaves_errors_and_the_log(rounds, store, log, capsys):
             lambda: other.copy_thread(thread, "copy"),  # noqa: B023
             lambda: other.prune(thread, 0),  # noqa: B023
         ):
-            tell(call)
+            note(call)
         for command in (
             ["threads"],
             ["show", "--", thread],
@@ -284,11 +284,11 @@ def test_nothing_hidden_leaves_errors_and_the_log(rounds, store, log, capsys):
         ):
             with suppress(Exception):
                 outcome = run(*options_of(store), *command)
-                told += (outcome.out + outcome.err).split("\n")
-        told += [formatter.format(record) for record in log]
+                messages += (outcome.out + outcome.err).split("\n")
+        messages += [formatter.format(record) for record in log]
         log.clear()
-        done += len(told)
-        for each in told:
+        done += len(messages)
+        for each in messages:
             if hidden := hidden_in(each.replace("\n", "\x01")):
                 faults[str(hidden)] += 1
                 first.setdefault(str(hidden), (number, each))

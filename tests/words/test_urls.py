@@ -1,4 +1,4 @@
-"""Whatever is wrong with a URL, nothing that is said of it has any part of a secret in it."""
+"""Whatever is wrong with a URL, no message about it contains any part of a secret."""
 
 from __future__ import annotations
 
@@ -142,24 +142,24 @@ def chain(error) -> Iterator[BaseException]:
 
 
 def words_of(error) -> str:
-    """All that an error and those behind it say."""
-    told = [f"{each} {each!r} {each.args!r} {vars(each)!r}" for each in chain(error)]
-    return " ".join(told) + "".join(traceback.format_exception(error))
+    """The text of an error and of all those behind it."""
+    text = [f"{each} {each!r} {each.args!r} {vars(each)!r}" for each in chain(error)]
+    return " ".join(text) + "".join(traceback.format_exception(error))
 
 
 def use(saver):
-    told = f"{saver!r} {vars(saver).get('_client')!r}"
+    text = f"{saver!r} {vars(saver).get('_client')!r}"
     with saver:
         saver.list_threads()
-    return told
+    return text
 
 
 async def ause(making):
     saver = await making if asyncio.iscoroutine(making) else making
-    told = f"{saver!r} {vars(saver).get('_client')!r}"
+    text = f"{saver!r} {vars(saver).get('_client')!r}"
     async with saver:
         await saver.alist_threads()
-    return told
+    return text
 
 
 def from_environment(url, monkeypatch, name):
@@ -219,21 +219,21 @@ def test_no_word_of_a_secret_leaves_the_api(rounds, quick, guarded, log, monkeyp
             continue  # no environment can hold it
         log.clear()
         done += 1
-        told = ""
+        text = ""
         try:
-            told = WAYS[way](url, monkeypatch)
+            text = WAYS[way](url, monkeypatch)
         except (CheckpointError, TypeError) as error:
-            told = words_of(error)
+            text = words_of(error)
             if isinstance(error, TypeError) and "colour" not in str(error) and not isinstance(error, CheckpointError):
                 faults[f"{type(error).__name__} from {place}"] += 1
         except Exception as error:  # noqa: BLE001 - what is looked for
             faults[f"{type(error).__name__} from {place}"] += 1
             first.setdefault(f"{type(error).__name__} from {place}", (number, way, url, repr(error)))
-            told = words_of(error)
-        told += "".join(logging.Formatter().format(record) + repr(vars(record)) for record in log)
-        if secret.found_in(told):
+            text = words_of(error)
+        text += "".join(logging.Formatter().format(record) + repr(vars(record)) for record in log)
+        if secret.found_in(text):
             faults[f"leak of {place}"] += 1
-            first.setdefault(f"leak of {place}", (number, way, url, told[:600]))
+            first.setdefault(f"leak of {place}", (number, way, url, text[:600]))
     root.removeHandler(records)
     assert not faults, f"{faults.total()} of {done}: {dict(faults.most_common())}\n{first}"
 
@@ -280,19 +280,19 @@ def test_no_word_of_a_secret_leaves_the_command_line(rounds, quick, guarded, mon
             else:
                 arguments = COMMANDS[way](url)
                 outcome = run_process(*arguments) if number % 200 == 199 else run(*arguments)
-            told = outcome.out + outcome.err
+            text = outcome.out + outcome.err
             if outcome.code == 1 and "--debug" not in arguments and "doctor" not in arguments:
                 faults[f"outside the tree: {place}"] += 1
-                first.setdefault(f"outside the tree: {place}", (number, way, arguments, told[-300:]))
+                first.setdefault(f"outside the tree: {place}", (number, way, arguments, text[-300:]))
         except CheckpointError as error:
-            told = words_of(error)
+            text = words_of(error)
             if "--debug" not in arguments:
                 faults[f"an error went through: {place}"] += 1
         except Exception as error:  # noqa: BLE001 - what is looked for
-            told = words_of(error)
+            text = words_of(error)
             faults[f"{type(error).__name__} from {place}"] += 1
             first.setdefault(f"{type(error).__name__} from {place}", (number, way, arguments, repr(error)))
-        if secret.found_in(told):
+        if secret.found_in(text):
             faults[f"leak of {place} by {way}"] += 1
-            first.setdefault(f"leak of {place} by {way}", (number, way, shlex.join(arguments), told[:600]))
+            first.setdefault(f"leak of {place} by {way}", (number, way, shlex.join(arguments), text[:600]))
     assert not faults, f"{faults.total()} of {done}: {dict(faults.most_common())}\n{first}"

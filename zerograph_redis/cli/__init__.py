@@ -1,16 +1,22 @@
-"""The command line, ``zerograph-redis``: looks into any store, and mends it. Needs the extra ``cli``."""
+"""The command line, ``zerograph-redis``. Needs the extra ``cli``.
+
+- ``app``: the group of commands, and the options of the store, before or after the command
+- ``session``: the store that these options name
+- ``parameters``: arguments and options that several commands share
+- ``exits``: exit codes, and errors as one line
+- ``output``, ``tables``, ``text``, ``values``, ``progress``: what is printed
+- the others: a command each, or what a few of them share (``choosing``, ``moving``, ``naming``, ``removals``)
+"""
 
 from __future__ import annotations
 
 import gc
 import sys
 
-__all__ = ("main",)
-
 
 def main() -> None:
-    """Run the command that the arguments of the process name."""
-    # Imports make many objects and no rubbish: looking for it all the time is a tenth of what most commands take.
+    """Run the command that the process was called with."""
+    # Imports make many objects and no garbage: collecting it takes a tenth of the time of most commands.
     gc.set_threshold(100_000, 20, 20)
     try:
         from .app import app

@@ -1,16 +1,18 @@
-"""``delete``: threads, whole."""
+"""``delete``: removes whole threads."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import typer
 
-from zerograph_redis.tools.maintain.removal import Removal, delete_threads, plan_deletions
+from zerograph_redis.tools.maintain.removal import delete_threads, plan_deletions
 
-from .choosing import Idle, Match, Threads, choose
 from .parameters import Json, Yes
-from .progress import progress
-from .removals import report, show_threads
+from .removals import Action, Idle, Match, Threads, collect, report, select, show_threads
 from .session import Session
+
+_DELETE = Action("delete", "deleted", whole=True)
 
 
 def delete(
@@ -22,23 +24,17 @@ def delete(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Delete threads: those named, or all that fulfil what is said. One that a worker holds stays."""
+    """Delete threads: those given, or all that match the options. Threads that a worker holds are skipped."""
     session: Session = context.obj
     if not threads and not match and idle is None:
-        raise typer.BadParameter("name threads, or say which: --match PREFIX, --idle AGE")
-    targets, missing = choose(session, threads, match, idle)
-    removals: list[Removal] = []
+        raise typer.BadParameter("give ids of threads, or select threads with --match PREFIX or --idle AGE")
+    targets, missing = select(session, threads, match, idle)
     if yes:
-        with progress("Deleting threads", len(targets)) as advance:
-
-            def take(removal: Removal) -> None:
-                removals.append(removal)
-                advance()
-
-            # What is said to be idle must still be so when it goes.
-            session.run(delete_threads(targets, take, unless_written=idle is not None))
+        # A thread that was idle when it was selected is skipped if it was written since.
+        work = partial(delete_threads, targets, unless_written=idle is not None)
+        removals = collect(session, "Deleting threads", targets, work)
     else:
         removals = plan_deletions(targets)
     if not json:
-        show_threads(removals, whole=True)
-    report(removals, missing, verb=("delete", "deleted"), whole=True, json=json, yes=yes)
+        show_threads(removals, _DELETE)
+    report(removals, missing, _DELETE, json=json, yes=yes)

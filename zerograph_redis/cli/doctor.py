@@ -1,15 +1,16 @@
-"""``doctor``: is the store in order?"""
+"""``doctor``: is the store sound?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zerograph_redis.errors import BackendUnavailableError
-from zerograph_redis.tools.diagnose.doctor import Report, check_up
-from zerograph_redis.tools.diagnose.findings import Finding, Level
+from zerograph_redis.tools.diagnose.doctor import Diagnosis, check_up
+from zerograph_redis.tools.diagnose.findings import Finding, Level, problem
 
 from .exits import Code
 from .output import console, print_json
@@ -31,20 +32,26 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "fixed": "
 def doctor(
     context: typer.Context,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Look at facts alone; do not read what threads hold.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Check keys and counts only; do not read what threads hold.")
+    ] = False,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="Mend the list of threads, deadlines and left-overs; never what a thread says."),
+        typer.Option(
+            "--fix",
+            help="Repair the thread index and TTLs, and remove what unfinished copies left. "
+            "Changes no checkpoint, so it needs no --yes.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Look over the server, or the file, and every thread on it. Ends with 1 if there is a problem."""
+    """Check the server, or the file, and every thread on it. Exits with 1 if there is a problem."""
     session: Session = context.obj
     try:
-        report = check_up(session.unchecked, progress, deep=not quick, fix=fix)
+        diagnosis = check_up(session.unchecked, progress, deep=not quick, fix=fix)
     except BackendUnavailableError as error:
-        report = Report([Finding("reachable", Level.PROBLEM, str(error))])
-    problems, warnings = len(report.of(Level.PROBLEM)), len(report.of(Level.WARNING))
+        diagnosis = Diagnosis([problem("reachable", str(error))])
+    problems, warnings = len(diagnosis.of(Level.PROBLEM)), len(diagnosis.of(Level.WARNING))
     if json:
         print_json(
             {
@@ -54,26 +61,30 @@ def doctor(
                 "fix": fix,
                 "problems": problems,
                 "warnings": warnings,
-                "threads": report.tally.threads,
-                "checkpoints": report.tally.checkpoints,
-                "bytes": report.tally.bytes,
-                "findings": [_as_json(each) for each in report.findings],
+                "threads": diagnosis.tally.threads,
+                "checkpoints": diagnosis.tally.checkpoints,
+                "bytes": diagnosis.tally.bytes,
+                "findings": [
+                    asdict(each) | {"level": each.level.value, "fix": each.fix or None} for each in diagnosis.findings
+                ],
             }
         )
     else:
-        for findings in filter(None, (report.around, report.within)):
-            console().print(_shown(findings, report.nodes))
+        for findings in filter(None, (diagnosis.place, diagnosis.stored)):
+            console().print(_table(findings, diagnosis.nodes))
             console().print()
-        told = f"{count(problems, 'problem')}, {count(warnings, 'warning')}" if problems or warnings else "All is well"
-        fixed = sum(each.fixed for each in report.findings)
-        console().print(shown(f"{told}{f', {fixed} fixed' if fixed else ''}.", "bold"))
-    if not report.is_reachable:
+        result = (
+            f"{count(problems, 'problem')}, {count(warnings, 'warning')}" if problems or warnings else "All is well"
+        )
+        fixed = sum(each.fixed for each in diagnosis.findings)
+        console().print(shown(f"{result}{f', {fixed} fixed' if fixed else ''}.", "bold"))
+    if not diagnosis.is_reachable:
         raise typer.Exit(Code.UNAVAILABLE)
     if problems:
         raise typer.Exit(Code.ERROR)
 
 
-def _shown(findings: list[Finding], nodes: int) -> Table:
+def _table(findings: list[Finding], nodes: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -88,34 +99,21 @@ def _shown(findings: list[Finding], nodes: int) -> Table:
 
 
 def _lines(finding: Finding, nodes: int) -> Iterator[Text]:
-    yield shown(finding.what + _where(finding, nodes))
+    yield shown(finding.message + _where(finding, nodes))
     if finding.level is Level.OK:
         return
     for item in finding.items[:SHOWN]:
         yield shown(f"  {item}", "dim")
     if len(finding.items) > SHOWN:
         yield shown(f"  … and {len(finding.items) - SHOWN:,} more", "dim")
-    if finding.mend and not finding.fixed:
-        yield shown(f"→ {finding.mend}", "italic")
+    if finding.fix and not finding.fixed:
+        yield shown(f"→ {finding.fix}", "italic")
 
 
 def _where(finding: Finding, nodes: int) -> str:
-    """Name the servers that something is about, if it is not about the only one, or about all that are well."""
+    """Name the servers that a finding is about: only of several, and not if several are ok."""
     if nodes == 1 or not finding.nodes:
         return ""
     if finding.level is Level.OK and len(finding.nodes) > 1:
         return f" ({len(finding.nodes)} servers)"
     return f" ({', '.join(finding.nodes)})"
-
-
-def _as_json(finding: Finding) -> dict[str, Any]:
-    return {
-        "check": finding.check,
-        "level": finding.level.value,
-        "what": finding.what,
-        "mend": finding.mend or None,
-        "nodes": finding.nodes,
-        "items": finding.items,
-        "fixable": finding.fixable,
-        "fixed": finding.fixed,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
@@ -23,7 +23,7 @@ from zerograph_redis.errors import (
 
 
 class Code(IntEnum):
-    """The exit codes, besides 130 for an interrupt and 141 for a closed pipe, as shells have them."""
+    """The exit codes. Those of an interrupt and of a closed pipe are as shells have them."""
 
     DONE = 0
     ERROR = 1
@@ -38,34 +38,36 @@ class Code(IntEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 an error, or a problem was found; 2 wrong usage; 3 the store does not answer; "
-    "4 stored bytes are damaged; 5 refused because of a lease or a conflict; 6 that thread or checkpoint is not there."
+    "4 stored bytes are damaged; 5 refused because of a lease or a conflict; 6 no such thread or checkpoint."
 )
 
 
 class NotThereError(CheckpointError):
-    """The thread or checkpoint that a command names is not in the store."""
+    """The store does not have the thread or checkpoint that a command names."""
 
 
 def no_such_thread(thread: str, place: str) -> NotThereError:
-    """Return the error for a thread that is not in the store at *place*."""
+    """Return the error for a thread that the store at *place* does not have."""
     return NotThereError(f"there is no thread {thread!r} in {place}")
 
 
-_CODES: tuple[tuple[type[Exception], Code], ...] = (
-    (NotThereError, Code.NOT_THERE),
-    (ConfigError, Code.USAGE),
-    (BackendUnavailableError, Code.UNAVAILABLE),
-    (CorruptCheckpointError, Code.DAMAGED),
-    (LeaseError, Code.REFUSED),
-    (ConflictError, Code.REFUSED),
-)
+_CODES: dict[type[Exception], Code] = {
+    NotThereError: Code.NOT_THERE,
+    ConfigError: Code.USAGE,
+    BackendUnavailableError: Code.UNAVAILABLE,
+    CorruptCheckpointError: Code.DAMAGED,
+    LeaseError: Code.REFUSED,
+    ConflictError: Code.REFUSED,
+}
 
 
 @contextmanager
-def ended(arguments: Sequence[str], *, debug: bool = False) -> Iterator[None]:
-    """Turn what a command raises into its end; with *debug*, errors go on with their traceback.
+def reporting_errors(arguments: Sequence[str], options: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Turn an error of a command into a line on stderr and an exit code.
 
-    Of wrong usage typer tells, quoting *arguments*: not if one of them may be a URL with a password, or a part of one.
+    Args:
+        arguments: The command line. Typer quotes it if the usage is wrong, but never a password in it.
+        options: Those of the group; with ``debug``, errors keep their traceback.
     """
     try:
         yield
@@ -73,54 +75,40 @@ def ended(arguments: Sequence[str], *, debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(Code.INTERRUPTED) from None
     except BrokenPipeError:
-        # What is left in the buffer must not fail once more when the process ends.
+        # The rest of the buffer must not fail again when the process ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Code.CLOSED_PIPE) from None
+    except (typer.Exit, typer.Abort):
+        raise
     except Exception as error:
-        if _is_typers(error):
+        if hasattr(error, "format_message"):  # typer shows it, with the usage of the command
             _hide_secrets(error, arguments)
             raise
-        if debug:
+        if options is not None and options["debug"]:
             raise
-        fail(str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}", _code_of(error))
-
-
-def fail(message: str, code: Code = Code.ERROR) -> None:
-    """End the command with a line on stderr.
-
-    Raises:
-        typer.Exit: Always, with *code*.
-    """
-    typer.echo(f"zerograph-redis: {visible(message)}", err=True)
-    raise typer.Exit(code) from None
+        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), Code.ERROR)
+        message = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
+        typer.echo(f"zerograph-redis: {visible(message)}", err=True)
+        raise typer.Exit(code) from None
 
 
 def _hide_secrets(error: Any, arguments: Sequence[str]) -> None:
-    """Have an error of typer show no argument if a password may be among them. It may have come in parts from the shell."""
-    if not hasattr(error, "format_message"):
-        return
-    told = error.format_message()
+    """Have an error of typer quote no argument if one may hold a password, or a part that the shell split off."""
+    message = error.format_message()
     if any(map(_may_be_secret, arguments)):
         names = getattr(getattr(error, "param", None), "opts", ())
-        told = f"Wrong usage{f' of {names[0]}' if names else ''}: "
-        told += "what was given is not shown, since it may have a part of a password in it. Put a URL in single quotes"
-    told = "\n".join(map(visible, told.split("\n")))
-    error.format_message = lambda: told
+        message = (
+            f"Wrong usage{f' of {names[0]}' if names else ''}. The arguments are not shown, since they may hold a part "
+            "of a password. Put a URL in single quotes"
+        )
+    message = "\n".join(map(visible, message.split("\n")))
+    error.format_message = lambda: message
 
 
 def _may_be_secret(argument: str) -> bool:
-    """Tell whether an argument is a URL, or a part of one, that has a secret or cannot be read."""
+    """Tell whether an argument is a URL, or a part of one, with a secret, or one that cannot be parsed."""
     if "://" not in argument:
         return "@" in argument or argument.startswith(":") or ":/" in argument
-    from zerograph_redis.opening import shown_url
+    from zerograph_redis.savers.opening import shown_url
 
     return argument not in {shown_url(argument), "memory://"}
-
-
-def _is_typers(error: Exception) -> bool:
-    """Tell whether typer itself deals with an error: its own are shown with the usage of the command."""
-    return isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "format_message")
-
-
-def _code_of(error: Exception) -> Code:
-    return next((code for kind, code in _CODES if isinstance(error, kind)), Code.ERROR)

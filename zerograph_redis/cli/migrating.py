@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.opening import path_of
+from zerograph_redis.savers.opening import path_of
 from zerograph_redis.tools.transfer.engine import EngineFile, savers_of
 from zerograph_redis.tools.transfer.moves import migrate_threads
 from zerograph_redis.tools.transfer.outcomes import Outcome

@@ -14,59 +14,67 @@ from zerograph_redis.tools.inspect.values import plain
 if TYPE_CHECKING:
     from rich.console import Console
 
+_PIPED = 200  # columns that long values are wrapped to, off a terminal
+_UNLIMITED = 1_000_000
+
 
 def console() -> Console:
-    """Where results go. Colours are off when this is no terminal, and tables are as wide as they need to be then."""
-    from rich.console import Console
+    """Return the console for results. Off a terminal it has no colours, and cuts nothing, so that ids can be copied."""
+    from rich.console import Console, ConsoleOptions
+
+    limited = sys.stdout.isatty() or "COLUMNS" in os.environ
+
+    class Output(Console):
+        """A console that leaves a closed pipe to whoever runs the command."""
+
+        @property
+        def options(self) -> ConsoleOptions:
+            options = super().options
+            return options if limited else options.update(max_width=_UNLIMITED)
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
 
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal of few characters shows the others as question marks
-    return _quiet(Console)(highlight=False, markup=False, emoji=False, soft_wrap=False, width=_width())
+        sys.stdout.reconfigure(errors="replace")  # question marks for characters that the encoding lacks
+    width = None if limited else _PIPED
+    return Output(highlight=False, markup=False, emoji=False, soft_wrap=not limited, width=width)
 
 
 def notes() -> Console:
-    """Where progress bars and notes go: stderr, so that stdout has the result alone."""
+    """Return the console for progress bars and notes: stderr, so that stdout has the result alone."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def note(text: str) -> None:
-    """Say something beside the result."""
+    """Write a line beside the result."""
     out = notes()
     out.print(visible(text), style="dim", soft_wrap=not out.is_terminal)
 
 
 def print_json(document: Any, *, line: bool = False) -> None:
-    """Write a document: times as ISO 8601 in UTC, durations in seconds, odd values as text. *line*: on one line."""
-    text = json.dumps(plain(document), ensure_ascii=False, indent=None if line else 2)
-    text = "\n".join(map(_escaped, text.split("\n")))
+    """Write a document: times as ISO 8601 in UTC, durations in seconds, other values as text.
+
+    Args:
+        document: What to write.
+        line: Whether it goes on one line, and out at once.
+    """
+    indent = None if line else 2
+    text = json.dumps(plain(document), ensure_ascii=False, indent=indent)
+    text = "\n".join(map(_escape, text.split("\n")))
     try:
         text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:  # a terminal of few characters
-        text = json.dumps(plain(document), indent=None if line else 2)
+    except UnicodeEncodeError:
+        text = json.dumps(plain(document), indent=indent)
     sys.stdout.write(text + "\n")
     if line:
         sys.stdout.flush()
 
 
-def _escaped(line: str) -> str:
-    """Escape, within the strings of a line of JSON, what would not be visible."""
+def _escape(line: str) -> str:
+    """Escape what a terminal would not show, within the strings of a line of JSON."""
     if line == visible(line):
         return line
     return "".join(each if each == visible(each) else json.dumps(each)[1:-1] for each in line)
-
-
-def _width() -> int | None:
-    """Piped output is not cut to the width of a terminal that it does not go to."""
-    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-
-
-def _quiet(kind: type[Console]) -> type[Console]:
-    class Quiet(kind):  # type: ignore[valid-type, misc]  # rich itself is imported when it is needed
-        """A console that leaves a closed pipe to whoever runs the command."""
-
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
-    return Quiet

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import typer
 
 from .session import Session
 
+_COMPLETIONS = 50
+
 
 def complete_thread(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete the id of a thread from those that were active last. Whatever goes wrong, a shell must not show it."""
+    """Complete the id of a thread, among the most recently active. A shell must not show errors: then there are none."""
     from zerograph_redis.tools.inspect.listing import find_threads
 
-    given = context.find_root().params
-    session = Session(given.get("url"), prefix=given.get("prefix") or "zerograph")
+    session = Session(context.find_root().params)
     try:
-        return [each.thread_id for each in session.run(find_threads(incomplete, _COMPLETED, None))[0]]
+        return [each.thread_id for each in session.run(find_threads(incomplete, _COMPLETIONS)).threads]
     except Exception:  # noqa: BLE001 - see above
         return []
     finally:
         session.close()
 
 
-_COMPLETED = 50
-
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document, for scripts.")]
 Namespace = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Only this namespace, such as that of a subgraph; '' is the root.")
+    str | None, typer.Option(metavar="TEXT", help="Only this namespace, for example a subgraph's; '' is the root.")
 ]
 Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The id of the thread.", autocompletion=complete_thread)]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it; otherwise only what would be done is shown.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Make the change. Without it, the command only shows the change.")]

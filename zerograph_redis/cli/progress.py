@@ -1,4 +1,4 @@
-"""How far a long command is, on stderr, where a person looks at it."""
+"""A progress bar for long commands, on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -10,34 +10,32 @@ from typing import Protocol
 
 from .output import notes
 
+_PATIENCE = 0.5  # seconds until a bar appears
+
 
 class Advance(Protocol):
-    """Tells a bar how much was done since it was told last."""
+    """Counts what is done since the last call."""
 
     def __call__(self, done: int = 1) -> None:
-        """Go on."""
-
-
-_PATIENCE = 0.5  # seconds
+        """Count *done* more."""
 
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Advance]:
-    """Show a bar while the block runs; yields what to call for what is done. Without a *total*, only counts."""
+    """Show a bar while the block runs, or a count if *total* is None. Yields a function to call for each item done."""
     if not sys.stderr.isatty():
-        yield _unseen
+        yield _ignore
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    how_far = (TextColumn("{task.completed:,}"),) if total is None else (BarColumn(), MofNCompleteColumn())
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), *how_far, TimeElapsedColumn())
+    done_so_far = (TextColumn("{task.completed:,}"),) if total is None else (BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *done_so_far, TimeElapsedColumn())
     bar = Progress(*columns, console=notes(), transient=True)
     task = bar.add_task(what, total=total)
-    began = time.monotonic()
+    started = time.monotonic()
 
     def advance(done: int = 1) -> None:
-        # What is done at once needs no bar.
-        if not bar.live.is_started and time.monotonic() - began > _PATIENCE:
+        if not bar.live.is_started and time.monotonic() - started > _PATIENCE:
             bar.start()
         bar.advance(task, done)
 
@@ -47,5 +45,5 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
         bar.stop()
 
 
-def _unseen(done: int = 1) -> None:
-    """Nobody looks."""
+def _ignore(done: int = 1) -> None:
+    pass

@@ -1,25 +1,24 @@
-"""``prune``: checkpoints of threads."""
+"""``prune``: removes old checkpoints of threads."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from zerograph_redis.core.thread_operations import moment
 from zerograph_redis.tools.maintain.removal import Removal, plan_prunings, prune_threads
 
-from .choosing import Idle, Match, Threads, choose
-from .durations import read_duration
-from .output import console, note
+from .output import console
 from .parameters import Json, Yes
-from .progress import progress
-from .removals import moment, report, show_threads
+from .removals import Action, Idle, Match, Threads, collect, note_more, read_duration, report, select, show_threads
 from .session import Session
 from .tables import Cut, table
 from .text import age, size
 
 SHOWN = 50
+_PRUNE = Action("prune", "pruned", whole=False)
 
 
 def prune(
@@ -27,44 +26,37 @@ def prune(
     threads: Threads = None,
     match: Match = "",
     idle: Idle = None,
-    keep: Annotated[int | None, typer.Option(min=0, help="How many to keep of each namespace.")] = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="How many checkpoints to keep in each namespace.")] = None,
     older_than: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=read_duration, metavar="AGE", help="Only checkpoints stored so long ago: 90s, 15m, 12h, 30d."
-        ),
+        int | None,
+        typer.Option(parser=read_duration, metavar="AGE", help="Only checkpoints older than this: 90s, 15m, 12h, 30d."),
     ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every thread.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Let go of old checkpoints. The newest of each namespace stays, unless --keep 0 is said."""
+    """Remove old checkpoints of threads. The newest of each namespace stays, unless --keep is 0.
+
+    Threads that a worker holds are skipped.
+    """
     session: Session = context.obj
     if keep is None and older_than is None:
-        raise typer.BadParameter("say what goes: --keep NUMBER, --older-than AGE, or both")
+        raise typer.BadParameter("select checkpoints with --keep NUMBER, --older-than AGE, or both")
     if every == bool(threads or match or idle is not None):
-        raise typer.BadParameter("name threads, or say which: --match PREFIX, --idle AGE, or --all")
+        raise typer.BadParameter("give ids of threads, or select threads with --match PREFIX, --idle AGE or --all")
     kept = 1 if keep is None else keep
-    max_age = None if older_than is None else older_than // timedelta(microseconds=1)
-    targets, missing = choose(session, threads, match, idle)
-    removals: list[Removal] = []
-    with progress("Pruning threads" if yes else "Looking at checkpoints", len(targets)) as advance:
-
-        def take(removal: Removal) -> None:
-            removals.append(removal)
-            advance()
-
-        if yes:
-            session.run(prune_threads(targets, kept, max_age, session.store.operations, take))
-        else:
-            session.run(plan_prunings(targets, kept, max_age, take))
-    if not json:
-        if len(removals) == 1 and removals[0].outlines:
-            _show_checkpoints(removals[0])
-        else:
-            show_threads(removals, whole=False)
-    report(removals, missing, verb=("prune", "pruned"), whole=False, json=json, yes=yes)
+    targets, missing = select(session, threads, match, idle)
+    if yes:
+        work = partial(prune_threads, targets, kept, older_than, session.store.operations)
+        removals = collect(session, "Pruning threads", targets, work)
+    else:
+        removals = collect(session, "Reading checkpoints", targets, partial(plan_prunings, targets, kept, older_than))
+    if not json and len(removals) == 1 and removals[0].outlines:
+        _show_checkpoints(removals[0])
+    elif not json:
+        show_threads(removals, _PRUNE)
+    report(removals, missing, _PRUNE, json=json, yes=yes)
 
 
 def _show_checkpoints(removal: Removal) -> None:
@@ -78,5 +70,4 @@ def _show_checkpoints(removal: Removal) -> None:
             size(each.bytes),
         )
     console().print(rows)
-    if len(removal.outlines) > SHOWN:
-        note(f"… and {len(removal.outlines) - SHOWN:,} more; --json has all.")
+    note_more(len(removal.outlines) - SHOWN)

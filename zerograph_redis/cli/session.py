@@ -1,8 +1,10 @@
-"""What the global options mean: the store, the key prefix, the user's types. Opened once, when a command needs it."""
+"""The store that the options name, opened once, when a command needs it."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -24,47 +26,44 @@ R = TypeVar("R")
 class Session:
     """What one run of the command line works with."""
 
-    def __init__(self, url: str | None, *, prefix: str = "zerograph", types: str | None = None) -> None:
-        """Take the global options; nothing is opened or imported yet."""
-        self._url = url
-        self.prefix = prefix
-        self._types = types
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Keep *options*: ``url``, ``prefix`` and ``types``. They are read when they are needed."""
+        self._options = options
         self._opened: list[Saver] = []
 
     @cached_property
     def url(self) -> str:
-        """The url of the store, as `open_saver` finds it."""
-        from zerograph_redis.opening import named
+        """The URL of the store: of the option, of the environment, or the default."""
+        from zerograph_redis.savers.opening import find_url
 
-        return named(self._url)
+        return find_url(self._options.get("url"))[0]
 
     @property
     def place(self) -> str:
-        """The url of the store, fit to be shown: without user, password and options."""
-        from zerograph_redis.opening import shown_url
+        """The URL of the store for messages: without user, password and options."""
+        from zerograph_redis.savers.opening import shown_url
 
         return shown_url(self.url)
 
     @property
-    def is_redis(self) -> bool:
-        """Whether the store is a Redis, where alone the prefix plays a part."""
-        return not self.url.startswith(("sqlite:", "memory:"))
+    def prefix(self) -> str:
+        """The prefix of every key. Only Redis has one."""
+        return self._options.get("prefix") or "zerograph"
 
     @property
-    def path(self) -> str:
-        """The path of a SQLite store."""
-        from zerograph_redis.opening import path_of
-
-        return path_of(self.url)
+    def is_redis(self) -> bool:
+        """Whether the store is in Redis."""
+        return not self.url.startswith(("sqlite:", "memory:"))
 
     @cached_property
     def serializer(self) -> Serializer | None:
-        """The serializer that ``--types`` names; None without it."""
-        return None if self._types is None else _load(self._types)
+        """The serializer that ``--types`` names; None without that option."""
+        types = self._options.get("types")
+        return None if types is None else _load(types)
 
     @cached_property
     def lenient_settings(self) -> Settings:
-        """The settings of the store for looking at it: values of unknown types are shown by name and fields."""
+        """The store's settings for reading: a value of an unknown type becomes its type's name and its fields."""
         from dataclasses import replace
 
         from zerograph_redis.serde.inspecting import inspecting
@@ -74,75 +73,86 @@ class Session:
 
     @cached_property
     def store(self) -> Store[Any]:
-        """The store that ``--url`` names; it must be there."""
-        return self.open(self.url)
+        """The store, which must exist and answer."""
+        return self.open(self.url, origin=self._origin())
 
     @cached_property
     def unchecked(self) -> Store[Any]:
-        """The same, whether its servers answer or not: for who wants to know why they do not."""
-        if not self.is_redis:
-            return self.store
-        from zerograph_redis.savers import RedisSaver
-
-        options: dict[str, Any] = {"refresh_on_read": False, "serializer": self.serializer}
-        saver = RedisSaver.from_url(self.url, prefix=self.prefix, **options)
-        self._opened.append(saver)
-        return saver.store
+        """The store, even if its servers do not answer: a diagnosis finds out why."""
+        return self.open(self.url, check=False) if self.is_redis else self.store
 
     def run(self, operation: Operation[R]) -> R:
         """Run an operation on the store."""
         return self.store.run(operation)
 
-    def open(self, url: str, *, create: bool = False, prefix: str | None = None) -> Store[Any]:
-        """Open a store, to be closed with the session. Looking at it prolongs nothing, and nothing is let go of.
+    def open(
+        self, url: str, *, create: bool = False, prefix: str | None = None, check: bool = True, origin: str = ""
+    ) -> Store[Any]:
+        """Open a store until the session ends. Reading from it renews no TTL, and nothing is pruned.
 
         Args:
             url: As for `open_saver`.
-            create: Whether a SQLite file that is not there is made; else that is an error.
-            prefix: What every key there begins with; unless given, the session's.
+            create: Whether to create a SQLite file that does not exist.
+            prefix: The prefix of every key there; None for the session's.
+            check: Whether a server must answer now.
+            origin: Where *url* comes from, for the error that there is no such file.
 
         Raises:
-            ConfigError: The url is wrong.
+            ConfigError: The URL is wrong.
             BackendUnavailableError: The store does not answer, or there is no such file.
         """
-        from zerograph_redis.opening import open_saver, path_of
+        from zerograph_redis.savers import RedisSaver
+        from zerograph_redis.savers.opening import open_saver, path_of
 
         if url.startswith("sqlite://") and not create:
             path = path_of(url)
             if path != ":memory:" and not Path(path).is_file():
-                raise BackendUnavailableError(f"there is no SQLite database {path}: name a store with --url")
+                raise BackendUnavailableError(f"there is no SQLite database {path}{origin}")
         options: dict[str, Any] = {"max_per_thread": None} if url.startswith("memory://") else {}
-        prefix = self.prefix if prefix is None else prefix
-        saver = open_saver(url, prefix=prefix, refresh_on_read=False, serializer=self.serializer, **options)
+        options |= {"prefix": self.prefix if prefix is None else prefix, "serializer": self.serializer}
+        saver = (open_saver if check else RedisSaver.from_url)(url, refresh_on_read=False, **options)
         self._opened.append(saver)
         return saver.store
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close every store that was opened."""
         for each in self._opened:
             each.close()
 
+    def _origin(self) -> str:
+        from zerograph_redis.savers.opening import VARIABLES
 
-def _load(named: str) -> Any:
-    """Find the serializer in the module that ``--types`` names, or make one of the types there."""
+        if self._options.get("url") is not None:
+            return ""
+        variable = next((name for name in VARIABLES if os.environ.get(name)), None)
+        if variable is not None:
+            return f", which the environment variable {variable} names: change it, or name a store with --url"
+        return (
+            f". It is the default without --url, {' and '.join(VARIABLES)}: name your store with one of these, for "
+            "example --url redis://localhost:6379/0"
+        )
+
+
+def _load(types: str) -> Any:
+    """Import the serializer that ``--types`` names, or make one of the types there."""
     from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer
 
-    module_name, _, name = named.partition(":")
+    module_name, _, name = types.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         module = import_module(module_name)
     except Exception as error:
         raise ConfigError(
-            f"--types {named}: importing {module_name} failed: {type(error).__name__}: {error}"
+            f"--types {types}: importing {module_name} failed: {type(error).__name__}: {error}"
         ) from error
     names = (name,) if name else ("serializer", "types")
     found = next((getattr(module, each) for each in names if hasattr(module, each)), None)
     if found is None:
-        raise ConfigError(f"--types {named}: the module {module_name} has no {' or '.join(names)}")
+        raise ConfigError(f"--types {types}: the module {module_name} has no {' or '.join(names)}")
     if isinstance(found, EncryptedSerializer) or hasattr(found, "unpack"):
         return found
     try:
         return MsgpackSerializer(types=found)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"--types {named}: {error}") from error
+        raise ConfigError(f"--types {types}: {error}") from error

@@ -1,8 +1,9 @@
-"""``threads``: what is there."""
+"""``threads``: which threads a store has."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +12,8 @@ from zerograph_redis.tools.inspect.listing import find_threads
 from .output import console, note, print_json
 from .parameters import Json
 from .session import Session
-from .tables import Cut, table
+from .tables import Table
 from .text import age, count, duration, size
-from .unlock import lease_as_json
 
 if TYPE_CHECKING:
     from zerograph_redis.threads import LeaseInfo, ThreadInfo
@@ -22,34 +22,38 @@ if TYPE_CHECKING:
 def threads(
     context: typer.Context,
     match: Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many at the most.")] = 50,
-    after: Annotated[str | None, typer.Option(metavar="THREAD", help="Go on behind this thread.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="THREAD", help="Continue after this thread.")] = None,
     *,
     json: Json = False,
 ) -> None:
     """List threads, newest activity first."""
     session: Session = context.obj
-    # One more tells whether there are more.
+    # One more shows whether there are more.
     found, damaged = session.run(find_threads(match, limit + 1, after))
-    more = len(found) > limit
+    following = found[limit - 1].thread_id if len(found) > limit else None
     found = found[:limit]
-    following = found[-1].thread_id if more else None
     if json:
-        print_json({"threads": [describe(each) for each in found], "damaged": damaged, "next": following})
+        print_json({"threads": [asdict(each) for each in found], "damaged": damaged, "next": following})
         return
     if damaged:
-        note(f"{count(len(damaged), 'thread')} left out, since damaged: `doctor` tells more.")
-    if not found and not damaged:
-        note(f"No threads in {session.place}.")
-        return
-    if not found:
-        return
+        note(f"{count(len(damaged), 'damaged thread')} not listed: `zerograph-redis doctor` describes the damage.")
+    if found:
+        console().print(_rows(found))
+    elif not damaged:
+        what = f"No thread id begins with {match!r}" if match else "No threads"
+        note(f"{what}{'' if after is None else f' after {after!r}'} in {session.place}.")
+    if following is not None:
+        note(f"There are more: --after {following!r}, or a larger --limit.")
+
+
+def _rows(found: list[ThreadInfo]) -> Table:
     held = any(each.lease for each in found)
     numbers = dict.fromkeys(("active", "checkpoints", "namespaces", "size", "ttl"), "right")
-    rows = table(thread="cut", **numbers, **({"holder": "cut"} if held else {}))
+    rows = Table(thread="cut", **numbers, **({"holder": "cut"} if held else {}))
     for each in found:
         rows.add_row(
-            Cut(each.thread_id),
+            each.thread_id,
             age(each.updated),
             f"{each.checkpoints:,}",
             f"{each.namespaces:,}",
@@ -57,24 +61,8 @@ def threads(
             "never" if each.ttl is None else duration(each.ttl),
             *([_holder(each.lease)] if held else []),
         )
-    console().print(rows)
-    if following is not None:
-        note(f"There are more: --after {following!r}, or a larger --limit.")
+    return rows
 
 
-def _holder(lease: LeaseInfo | None) -> Cut:
-    return Cut("" if lease is None else f"{lease.owner}, {duration(lease.seconds_left)}", "yellow")
-
-
-def describe(thread: ThreadInfo) -> dict[str, Any]:
-    """What JSON says of a thread."""
-    return {
-        "thread_id": thread.thread_id,
-        "created": thread.created,
-        "updated": thread.updated,
-        "checkpoints": thread.checkpoints,
-        "namespaces": thread.namespaces,
-        "bytes": thread.bytes,
-        "ttl": thread.ttl,
-        "lease": lease_as_json(thread.lease),
-    }
+def _holder(lease: LeaseInfo | None) -> str:
+    return "" if lease is None else f"{lease.owner}, {duration(lease.seconds_left)}"

@@ -1,4 +1,4 @@
-"""``unlock``: who holds a thread, and away with the lease."""
+"""``unlock``: shows who holds a thread, and breaks the lease."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from .tables import shown
 from .text import duration
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from zerograph_redis.threads import LeaseInfo
 
 
 def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Json = False) -> None:
-    """Show who holds a thread, or break the lease.
+    """Show who holds a thread, or break the lease with --yes.
 
-    With --yes, whoever holds it is fenced off: the next write under the lease is refused.
+    Breaking a lease fences its holder off: the holder's next write under the lease is refused.
     """
     session: Session = context.obj
     lease = session.run(look_at_lease(thread))
@@ -34,23 +32,22 @@ def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Js
     owner = session.run(break_lease(thread)) if yes else None
     if json:
         print_json({"thread_id": thread, "lease": lease_as_json(lease), "broken": owner is not None})
-    elif owner is not None:
-        _say(shown(f"The lease of {owner!r} on thread {thread!r} is broken.", "bold"))
+        return
+    if owner is not None:
+        message, style = f"The lease of {owner!r} on thread {thread!r} is broken.", "bold"
     elif lease is None:
-        _say(shown(f"Nobody holds thread {thread!r}."))
+        message, style = f"Nobody holds thread {thread!r}.", ""
     elif yes:
-        _say(shown(f"{lease.owner!r} gave thread {thread!r} back just now."))
+        message, style = f"{lease.owner!r} released thread {thread!r} just now.", ""
     else:
         left = duration(lease.seconds_left)
-        _say(shown(f"Thread {thread!r} is held by {lease.owner!r} for another {left}, unless it renews."))
-        note("Nothing was done. --yes breaks the lease, and refuses what its holder writes from then on.")
-
-
-def _say(text: Text) -> None:
+        message, style = f"Thread {thread!r} is held by {lease.owner!r} for another {left}, unless it renews.", ""
     out = console()
-    out.print(text, soft_wrap=not out.is_terminal)
+    out.print(shown(message, style), soft_wrap=not out.is_terminal)
+    if lease is not None and not yes:
+        note("Nothing was changed: add --yes to break the lease. What its holder writes then is refused.")
 
 
 def lease_as_json(lease: LeaseInfo | None) -> dict[str, Any] | None:
-    """What JSON says of a lease."""
+    """Describe a lease in JSON."""
     return None if lease is None else {"owner": lease.owner, "seconds_left": lease.seconds_left}

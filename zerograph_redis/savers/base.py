@@ -1,4 +1,4 @@
-"""The methods that every saver has, blocking and awaited."""
+"""The methods that every saver has, blocking and awaited: one line each, over the operations of its store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from typing_extensions import Unpack
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
@@ -15,18 +15,13 @@ from zerograph_redis.core.configs import lease_of, read_durability, read_id, rea
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.requests import Operation
-from zerograph_redis.durability import (
-    AsyncQueuedBackend,
-    QueuedBackend,
-    Queueing,
-    Runs,
-    WriteQueue,
-    waits_for_a_person,
-)
 from zerograph_redis.errors import CheckpointError
-from zerograph_redis.leases import AsyncLease, Lease
 from zerograph_redis.store import Store
 from zerograph_redis.threads import ThreadInfo
+
+from .leases import AsyncLease, Lease
+from .runs import Runs, waits_for_a_person
+from .write_queue import AsyncQueuedBackend, QueuedBackend, Queueing, WriteQueue
 
 Config = dict[str, Any]
 R = TypeVar("R")
@@ -35,14 +30,15 @@ R = TypeVar("R")
 class Saver(BaseCheckpointSaver):
     """A checkpoint saver for ZeroGraph.
 
-    A config is ZeroGraph's: ``{"configurable": {"thread_id": ..., "checkpoint_ns": ..., "checkpoint_id": ...}}``, all of
-    them optional. It may also have ``ttl`` (seconds, a timedelta, or None for never), which overrides the saver's own,
-    ``lease_token`` (see `lease`), ``durability`` ("sync" or "async"), and ``expect_checkpoint_id``: a put is then refused
-    with `ConflictError` unless the newest checkpoint of the namespace has that id (None: unless there is none).
+    A config is ZeroGraph's: ``{"configurable": {"thread_id": ..., "checkpoint_ns": ..., "checkpoint_id": ...}}``. All of
+    them are optional; without a thread id it means the thread ``__default__``, unless the saver requires one. A config may
+    also have ``ttl`` (seconds, a timedelta, or None for never), which overrides the saver's, ``lease_token`` (see `lease`),
+    ``durability`` ("sync" or "async"), and ``expect_checkpoint_id``: a put is then refused with `ConflictError` unless the
+    newest checkpoint of the namespace has that id (None: unless the namespace is empty).
 
     Every method may raise `ConfigError` (the arguments name no usable thread or checkpoint), `CorruptCheckpointError`
-    (stored bytes are missing, damaged, or of an unknown format) and `BackendUnavailableError` (the store did not do it).
-    None or an empty list always means that there is nothing.
+    (stored bytes are missing, damaged, or of an unknown format) and `BackendUnavailableError` (the store does not answer,
+    or refuses). None or an empty list always means that nothing is stored.
     """
 
     store: Store[Backend]
@@ -56,12 +52,37 @@ class Saver(BaseCheckpointSaver):
         self._queue = WriteQueue(store, self._observer, **queueing)
         self._runs = Runs()
 
+    def __repr__(self) -> str:
+        shown = [repr(self.store.name), *self._shown_options()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown_options(self) -> Sequence[str]:
+        ttl = self.store.settings.ttl
+        return (f"ttl={None if ttl is None else ttl / 1000}",)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        kind = type(self).__name__
+        if name.startswith("a") and name in vars(AsyncSaver):
+            raise AttributeError(f"{kind} has no {name}: use Async{kind}, which has both {name[1:]} and {name}")
+        raise AttributeError(f"{kind} has no attribute {name!r}", name=name, obj=self)
+
+    async def __aenter__(self) -> Self:
+        kind = type(self).__name__
+        raise TypeError(
+            f"{kind} is for a plain `with`: use `async with Async{kind}.from_url(...)`, or leave `async` out"
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Never reached."""
+
     def __copy__(self) -> Self:
-        """A saver is a handle on a store: its copy is itself."""
+        """Return the saver itself: it is a handle on a store."""
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """The engine deep-copies configs that carry a saver; all copies must write to one store."""
+        """Return the saver itself: the engine deep-copies configs that carry one."""
         return self
 
     def __enter__(self) -> Self:
@@ -71,7 +92,7 @@ class Saver(BaseCheckpointSaver):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the saver. A block that ends with an exception raises that, and no other."""
+        """Close the saver. If the block raised an exception, that one is raised and no other."""
         try:
             self.close()
         except CheckpointError:
@@ -87,12 +108,13 @@ class Saver(BaseCheckpointSaver):
 
     @abstractmethod
     def _close(self) -> None:
-        """Close what the saver opened, and only that."""
+        """Close the connections that the saver opened, and only those."""
 
     def close(self) -> None:
-        """Store what is queued, and close what the saver opened. Every later call raises `BackendUnavailableError`.
+        """Store what is queued, and close the connections that the saver opened.
 
-        Closing twice is harmless. An operation that another OS thread is in ends as it would have.
+        Every later call raises `BackendUnavailableError`. Closing twice is harmless. Operations that other OS threads are
+        running finish.
 
         Raises:
             CheckpointError: A write with ``durability="async"`` failed. The saver is closed.
@@ -103,14 +125,14 @@ class Saver(BaseCheckpointSaver):
             self._close()
 
     def flush(self, thread_id: str | None = None) -> None:
-        """Wait until all that was put with ``durability="async"`` is stored.
+        """Wait until every write with ``durability="async"`` is stored.
 
         Args:
             thread_id: The thread; None for all.
 
         Raises:
-            CheckpointError: A write failed: the error says of which thread. What was put to the thread before it is stored,
-                and nothing of what was put after it.
+            CheckpointError: A write failed; the error names its thread. Earlier writes to that thread are stored, later
+                ones are not.
         """
         self._queue.flush(None if thread_id is None else read_id("thread_id", thread_id))
 
@@ -118,7 +140,7 @@ class Saver(BaseCheckpointSaver):
         """Read the checkpoint that *config* names, or the newest of its namespace, with its pending writes.
 
         Returns:
-            The tuple, or None if there is no such checkpoint. On Redis, one round trip.
+            The tuple, or None if no such checkpoint is stored. On Redis, one round trip.
         """
         return self._run(self.store.operations.get_tuple(config))
 
@@ -127,28 +149,28 @@ class Saver(BaseCheckpointSaver):
         return self._run(self.store.operations.get(config))
 
     def get_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
-        """Read a checkpoint by its id, in whichever namespace it is.
+        """Read a checkpoint by its id, whatever its namespace.
 
         Args:
-            checkpoint_id: The id. If several namespaces have it, the first by name.
-            thread_id: The thread; None looks through all threads, newest first, which is slow: a round trip for each.
+            checkpoint_id: The id. If several namespaces have it, the first by name is read.
+            thread_id: The thread; None searches all threads, newest first, with one round trip for each.
         """
         return self._run(self.store.operations.get_by_id(checkpoint_id, thread_id))
 
     def put(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Store a checkpoint, atomically. Its parent is the checkpoint that *config* names.
 
-        Storing an id again replaces its content and keeps its place and its pending writes. The arguments are not
-        changed; a checkpoint without an ``id`` is stored under a new one.
+        Storing an id again replaces its content, and keeps its position in the list and its pending writes. The arguments
+        are not changed. A checkpoint without an ``id`` gets a new one.
 
         Returns:
             The config of the stored checkpoint.
 
         Raises:
-            SerializationError: A value cannot be stored; the message says which, and the mend. Nothing was stored.
+            SerializationError: A value cannot be stored; the message says which, and the fix. Nothing was stored.
         """
         now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.has_news):
+        if now and not (self._queue.is_used and self._queue.is_busy):
             return self._run(self.store.operations.put(config, checkpoint, metadata))
         prepared = self.store.operations.prepare_put(config, checkpoint, metadata)
         stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
@@ -156,21 +178,21 @@ class Saver(BaseCheckpointSaver):
         return prepared.address.config(prepared.checkpoint_id)
 
     def put_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
-        """Store the pending writes of a task beside the checkpoint that *config* names, atomically.
+        """Store the pending writes of a task for the checkpoint that *config* names, atomically.
 
-        The checkpoint may be stored later. A write of the same task and channel replaces the earlier one in its place.
+        The checkpoint may be stored later. A write of the same task and channel replaces the earlier one.
 
         Args:
             config: Must name a checkpoint.
             writes: ``(task id, channel, value)`` each; an empty task id means *task_id*.
-            task_id: The task of the writes that name none.
+            task_id: The task of writes that name none.
 
         Raises:
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
         now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.has_news):
+        if now and not (self._queue.is_used and self._queue.is_busy):
             self._run(self.store.operations.put_writes(config, writes, task_id))
             return
         prepared = self.store.operations.prepare_writes(config, writes, task_id)
@@ -187,27 +209,27 @@ class Saver(BaseCheckpointSaver):
     def lease(
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
     ) -> Lease:
-        """Hold a thread for a block of code, so that no other worker writes to it.
+        """Hold a thread for a block of code: no other worker can write to it meanwhile.
 
         ```python
         with saver.lease("thread-42", ttl=30) as lease:
             app.invoke(input, lease.config())
         ```
 
-        The lease is renewed in the background while the block runs. Its token is in `Lease.config`, and fences every
-        write: after the lease expired or was broken, they are refused with `LeaseLostError`. Meanwhile writes of other
+        The lease is renewed in the background while the block runs. `Lease.config` carries its fencing token: once the
+        lease expired or was broken, writes under it are refused with `LeaseLostError`. While it is held, writes of other
         workers are refused with `LeaseHeldError`.
 
         Args:
             thread_id: The thread; it need not exist yet.
-            ttl: Seconds, or a timedelta: how long the lease outlives a worker that stopped.
-            wait: Seconds to wait for another worker to give it back; None not to wait.
-            owner: A name to show to others; unless given, host and process id.
+            ttl: Seconds, or a timedelta: when the lease expires if its worker stops renewing it.
+            wait: Seconds to wait for another worker to release the lease; None not to wait.
+            owner: The name that others see; by default host and process id.
 
         Raises:
             ConfigError: An argument makes no sense (also a ValueError).
-            LeaseHeldError: On entering: another worker holds the thread, and went on holding it for *wait*.
-            LeaseLostError: From the writes in the block.
+            LeaseHeldError: On entering, another worker holds the thread, and held it for all of *wait*.
+            LeaseLostError: From writes in the block.
         """
         return Lease(
             self._run,
@@ -219,16 +241,16 @@ class Saver(BaseCheckpointSaver):
         )
 
     def break_lease(self, thread_id: str) -> str | None:
-        """Take the lease of a thread from the worker that holds it, so that others may write.
+        """End the lease of a thread that another worker holds, so that others may write.
 
-        The worker is fenced off: its next write is refused with `LeaseLostError`. For workers that hang, or that died
-        holding a long lease; one that is well should give its lease back itself.
+        For workers that hang, or that died holding a long lease. The next write of such a worker is refused with
+        `LeaseLostError`.
 
         Args:
-            thread_id: The thread. One that nobody holds is left alone.
+            thread_id: The thread. If nobody holds it, nothing happens.
 
         Returns:
-            The owner whose lease was broken, None if nobody held the thread.
+            The owner of the lease; None if nobody held the thread.
         """
         return self._run(break_lease(thread_id))
 
@@ -245,8 +267,8 @@ class Saver(BaseCheckpointSaver):
         Args:
             thread_id: The thread. An unknown one is a no-op.
             keep: How many to keep per namespace, 0 or more.
-            max_age: Seconds, or a timedelta: of the others, only those stored longer ago than this go.
-            lease_token: The token of the lease to do it under; in the lease's own block it is known.
+            max_age: Seconds, or a timedelta: drop only checkpoints that are older than this.
+            lease_token: The token of the lease to write under; not needed in the lease's own block.
 
         Returns:
             How many checkpoints were dropped, over all namespaces.
@@ -254,30 +276,30 @@ class Saver(BaseCheckpointSaver):
         return self._run(self.store.operations.prune(thread_id, keep, max_age, lease_token))
 
     def delete_thread(self, thread_id: str, *, lease_token: int | None = None) -> None:
-        """Remove all that belongs to a thread, but for a lease that is held. An unknown one is a no-op.
+        """Delete everything that belongs to a thread, except a lease that is held. An unknown thread is a no-op.
 
         Args:
             thread_id: The thread.
-            lease_token: The token of the lease to do it under; in the lease's own block it is known.
+            lease_token: The token of the lease to write under; not needed in the lease's own block.
         """
         self._run(self.store.operations.delete_thread(thread_id, lease_token))
 
     def copy_thread(self, source: str, target: str) -> int:
         """Copy a thread: all namespaces, order, parents, metadata and pending writes.
 
-        The copy becomes visible at once, when it is whole. What is written to *source* meanwhile may be missing in it.
+        The copy becomes visible in one step, once it is complete. Writes to *source* during the copy may be missing in it.
 
         Args:
             source: The thread to copy. An unknown one is a no-op.
-            target: A thread that is empty.
+            target: A thread that is not stored yet.
 
         Returns:
             How many checkpoints were copied.
 
         Raises:
             ConfigError: *target* is not empty.
-            SerializationError: *source* is encrypted, and this saver has no keys, or others.
-            BusyThreadError: *source* changed faster than it could be read whole.
+            SerializationError: *source* is encrypted with keys that this saver does not have.
+            BusyThreadError: *source* changed faster than it could be read.
         """
         return self._run(self.store.operations.copy_thread(source, target))
 
@@ -286,12 +308,12 @@ class Saver(BaseCheckpointSaver):
 
         Args:
             limit: How many at the most; None for all.
-            before: Only those behind this thread (a `ThreadInfo` that was returned before, or the id of a thread: an
-                unknown one gives an empty list). To read page by page, pass the last of a page.
+            before: Only threads that follow this one: a `ThreadInfo` of an earlier list, or a thread id (an unknown one
+                gives an empty list). To read page by page, pass the last of a page.
         """
         return self._run(self.store.operations.list_threads(limit, before))
 
-    # Last, since its name hides the builtin for the annotations that follow it.
+    # Last: its name hides the builtin in the annotations that follow.
     def list(
         self,
         config: Config,
@@ -303,19 +325,19 @@ class Saver(BaseCheckpointSaver):
         """Read the checkpoints of a namespace with their pending writes, newest first.
 
         Args:
-            config: The thread and namespace; a checkpoint id in it plays no part.
+            config: The thread and namespace; a checkpoint id in it is ignored.
             limit: How many at the most; None for all.
-            before: A config: only checkpoints stored before the one it names. An unknown one gives an empty list.
-            filter: Metadata keys and the values that they must all have.
+            before: A config: only checkpoints stored before the one that it names. An unknown one gives an empty list.
+            filter: Metadata keys, and the values that all of them must have.
 
         Returns:
-            The tuples. On Redis, one round trip for every 200 (with a filter, for every 100 looked at).
+            The tuples. On Redis, one round trip for every 200 (with a filter, for every 100 read).
         """
         return self._run(self.store.operations.list(config, limit, before, filter))
 
 
 class AsyncSaver(Saver):
-    """A saver that has every method of `Saver` and its awaited twin, named with a leading ``a``."""
+    """A saver with every method of `Saver` twice: blocking, and awaited under a name with a leading ``a``."""
 
     store: Store[AsyncBackend]  # type: ignore[assignment]
 
@@ -326,7 +348,7 @@ class AsyncSaver(Saver):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the saver. A block that ends with an exception raises that, and no other."""
+        """Close the saver. If the block raised an exception, that one is raised and no other."""
         try:
             await self.aclose()
         except CheckpointError:
@@ -370,7 +392,7 @@ class AsyncSaver(Saver):
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
         now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.has_news):
+        if now and not (self._queue.is_used and self._queue.is_busy):
             return await self._arun(self.store.operations.put(config, checkpoint, metadata))
         prepared = self.store.operations.prepare_put(config, checkpoint, metadata)
         stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
@@ -380,7 +402,7 @@ class AsyncSaver(Saver):
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
         now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.has_news):
+        if now and not (self._queue.is_used and self._queue.is_busy):
             await self._arun(self.store.operations.put_writes(config, writes, task_id))
             return
         prepared = self.store.operations.prepare_writes(config, writes, task_id)

@@ -1,9 +1,9 @@
-"""The savers of many machines: Redis."""
+"""The savers for many machines: Redis."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from sys import getrefcount
 from typing import Any, NoReturn, Self, TypeVar
@@ -34,39 +34,38 @@ R = TypeVar("R")
 
 
 class Use:
-    """Who is in an operation of a saver: refuses others once it is closed, and tells when nobody is in one any more.
+    """Counts the operations that run on a saver, so that closing it waits for none and cuts off none.
 
-    Whoever is inside refers to one object, and how many references it has is counted. So there is no lock, which a fork
-    would copy held, and nothing to take back that an interrupted operation could leave behind.
+    Each running operation holds a reference to one object, and its reference count is the number of operations. So there
+    is no lock that a fork would copy while it is held, and no counter that an interrupted operation would leave wrong.
     """
 
     def __init__(self) -> None:
-        """Begin open, and with nobody inside."""
         self.closed = False
         self.inside = object()
-        """To be referred to for as long as one is inside."""
+        """An operation refers to it while it runs."""
         self._unused = self._references()
 
     def _references(self) -> int:
         return getrefcount(self.inside)
 
     def refuse(self) -> NoReturn:
-        """Refuse who is inside already: it was closed."""
-        raise BackendUnavailableError("the saver was closed: make another one")
+        """Refuse an operation: the saver is closed."""
+        raise BackendUnavailableError("the saver is closed: make another one")
 
     def is_busy(self) -> bool:
-        """Tell whether anybody is inside."""
+        """Whether an operation is running."""
         return self._references() > self._unused
 
     def is_over(self) -> bool:
-        """Tell whether to end what was used: it was closed, and nobody uses it. It may be over more than once."""
+        """Whether to close the connections now: the saver is closed, and no operation is running. True more than once."""
         return self.closed and not self.is_busy()
 
 
 class RedisSaver(Saver):
-    """Keeps checkpoints in Redis, so that any worker continues any thread where another one left it.
+    """Keeps checkpoints in Redis: any worker continues any thread where another one stopped.
 
-    A saver serves many OS threads at once, survives a fork, and reconnects. Core commands only: no modules.
+    A saver serves many OS threads at once, survives a fork, and reconnects. It needs no Redis modules.
     """
 
     def __init__(
@@ -79,16 +78,16 @@ class RedisSaver(Saver):
         timeout: float | timedelta = TIMEOUT,
         **options: Unpack[Options],
     ) -> None:
-        """Use a client that you made, and that you close: closing the saver ends the saver alone.
+        """Use a client that you made. Closing the saver does not close it.
 
         Args:
             client: A blocking client of redis-py or fakeredis (``Redis``, ``RedisCluster``, Sentinel's).
-            prefix: What every key begins with.
-            wait_replicas: How many replicas must confirm a `put` or `put_writes` before it returns; else it raises
-                `ReplicationError`.
-            wait_timeout: Milliseconds to wait for them; keep it below the client's socket time-out.
-            timeout: Seconds, or a timedelta, that a request may take with all its tries; then it raises
-                `BackendUnavailableError`. Most methods are one request. The default lets a failover pass.
+            prefix: The beginning of every key.
+            wait_replicas: How many replicas must confirm a `put` or `put_writes` before it returns. If fewer do, it
+                raises `ReplicationError`.
+            wait_timeout: Milliseconds to wait for them. Keep it below the client's socket timeout.
+            timeout: Seconds, or a timedelta, that a request may take with all its retries before it raises
+                `BackendUnavailableError`. Most methods are one request. The default outlasts a failover.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
                 ``compression_level``, ``max_state_bytes``, ``require_lease``, ``durability``, ``telemetry``: see `Options`.
 
@@ -108,25 +107,28 @@ class RedisSaver(Saver):
         super().__init__(
             Store(ThreadIndexBackend(backend) if wire.is_cluster else backend, settings, url_of(wire.client)),
             attributes_of(wire.client),
-            place_of=lambda thread: wire.node_of(keyspace.of(thread)[0]),
+            server_of=lambda thread: wire.node_of(keyspace.of(thread)[0]),
             # WAIT is for what its own connection wrote last.
             one_by_one=confirmation is not None,
         )
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """Make a saver with a client of its own, which `close` closes. No connection is made yet, but to a cluster.
+        """Make a saver with its own client, which `close` closes. Only to a cluster does this connect at once.
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://``, ``redis+cluster://``, or
-                ``redis+sentinel://host:port,host:port/service``; redis-py's own options may follow a ``?``.
+                ``redis+sentinel://host:port,host:port/service``. Options of redis-py may follow a ``?``.
             **options: Those of the constructor.
 
         Raises:
-            ConfigError: The url is wrong (also a ValueError).
-            BackendUnavailableError: A cluster did not tell which nodes it has.
+            ConfigError: The URL is wrong (also a ValueError).
+            BackendUnavailableError: No node of a cluster answers.
         """
         return cls(_own_wire(url, options), **options)
+
+    def _shown_options(self) -> Sequence[str]:
+        return (f"prefix={self._prefix!r}", *super()._shown_options())
 
     def _run(self, operation: Operation[R]) -> R:
         use = self._use
@@ -154,9 +156,9 @@ class RedisSaver(Saver):
 
 
 class AsyncRedisSaver(AsyncSaver, RedisSaver):
-    """A `RedisSaver` with awaited twins. Making one needs no running event loop.
+    """A `RedisSaver` whose methods can be awaited too. Making one needs no running event loop.
 
-    It has a blocking client too, since the engine calls the blocking methods even under ``ainvoke``.
+    It also has a blocking client: ZeroGraph calls the blocking methods even under ``ainvoke``.
     """
 
     store: Store[AsyncBackend]  # type: ignore[assignment]
@@ -172,14 +174,14 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         timeout: float | timedelta = TIMEOUT,
         **options: Unpack[Options],
     ) -> None:
-        """Use clients that you made, and that you close.
+        """Use clients that you made. Closing the saver does not close them.
 
         Args:
-            client: A client of ``redis.asyncio`` or fakeredis, for the awaited methods; it belongs to one event loop.
-            sync_client: A blocking client of the same Redis; unless given, one is derived from *client*, and closed by
-                `close`.
-            prefix: What every key begins with.
-            wait_replicas: As in `RedisSaver`, like all that follow.
+            client: A client of ``redis.asyncio`` or fakeredis, for the awaited methods. It belongs to one event loop.
+            sync_client: A blocking client of the same Redis. By default one is derived from *client*, and `close`
+                closes it.
+            prefix: The beginning of every key.
+            wait_replicas: As in `RedisSaver`, like the following.
             wait_timeout: Milliseconds.
             timeout: Seconds, or a timedelta.
             **options: Those of `RedisSaver`.
@@ -208,7 +210,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """Make a saver with clients of its own: a blocking one, and one for each event loop that it is used in.
+        """Make a saver with its own clients: a blocking one, and one for each event loop that uses it.
 
         Arguments and errors are those of `RedisSaver.from_url`.
         """
@@ -229,7 +231,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
                 await self._aend()
 
     def close(self) -> None:
-        """Close the saver for both faces, and the blocking client if the saver made that; `aclose` closes the others."""
+        """Close the saver and its blocking client. The clients of event loops are closed by `aclose`."""
         super().close()
 
     def _close(self) -> None:
@@ -237,7 +239,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         super()._close()
 
     async def aclose(self) -> None:
-        """Close the saver, and the clients that it made: the blocking one, and the one of the running event loop."""
+        """Close the saver, its blocking client and the client of the running event loop."""
         await super().aclose()
 
     async def _aclose(self) -> None:

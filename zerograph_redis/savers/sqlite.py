@@ -1,4 +1,4 @@
-"""The savers of one machine: a SQLite file, or memory."""
+"""The savers for one machine: a SQLite file, or memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ATTRIBUTES = {names.SYSTEM: "sqlite"}
 class SqliteSaver(Saver):
     """Keeps checkpoints in a SQLite file, for many OS threads and processes of one machine.
 
-    Its tables stand beside those of ZeroGraph's own saver, which it leaves alone.
+    The file may also hold the tables of ZeroGraph's own saver; they are not touched.
     """
 
     store: Store[SqliteBackend]  # type: ignore[assignment]
 
     def __init__(self, conn_string: str | Path = "checkpoints.db", **options: Unpack[Options]) -> None:
-        """Open a database; it is made if it is not there.
+        """Open a database, or create it.
 
         Args:
             conn_string: A path, or ``:memory:``.
@@ -45,7 +45,7 @@ class SqliteSaver(Saver):
 
 
 class AsyncSqliteSaver(AsyncSaver, SqliteSaver):
-    """A `SqliteSaver` with awaited twins, which work in a thread of the event loop's pool."""
+    """A `SqliteSaver` whose methods can be awaited too; they run in the event loop's thread pool."""
 
     store: Store[SqliteBackend]  # type: ignore[assignment]
 
@@ -54,7 +54,7 @@ class AsyncSqliteSaver(AsyncSaver, SqliteSaver):
 
 
 class InMemorySaver(AsyncSaver):
-    """Keeps checkpoints in the memory of this process, as bytes: isolated from the caller's objects."""
+    """Keeps checkpoints in the memory of this process, as bytes: later changes to the caller's objects do not reach them."""
 
     store: Store[SqliteBackend]  # type: ignore[assignment]
 
@@ -62,8 +62,8 @@ class InMemorySaver(AsyncSaver):
         """Make an empty store.
 
         Args:
-            max_per_thread: How many checkpoints each put leaves in its namespace; None for all.
-            **options: Those of `SqliteSaver`, but for ``keep_last``.
+            max_per_thread: How many checkpoints a put keeps in its namespace; None for all.
+            **options: Those of `SqliteSaver`, except ``keep_last``.
 
         Raises:
             ValueError: An option makes no sense.

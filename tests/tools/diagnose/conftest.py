@@ -1,4 +1,4 @@
-"""The stores that checkups are made for, through blocking methods."""
+"""The stores that checkups run on, through blocking methods."""
 
 from __future__ import annotations
 

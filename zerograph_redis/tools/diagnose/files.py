@@ -1,4 +1,4 @@
-"""A SQLite database looked over: its pages, its size, and rows that belong to nothing."""
+"""Checks a SQLite database: its pages, its journal, its size, and rows that belong to no thread."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from zerograph_redis.backends.sqlite import SqliteBackend
-from zerograph_redis.backends.sqlite.thread_rows import CONTENT, shown_name
-from zerograph_redis.ids import SEPARATOR
+from zerograph_redis.backends.sqlite.thread_rows import CONTENT
 
-from .examination import Names
-from .findings import Finding, Level
-from .keys import note_thread
+from .findings import Finding, Level, ok, problem, warning
 
-_LARGE = 64 * 1024 * 1024  # bytes of a write-ahead log that nothing keeps from being written back
-_SHOWN = 10
+_LARGE = 64 * 1024 * 1024  # bytes of a write-ahead log, which only a reader keeps so large
+_REPORTED = 10  # faults
 
 
 def judge_file(backend: SqliteBackend, *, deep: bool) -> list[Finding]:
-    """Judge a database, and the file that it is in."""
+    """Judge a database, and the file that it is in; *deep* checks its indexes too."""
 
     def judge(connection: sqlite3.Connection) -> list[Finding]:
         found = [_integrity(connection, deep=deep), _journal(connection)]
@@ -32,73 +29,44 @@ def judge_file(backend: SqliteBackend, *, deep: bool) -> list[Finding]:
     return backend.read(judge)
 
 
-def find_names(backend: SqliteBackend) -> Names:
-    """Find the names of all threads, and of copies that are not published."""
-
-    def find(connection: sqlite3.Connection) -> Names:
-        names = Names()
-        for (name,) in connection.execute("SELECT thread FROM zerograph_redis_threads"):
-            _note_name(name, names)
-        return names
-
-    return backend.read(find)
-
-
-def _note_name(name: Any, names: Names) -> None:
-    match name.split(SEPARATOR) if isinstance(name, str) else name:
-        case [thread]:
-            note_thread(thread, names.stored, names.odd)
-        case ["", token, thread]:
-            staged: set[str] = set()
-            note_thread(thread, staged, names.odd, name)
-            names.staged.update((each, token) for each in staged)
-        case _:
-            names.odd.append(shown_name(name))
-
-
 def _integrity(connection: sqlite3.Connection, *, deep: bool) -> Finding:
-    check = "integrity_check" if deep else "quick_check"
-    told = [row[0] for row in connection.execute(f"PRAGMA {check}({_SHOWN})")]
-    if told == ["ok"]:
-        return Finding("integrity", Level.OK, f"SQLite {sqlite3.sqlite_version} finds the database whole")
-    return Finding(
-        "integrity",
-        Level.PROBLEM,
-        f"SQLite finds the database damaged: {told[0]}",
-        "bring back a backup, or what `sqlite3 FILE .recover` finds",
-        items=told,
-    )
-
-
-def _rows(connection: sqlite3.Connection) -> Finding:
-    lost = 0
-    for table in CONTENT:
-        belongs = "thread IN (SELECT number FROM zerograph_redis_threads)"
-        rows = connection.execute(f"SELECT COUNT(*) FROM {table} WHERE NOT {belongs}")  # noqa: S608 - our own names
-        lost += rows.fetchone()[0]
-    if not lost:
-        return Finding("rows", Level.OK, "every row belongs to a thread")
-    told = f"{lost:,} rows belong to no thread: its row was lost, and with it the thread"
-    return Finding("rows", Level.PROBLEM, told, "bring back a backup")
+    pragma = "integrity_check" if deep else "quick_check"
+    faults = [row[0] for row in connection.execute(f"PRAGMA {pragma}({_REPORTED})")]
+    if faults == ["ok"]:
+        return ok("integrity", f"SQLite {sqlite3.sqlite_version} finds no damage")
+    fix = "restore a backup, or what `sqlite3 FILE .recover` can save"
+    return problem("integrity", f"SQLite finds damage: {faults[0]}", fix, items=faults)
 
 
 def _journal(connection: sqlite3.Connection) -> Finding:
     mode = _pragma(connection, "journal_mode")
     if mode in {"wal", "memory"}:
-        return Finding("journal", Level.OK, f"mode {mode}")
-    told = f"the journal mode is {mode}, not wal: readers and writers wait for each other"
-    return Finding("journal", Level.WARNING, told, "keep the file on a disk of this machine, not on a network's")
+        return ok("journal", f"mode {mode}")
+    message = f"the journal mode is {mode}, not wal: readers and writers block each other"
+    return warning("journal", message, "keep the file on a local disk, not on a network file system")
+
+
+def _rows(connection: sqlite3.Connection) -> Finding:
+    orphans = 0
+    for table in CONTENT:
+        owned = "thread IN (SELECT number FROM zerograph_redis_threads)"
+        rows = connection.execute(f"SELECT COUNT(*) FROM {table} WHERE NOT {owned}")  # noqa: S608 - our own names
+        orphans += rows.fetchone()[0]
+    if not orphans:
+        return ok("rows", "every row belongs to a thread")
+    message = f"{orphans:,} rows belong to no thread: the rows that name their threads are missing"
+    return problem("rows", message, "restore a backup")
 
 
 def _size(connection: sqlite3.Connection, path: Path) -> Finding:
     page, pages, free = (_pragma(connection, name) for name in ("page_size", "page_count", "freelist_count"))
-    ahead = Path(f"{path}-wal")
-    waiting = ahead.stat().st_size if ahead.exists() else 0
-    told = f"{page * pages:,} bytes, {free / max(pages, 1):.0%} of them free; write-ahead log {waiting:,} bytes"
+    wal = Path(f"{path}-wal")
+    waiting = wal.stat().st_size if wal.exists() else 0
+    message = f"{page * pages:,} bytes, {free / max(pages, 1):.0%} of them free; write-ahead log {waiting:,} bytes"
     if waiting > max(_LARGE, page * pages):
-        mend = "a reader that never ends keeps it: find that process; then PRAGMA wal_checkpoint(TRUNCATE)"
-        return Finding("size", Level.WARNING, told, mend)
-    return Finding("size", Level.OK, told)
+        fix = "some process reads without end, which keeps the log: stop it, then run PRAGMA wal_checkpoint(TRUNCATE)"
+        return warning("size", message, fix)
+    return ok("size", message)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> Any:

@@ -1,54 +1,45 @@
-"""Whether the user may do what a saver does, and the server takes writes: tried on a key that nobody looks at.
+"""Whether the user may run every command that a saver sends, and the server accepts writes: each command is sent once.
 
-ACL DRYRUN would tell as much, but few users may run it. Each command is sent once, for a key named like that of a copy
-under way, which goes by itself should this process die; what comes back other than a refusal plays no part.
+ACL DRYRUN would answer that too, but few users may run it. The commands are for a key named like that of an unfinished
+copy, which has a TTL in case this process dies. Only refusals count; the other replies and errors do not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from zerograph_redis.backends.redis.wires import is_cluster
+from zerograph_redis.backends.redis.wires import DRIVER_ERRORS, is_cluster
 
-from .findings import Finding, Level, merged
-from .nodes import FAILURES, Node
+from .findings import Finding, merge, ok, problem
+from .servers import Node
 
 KEY, OTHER = object(), object()
-_KEPT = 60_000  # ms
+_TTL = 60_000  # ms
 
 COMMANDS: dict[str, tuple[Any, ...]] = {
     "hset": (KEY, "field", "1"),
-    "pexpire": (KEY, _KEPT),
+    "pexpire": (KEY, _TTL),
     "hdel": (KEY, "other"),
-    "hexists": (KEY, "field"),
-    "hget": (KEY, "field"),
-    "hlen": (KEY,),
-    "hmget": (KEY, "field"),
     "hscan": (KEY, 0),
-    "hstrlen": (KEY, "field"),
-    "exists": (KEY,),
+    **dict.fromkeys(("exists", "hlen", "pttl"), (KEY,)),
+    **dict.fromkeys(("hexists", "hget", "hmget", "hstrlen"), (KEY, "field")),
     "persist": (OTHER,),
     "pexpireat": (OTHER, 1),
-    "pttl": (KEY,),
-    # A key that is a hash is in the way of these, so they change nothing.
+    # The key is a hash, so these fail, and change nothing.
     "append": (KEY, ""),
     "getrange": (KEY, 0, 0),
     "setrange": (KEY, 0, ""),
-    "strlen": (KEY,),
     "zadd": (KEY, 0, "member"),
-    "zcard": (KEY,),
-    "zlexcount": (KEY, "-", "+"),
-    "zrangebylex": (KEY, "-", "+"),
-    "zrangebyscore": (KEY, 0, 0),
-    "zrem": (KEY, "member"),
-    "zrevrangebylex": (KEY, "+", "-"),
-    "zrevrangebyscore": (KEY, 0, 0),
-    "zscore": (KEY, "member"),
+    **dict.fromkeys(("strlen", "zcard"), (KEY,)),
+    **dict.fromkeys(("zlexcount", "zrangebylex", "zrevrangebylex"), (KEY, "-", "+")),
+    **dict.fromkeys(("zrangebyscore", "zrevrangebyscore"), (KEY, 0, 0)),
+    **dict.fromkeys(("zrem", "zscore"), (KEY, "member")),
     "time": (),
     "wait": (0, 1),
     "eval": ("return 1", 1, KEY),
@@ -63,45 +54,38 @@ _ON_CLUSTERS: dict[str, tuple[Any, ...]] = {"zrandmember": (KEY,)}
 
 def try_rights(client: Any, nodes: Sequence[Node], prefix: str) -> list[Finding]:
     """Try every command on each primary."""
+    primaries = [each for each in nodes if not each.error and not each.replica]
+    return merge((node.name, each) for node in primaries for each in _try_rights_on(node, client, prefix))
+
+
+def _try_rights_on(node: Node, client: Any, prefix: str) -> list[Finding]:
     commands = COMMANDS | (_ON_CLUSTERS if is_cluster(client) else {})
-    found = []
-    for node in nodes:
-        if node.error or node.replica:
-            continue
-        try:
-            findings = _tried(node, _keys(client, node, prefix), commands, prefix)
-        except FAILURES as error:
-            findings = [Finding("writes", Level.PROBLEM, f"it was asked to write, and: {error}")]
-        for each in findings:
-            each.nodes = [node.name]
-        found += findings
-    return merged(found)
-
-
-def _tried(node: Node, keys: dict[Any, str], commands: dict[str, tuple[Any, ...]], prefix: str) -> list[Finding]:
-    with node.client.pipeline(transaction=False) as pipeline:
-        for name, arguments in commands.items():
-            pipeline.execute_command(name.upper(), *(keys.get(each, each) for each in arguments))
-        replies = dict(zip(commands, pipeline.execute(raise_on_error=False), strict=True))
+    try:
+        keys = _keys_on(node, client, prefix)
+        with node.client.pipeline(transaction=False) as pipeline:
+            for name, arguments in commands.items():
+                pipeline.execute_command(name.upper(), *(keys.get(each, each) for each in arguments))
+            replies = dict(zip(commands, pipeline.execute(raise_on_error=False), strict=True))
+    except DRIVER_ERRORS as error:
+        return [problem("writes", f"cannot test writes: {error}")]
     user = _user(node.client)
     refused = {name: str(reply) for name, reply in replies.items() if isinstance(reply, NoPermissionError)}
-    # Of a command it says so first; keys are looked at only of commands that may be run.
+    # The server checks the command first, and keys only of commands that the user may run.
     closed = [name for name, text in refused.items() if "key" in text.lower()]
     missing = [name for name in refused if name not in closed]
-    rights = [f"+{name}" for name in missing] + ([f"~{prefix}:*"] if closed else [])
-    if rights:
+    if refused:
         what = [f"run {', '.join(missing)}"] * bool(missing) + [f"use keys of the prefix {prefix}"] * bool(closed)
-        told = f"the user {user!r} may not {' nor '.join(what)}"
-        return [Finding("rights", Level.PROBLEM, told, f"ACL SETUSER {user} {' '.join(rights)}")]
-    found = [Finding("rights", Level.OK, f"the user {user!r} may do all that a saver does")]
-    reply = replies["hset"]
-    if isinstance(reply, ResponseError):
-        return [*found, Finding("writes", Level.PROBLEM, f"it refuses writes: {reply}")]
-    return [*found, Finding("writes", Level.OK, "it takes them")]
+        rights = [f"+{name}" for name in missing] + [f"~{prefix}:*"] * bool(closed)
+        message = f"the user {user!r} may not {' nor '.join(what)}"
+        return [problem("rights", message, f"ACL SETUSER {user} {' '.join(rights)}")]
+    rights_ok = ok("rights", f"the user {user!r} may run every command that a saver sends")
+    if isinstance(replies["hset"], ResponseError):
+        return [rights_ok, problem("writes", f"refuses writes: {replies['hset']}")]
+    return [rights_ok, ok("writes", "accepts writes")]
 
 
-def _keys(client: Any, node: Node, prefix: str) -> dict[Any, str]:
-    """Names of keys that lie on *node*."""
+def _keys_on(node: Node, client: Any, prefix: str) -> dict[Any, str]:
+    """Names of keys that *node* has the slot of."""
     token = uuid4().hex
     for number in count():
         stem = f"{prefix}:{{checkup {number}}}:copy:{token}:"
@@ -111,8 +95,7 @@ def _keys(client: Any, node: Node, prefix: str) -> dict[Any, str]:
 
 
 def _user(client: Any) -> str:
-    try:
+    name = client.connection_pool.connection_kwargs.get("username") or "default"
+    with suppress(*DRIVER_ERRORS):  # the user may not run it
         name = client.execute_command("ACL WHOAMI")
-    except FAILURES:
-        name = client.connection_pool.connection_kwargs.get("username") or "default"
-    return name if isinstance(name, str) else str(name.decode())
+    return str(name.decode() if isinstance(name, bytes) else name)

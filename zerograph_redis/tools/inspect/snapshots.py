@@ -1,4 +1,4 @@
-"""What a store held when it was counted last, remembered between calls in the user's own state directory."""
+"""What a store held when it was last counted, remembered between calls in the user's state directory."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ class Snapshot(NamedTuple):
 
 
 def exchange(store: str, now: Snapshot) -> Snapshot | None:
-    """Remember *now*, and return what was remembered.
+    """Remember *now*, and return the snapshot before it.
 
     Args:
-        store: What tells the store from others: never with a password.
-        now: What it holds.
+        store: The name of the store. It is written to the file, so it must not have a password.
+        now: What the store holds.
 
     Returns:
-        None if there is nothing yet, or nothing that can be read.
+        None if there is no earlier snapshot, or none that can be read.
 
     Raises:
-        OSError: It could not be remembered.
+        OSError: *now* cannot be remembered.
     """
-    path = _directory() / f"stats-{xxh3_64_hexdigest(store.encode())}.json"
+    state_home = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(state_home) if state_home.startswith("/") else Path.home() / ".local" / "state"
+    path = home / "zerograph-redis" / f"stats-{xxh3_64_hexdigest(store.encode())}.json"
     before = _read(path, store)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Whole at any time, whoever else counts at the same one.
+    # Replaced as a whole: other processes may do the same now.
     draft = path.with_suffix(f".{os.getpid()}")
     try:
         draft.write_text(json.dumps({"store": store, **now._asdict()}), "utf-8")
@@ -46,15 +48,9 @@ def exchange(store: str, now: Snapshot) -> Snapshot | None:
     return before
 
 
-def _directory() -> Path:
-    given = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
-    return home / "zerograph-redis"
-
-
 def _read(path: Path, store: str) -> Snapshot | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(path.read_text("utf-8"))
-        if found["store"] == store:
-            return Snapshot(*(int(found[name]) for name in Snapshot._fields))
+        document = json.loads(path.read_text("utf-8"))
+        if document["store"] == store:
+            return Snapshot(*(int(document[name]) for name in Snapshot._fields))
     return None

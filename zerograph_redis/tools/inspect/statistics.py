@@ -1,40 +1,42 @@
-"""What a store holds, counted: threads, checkpoints, bytes, and what patches save."""
+"""A store in numbers: threads, checkpoints, bytes, and what it saves to store only what changed."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
-from typing import NamedTuple
 
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.examination import OutlineThread, ReadClock
 from zerograph_redis.core.paging import read_index, read_pages
-from zerograph_redis.core.requests import DescribeThreads, Operation
-from zerograph_redis.core.thread_operations import info_of
+from zerograph_redis.core.requests import Operation
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.threads import ThreadInfo
 
-DESCRIBED = 100  # threads in one round trip
-EXACT = 100_000  # checkpoints whose sizes are read, all of them, before a sample of threads must do
+from .listing import DESCRIBED, describe_threads
+
+EXACT = 100_000  # checkpoints whose sizes are all read; of more, only those of a sample of threads
 SAMPLE = 1_000  # threads
 
 
-class Savings(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Savings:
     """What it saves that a checkpoint is stored as what changed."""
 
-    whole: int
+    whole_bytes: int = 0
     """What records and states would take if each checkpoint had its state whole."""
-    stored: int
+    stored_bytes: int = 0
     """What they take."""
-    threads: int
-    """Of how many threads that was counted; of the others it is taken to be alike."""
-    exact: bool
-    """Whether these are all."""
+    threads: int = 0
+    """How many threads were counted. The others are taken to be alike."""
+    exact: bool = True
+    """Whether that is every thread."""
 
-
-_NONE = Savings(0, 0, 0, exact=True)
+    @property
+    def saved_bytes(self) -> int:
+        """The difference. It is negative where there is little to save."""
+        return self.whole_bytes - self.stored_bytes
 
 
 @dataclass(slots=True)
@@ -46,94 +48,65 @@ class Statistics:
     threads: int = 0
     checkpoints: int = 0
     bytes: int = 0
-    expiring: int = 0
-    """How many threads have a ttl."""
-    held: int = 0
+    threads_with_ttl: int = 0
+    threads_held: int = 0
     """How many threads a worker holds."""
-    damaged: int = 0
-    """How many threads could not be counted among the savings, since parts of them are gone."""
+    threads_damaged: int = 0
+    """How many threads lack parts, so that they are not among the savings."""
     largest: list[ThreadInfo] = field(default_factory=list)
-    savings: Savings = _NONE
+    savings: Savings = field(default_factory=Savings)
 
 
-class _Sample:
-    """Some of the threads that come along, each with the same chance."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self.names: list[str] = []
-
-    def add(self, name: str) -> None:
-        self._seen += 1
-        if len(self.names) < SAMPLE:
-            self.names.append(name)
-        elif (place := random.randrange(self._seen)) < SAMPLE:  # noqa: S311 - nothing depends on it being unpredictable
-            self.names[place] = name
-
-
-def count_store(largest: int, looked: Callable[[], None], *, exact: bool) -> Operation[Statistics]:
+def count_store(largest: int, count: Callable[[], None], *, exact: bool) -> Operation[Statistics]:
     """Count what a store holds.
 
     Args:
-        largest: How many of the largest threads to tell of.
-        looked: Called for each thread that was looked at.
-        exact: Whether savings are counted over all threads, however many there are.
+        largest: How many of the largest threads to describe.
+        count: Called for each thread that was read.
+        exact: Whether to count the savings over all threads, however many there are.
     """
     found = Statistics((yield from ReadClock()))
     names = [each.thread for page in (yield from read_index()) for each in page.found]
-    sample = _Sample()
     sizes: dict[str, int] = {}
-    unreadable = 0
     for first in range(0, len(names), DESCRIBED):
         page = names[first : first + DESCRIBED]
-        for name, facts in zip(page, (yield from DescribeThreads(page)), strict=True):
-            looked()
-            if facts is None:
-                continue
-            if isinstance(facts, CorruptCheckpointError):
-                unreadable += 1
-                continue
-            found.threads += 1
-            found.checkpoints += facts.checkpoints
-            found.bytes += facts.bytes
-            found.expiring += facts.lifetime is not None
-            found.held += facts.held > 0
-            found.largest.append(info_of(name, facts))
-            sample.add(name)
-            sizes[name] = facts.bytes
-        found.largest = nlargest(largest, found.largest, key=lambda info: info.bytes)
-    found.damaged = unreadable
-    is_all = exact or found.checkpoints <= EXACT or found.threads <= SAMPLE
-    yield from _count_savings(found, list(sizes) if is_all else sample.names, sizes)
+        described = yield from describe_threads(page)
+        found.threads_damaged += len(described.damaged)
+        for info in described.threads:
+            found.checkpoints += info.checkpoints
+            found.threads_with_ttl += info.ttl is not None
+            found.threads_held += info.lease is not None
+            sizes[info.thread_id] = info.bytes
+        found.largest = nlargest(largest, found.largest + described.threads, key=lambda info: info.bytes)
+        for _ in page:
+            count()
+    found.threads, found.bytes = len(sizes), sum(sizes.values())
+    sample = sizes
+    if not exact and found.checkpoints > EXACT and found.threads > SAMPLE:
+        sample = {name: sizes[name] for name in random.sample(list(sizes), SAMPLE)}
+    found.savings, damaged = yield from _count_savings(sample, sizes)
+    found.threads_damaged += damaged
     return found
 
 
-def _count_savings(found: Statistics, names: Iterable[str], sizes: dict[str, int]) -> Operation[None]:
-    whole = stored = counted = threads = damaged = 0
-
-    def take(savings: tuple[str, int, int] | None) -> None:
-        nonlocal whole, stored, counted, threads, damaged
-        if savings is None:
-            damaged += 1
-            return
-        name, its_whole, its_stored = savings
-        whole += its_whole
-        stored += its_stored
-        counted += sizes[name]
-        threads += 1
-
-    yield from together((_saved(name) for name in names), take)
-    is_all = threads + damaged == found.threads
-    found.damaged += damaged
-    ratio = 1.0 if is_all or not counted else found.bytes / counted
-    found.savings = Savings(round(whole * ratio), round(stored * ratio), threads, is_all)
+def _count_savings(sample: Mapping[str, int], sizes: Mapping[str, int]) -> Operation[tuple[Savings, int]]:
+    """Count the savings of a sample of threads, for all of them; also how many of the sample are damaged."""
+    read: list[tuple[int, int, int] | None] = []
+    yield from together((_read_sizes(name, size) for name, size in sample.items()), read.append)
+    readable = [each for each in read if each is not None]
+    counted, whole, stored = map(sum, zip((0, 0, 0), *readable, strict=True))
+    exact = len(sample) == len(sizes)
+    ratio = 1.0 if exact or not counted else sum(sizes.values()) / counted
+    savings = Savings(round(whole * ratio), round(stored * ratio), len(readable), exact)
+    return savings, len(read) - len(readable)
 
 
-def _saved(thread: str) -> Operation[tuple[str, int, int] | None]:
+def _read_sizes(thread: str, size: int) -> Operation[tuple[int, int, int] | None]:
+    """Return *size*, what the thread would take if states were stored whole, and what it takes; None if damaged."""
     try:
         pages = yield from read_pages(lambda cursor: OutlineThread(thread, cursor))
     except CorruptCheckpointError:
         return None
     records = sum(each.record for page in pages for each in page.outlines)
     states = sum(each.state for page in pages for each in page.outlines)
-    return thread, records + states, records + sum(pages[-1].logs.values())
+    return size, records + states, records + sum(pages[-1].logs.values())

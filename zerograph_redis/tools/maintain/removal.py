@@ -1,4 +1,4 @@
-"""Letting go of threads, and of checkpoints of threads: what would go, and doing it."""
+"""Deletes threads, and prunes checkpoints of threads; or plans it, and reports what would be removed."""
 
 from __future__ import annotations
 
@@ -17,118 +17,118 @@ from zerograph_redis.errors import CorruptCheckpointError, LeaseHeldError
 
 from .selection import Target
 
+_PRUNED = 2  # threads at a time: a step of a long one keeps a server busy for some milliseconds
 
-class Outcome(StrEnum):
-    """What became, or would become, of a thread."""
+
+class RemovalOutcome(StrEnum):
+    """What happened, or would happen, to a thread."""
 
     PLANNED = "planned"
-    """It would go, or something of it."""
+    """It would be deleted or pruned."""
     DONE = "done"
-    """It went, or something of it."""
+    """It was deleted or pruned."""
     HELD = "held"
-    """It stays as it is: a worker holds it."""
+    """It was skipped: a worker holds it."""
     WRITTEN = "written"
-    """It stays: it was written meanwhile."""
+    """It was skipped: it was written after it was selected."""
     DAMAGED = "damaged"
-    """It stays as it is: parts of it are gone, so it can be deleted, not pruned; or a key of it is no saver's."""
+    """It was skipped: parts of it are missing, so it can be deleted but not pruned; or another program wrote its keys."""
 
 
 @dataclass(slots=True)
 class Removal:
-    """What goes of a thread."""
+    """What is removed of a thread."""
 
     target: Target
-    outcome: Outcome
+    outcome: RemovalOutcome
     checkpoints: int = 0
     bytes: int = 0
-    """What that frees at once; `ThreadInfo.bytes` falls by it."""
+    """What is freed at once; `ThreadInfo.bytes` decreases by it."""
     outlines: Sequence[Outline] = field(default_factory=list)
-    """Which checkpoints, where a plan to prune found them."""
+    """The checkpoints, if this is a plan to prune."""
     owner: str = ""
-    """Who holds the thread."""
+    """The worker that holds the thread."""
 
 
-Done = Callable[[Removal], None]
-
-_PRUNED = 2  # threads at a time: a slice of one that is long keeps a server for some milliseconds
+Done = Callable[[Removal], None]  # called for each thread when it is done
 
 
 def plan_deletions(targets: Iterable[Target]) -> list[Removal]:
-    """Tell what `delete_threads` would do now."""
+    """Return what `delete_threads` would do now."""
     return [
-        Removal(each, Outcome.HELD, owner=each.condition.owner)
+        Removal(each, RemovalOutcome.HELD, owner=each.condition.owner)
         if each.condition.held
-        else Removal(each, Outcome.PLANNED, each.condition.checkpoints, each.condition.bytes)
+        else Removal(each, RemovalOutcome.PLANNED, each.condition.checkpoints, each.condition.bytes)
         for each in targets
     ]
 
 
 def delete_threads(targets: Iterable[Target], done: Done, *, unless_written: bool) -> Operation[None]:
-    """Delete threads, but for those that anyone holds, or, *unless_written*, that were written since they were found."""
-    yield from together((_deleted(each, unless_written=unless_written) for each in targets), done)
+    """Delete threads, except those that a worker holds, or, with *unless_written*, that were written since selected."""
+    yield from together((_delete(each, unless_written=unless_written) for each in targets), done)
 
 
 def plan_prunings(targets: Iterable[Target], keep: int, max_age: int | None, done: Done) -> Operation[None]:
-    """Tell what `prune_threads` would do now, checkpoint by checkpoint; *max_age* in µs."""
-    yield from together((_planned(each, keep, max_age) for each in targets), done)
+    """Find what `prune_threads` would do now, checkpoint by checkpoint; *max_age* in µs."""
+    yield from together((_plan(each, keep, max_age) for each in targets), done)
 
 
 def prune_threads(
     targets: Iterable[Target], keep: int, max_age: int | None, operations: CheckpointOperations, done: Done
 ) -> Operation[None]:
-    """Prune threads, but for those that anyone holds."""
-    yield from together((_pruned(each, keep, max_age, operations) for each in targets), done, _PRUNED)
+    """Prune threads, except those that a worker holds; *max_age* in µs."""
+    yield from together((_prune(each, keep, max_age, operations) for each in targets), done, _PRUNED)
 
 
-def _deleted(target: Target, *, unless_written: bool) -> Operation[Removal]:
+def _delete(target: Target, *, unless_written: bool) -> Operation[Removal]:
     condition = target.condition
     try:
-        gone = yield from DeleteThread(target.thread, None, condition.updated if unless_written else None)
+        deleted = yield from DeleteThread(target.thread, None, condition.updated if unless_written else None)
     except LeaseHeldError as error:
-        return Removal(target, Outcome.HELD, owner=error.owner)
+        return Removal(target, RemovalOutcome.HELD, owner=error.owner)
     except CorruptCheckpointError:
-        return Removal(target, Outcome.DAMAGED)
-    if not gone:
-        return Removal(target, Outcome.WRITTEN)
-    return Removal(target, Outcome.DONE, condition.checkpoints, condition.bytes)
+        return Removal(target, RemovalOutcome.DAMAGED)
+    if not deleted:
+        return Removal(target, RemovalOutcome.WRITTEN)
+    return Removal(target, RemovalOutcome.DONE, condition.checkpoints, condition.bytes)
 
 
-def _planned(target: Target, keep: int, max_age: int | None) -> Operation[Removal]:
+def _plan(target: Target, keep: int, max_age: int | None) -> Operation[Removal]:
     if target.condition.held:
-        return Removal(target, Outcome.HELD, owner=target.condition.owner)
+        return Removal(target, RemovalOutcome.HELD, owner=target.condition.owner)
     try:
         pages = yield from read_pages(lambda cursor: OutlineThread(target.thread, cursor))
     except CorruptCheckpointError:
-        return Removal(target, Outcome.DAMAGED)
+        return Removal(target, RemovalOutcome.DAMAGED)
     page = pages[-1]
     outlines = [each for some in pages for each in some.outlines]
-    going = _going(outlines, keep, None if max_age is None else page.now - max_age)
+    pruned = _select(outlines, keep, None if max_age is None else page.now - max_age)
     left = Counter(each.log for each in outlines)
-    left.subtract(each.log for each in going)
-    # A log goes with the last checkpoint that has anything in it.
+    left.subtract(each.log for each in pruned)
+    # A log is removed with the last checkpoint that uses it.
     logs = sum(length for log, length in page.logs.items() if not left[log])
-    return Removal(target, Outcome.PLANNED, len(going), sum(each.bytes for each in going) + logs, going)
+    return Removal(target, RemovalOutcome.PLANNED, len(pruned), sum(each.bytes for each in pruned) + logs, pruned)
 
 
-def _going(outlines: Sequence[Outline], keep: int, before: int | None) -> list[Outline]:
-    """Which of the checkpoints, by namespace and order, are not among the newest, nor stored at *before* or later."""
+def _select(outlines: Sequence[Outline], keep: int, before: int | None) -> list[Outline]:
+    """Of checkpoints by namespace and order, select those that are older than *before* and than the newest *keep*."""
     left = Counter(each.namespace for each in outlines)
-    going = []
+    selected = []
     for each in outlines:
         if left[each.namespace] > keep and (before is None or each.order < before):
-            going.append(each)
+            selected.append(each)
         left[each.namespace] -= 1
-    return going
+    return selected
 
 
-def _pruned(target: Target, keep: int, max_age: int | None, operations: CheckpointOperations) -> Operation[Removal]:
+def _prune(target: Target, keep: int, max_age: int | None, operations: CheckpointOperations) -> Operation[Removal]:
     age = None if max_age is None else timedelta(microseconds=max_age)
     try:
         dropped = yield from operations.prune(target.thread, keep, age, None)
         after = yield from ExamineThread(target.thread)
     except LeaseHeldError as error:
-        return Removal(target, Outcome.HELD, owner=error.owner)
+        return Removal(target, RemovalOutcome.HELD, owner=error.owner)
     except CorruptCheckpointError:
-        return Removal(target, Outcome.DAMAGED)
-    freed = max(target.condition.bytes - after.bytes, 0)  # less, where others write meanwhile
-    return Removal(target, Outcome.DONE, dropped, freed)
+        return Removal(target, RemovalOutcome.DAMAGED)
+    freed = max(target.condition.bytes - after.bytes, 0)  # others may write meanwhile
+    return Removal(target, RemovalOutcome.DONE, dropped, freed)

@@ -1,4 +1,4 @@
-"""Which threads are meant: those named, those whose ids begin alike, those that nobody wrote for long."""
+"""Finds the threads that options select: by id, by prefix, by how long they are idle."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from zerograph_redis.core.paging import read_index
 from zerograph_redis.core.requests import IndexCursor, IndexedThread, Operation
 from zerograph_redis.errors import CorruptCheckpointError
 
-_LAG = 60_000_000  # µs that the list of a cluster's threads may be behind the threads, and more
+_LAG = 60_000_000  # µs that a cluster's thread index may be behind its threads, and some more
 
 
 class Selection(NamedTuple):
-    """What a thread must fulfil, all of it. Without anything, every thread is meant."""
+    """Which threads are meant: those that match every field. The defaults match every thread."""
 
     threads: Sequence[str] = ()
-    """To be one of these; empty for any."""
+    """Ids; empty for any."""
     match: str = ""
-    """To have an id that begins so."""
+    """A prefix of ids."""
     idle: int | None = None
-    """To have not been written for so long, in µs."""
+    """For how long nobody wrote the thread, in µs."""
 
 
 class Target(NamedTuple):
-    """A thread that is meant."""
+    """A selected thread."""
 
     thread: str
     condition: Condition
@@ -34,49 +34,39 @@ class Target(NamedTuple):
     """For how long nobody wrote it, in µs."""
 
 
-def find_targets(
-    selection: Selection, looked: Callable[[], None] = lambda: None
-) -> Operation[tuple[list[Target], list[str]]]:
-    """Find the threads that *selection* means.
-
-    Args:
-        selection: What they must fulfil.
-        looked: Called for each thread that was looked at.
+def find_targets(selection: Selection, advance: Callable[[], None]) -> Operation[tuple[list[Target], list[str]]]:
+    """Find the selected threads; *advance* is called for each thread that is examined.
 
     Returns:
-        The threads, the longest idle first, and the ids that were named and are not there.
+        The threads, the longest idle first, and the ids in the selection that are not stored.
     """
     now = yield from ReadClock()
-    if selection.threads:
-        names = [each for each in dict.fromkeys(selection.threads) if each.startswith(selection.match)]
-    elif selection.idle is None:
-        names = yield from _named(selection.match)
-    else:
-        names = yield from _named(selection.match, IndexedThread(now - selection.idle + _LAG, ""))
+    names: Sequence[str] = selection.threads
+    if not names:
+        cursor = None
+        if selection.idle is not None:  # threads that were written later need not be read
+            cursor = IndexCursor.behind(IndexedThread(now - selection.idle + _LAG, ""))
+        names = [each.thread for page in (yield from read_index(cursor)) for each in page.found]
     found: list[Target] = []
     missing: list[str] = []
 
-    def take(examined: tuple[str, Condition]) -> None:
+    def add(examined: tuple[str, Condition]) -> None:
         thread, condition = examined
         idle = max(now - condition.updated, 0)
         if not condition.there:
             missing.append(thread)
         elif selection.idle is None or (condition.updated and idle >= selection.idle):
             found.append(Target(thread, condition, idle))
-        looked()
+        advance()
 
-    yield from together((_examined(name) for name in names), take)
+    matching = (name for name in dict.fromkeys(names) if name.startswith(selection.match))
+    yield from together((_examine(name) for name in matching), add)
     found.sort(key=lambda each: each.condition.updated)
     return found, missing if selection.threads else []
 
 
-def _examined(thread: str) -> Operation[tuple[str, Condition]]:
+def _examine(thread: str) -> Operation[tuple[str, Condition]]:
     try:
         return thread, (yield from ExamineThread(thread))
     except CorruptCheckpointError as error:
         return thread, Condition.unknown(str(error))
-
-
-def _named(match: str, before: IndexedThread | None = None) -> Operation[list[str]]:
-    pages = yield from read_index(None if before is None else IndexCursor.behind(before))
-    return [each.thread for page in pages for each in page.found if each.thread.startswith(match)]

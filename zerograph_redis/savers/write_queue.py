@@ -1,9 +1,9 @@
-"""``durability="async"``: writes that are acknowledged once they are packed, and stored in the background.
+"""``durability="async"``: writes are acknowledged once they are packed, and stored in the background.
 
-A saver has one `WriteQueue`. Writes of a thread wait in a line, and a writer, an OS thread of the queue's own, stores the
-lines side by side, each in order. A call on a thread through the saver waits for its line first. A write that fails
-takes the line behind it along, so that what is stored of a thread is always a prefix of what was put; the failure is raised
-by the next call on the thread.
+A saver has one `WriteQueue`. The writes of a thread wait in a line. A writer, which is an OS thread of the queue, stores
+the lines side by side, each in order. A call of the saver that concerns a thread first waits for its line. When a write
+fails, the rest of its line is dropped, so what is stored of a thread is always a prefix of what was put. The next call that
+concerns the thread raises the failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 import weakref
 from _thread import allocate_lock, start_new_thread
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from itertools import islice, takewhile
@@ -25,44 +25,41 @@ from time import monotonic
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, cast
 
-from zerograph.constants import INTERRUPT
-
-from .core.bundles import Bundle, together
-from .core.checkpoint_operations import PreparedWrites
-from .core.drive import Backend, run
-from .core.requests import LeaseThread, Operation, Request
-from .core.states import PreparedPut
-from .display import about, quoted
-from .errors import BackendUnavailableError, CheckpointError
-from .forks import settle
-from .ids import WITHIN
-from .store import Store
+from zerograph_redis.core.bundles import Bundle, together
+from zerograph_redis.core.checkpoint_operations import PreparedWrites
+from zerograph_redis.core.drive import Backend, run
+from zerograph_redis.core.requests import LeaseThread, Operation, Request
+from zerograph_redis.core.states import PreparedPut
+from zerograph_redis.display import about, quoted
+from zerograph_redis.errors import BackendUnavailableError, CheckpointError
+from zerograph_redis.forks import settle
+from zerograph_redis.store import Store
 
 if TYPE_CHECKING:
-    from .core.settings import Observer
+    from zerograph_redis.core.settings import Observer
 
 _log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
 MOST_BYTES = 8 * 1024 * 1024
-"""How many packed bytes may wait; a put that would be more waits until there is room."""
+"""How many packed bytes may be queued. A put beyond that waits for room."""
 AGE = 0.01
-"""Seconds that a write waits at the most for others to go with it; not if somebody waits for it."""
+"""Seconds that a write waits at most for others to be stored with it, unless a call waits for it."""
 ENOUGH = 32
-"""So many writes of a thread do not wait for more."""
+"""A line of this length does not wait for more writes."""
 WIDTH = 16
-"""How many threads are stored side by side: a server does what arrives together in one go, and others wait for so long."""
+"""How many threads are stored side by side. A server runs them in one go, and other clients wait for that long."""
 LOOKS = 100
-"""How often the writer looks for more without being woken, every `AGE` seconds, before it sleeps."""
+"""How often the writer checks for writes by itself, every `AGE` seconds, before it sleeps until it is woken."""
 IDLE = 5.0
-"""Seconds of sleep after which the writer ends."""
+"""Seconds of sleep after which the writer thread ends."""
 
 Prepared = PreparedPut | PreparedWrites
 
 
 class _Gate:
-    """What an OS thread waits at; whoever opens it says what failed."""
+    """An OS thread waits at it. It carries the failure, if there is one."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
@@ -77,7 +74,7 @@ class _Gate:
 
 
 class _AsyncGate:
-    """What a task waits at."""
+    """A task waits at it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -85,7 +82,7 @@ class _AsyncGate:
         self.failure: _Failure | None = None
 
     def open(self) -> None:
-        with suppress(RuntimeError):  # the event loop is closed, so nobody waits
+        with suppress(RuntimeError):  # the event loop is closed: nothing waits
             self._loop.call_soon_threadsafe(self._opened.set)
 
     async def wait(self) -> None:
@@ -97,12 +94,11 @@ G = TypeVar("G", _Gate, _AsyncGate)
 
 
 class Write:
-    """A write that waits to be stored."""
+    """A queued write."""
 
     __slots__ = ("context", "gates", "is_queued", "prepared", "queued", "size")
 
     def __init__(self, prepared: Prepared, context: Context | None) -> None:
-        """Queue what was prepared; an operation that is observed runs in *context*."""
         self.prepared = prepared
         self.context = context
         self.size = prepared.size
@@ -112,40 +108,40 @@ class Write:
 
 
 class _Failure(NamedTuple):
-    """What ended a line."""
+    """Why a line was dropped."""
 
     error: Exception
     dropped: int
-    """How many writes were behind the one that failed."""
+    """How many writes followed the one that failed."""
 
     def raised(self, thread: str) -> CheckpointError:
-        """Return what whoever asks for the thread next is told."""
+        """Return the error that the next call on the thread raises."""
         error = self.error
         kind = type(error) if isinstance(error, CheckpointError) else BackendUnavailableError
-        behind = f", and {self.dropped} more behind it {'was' if self.dropped == 1 else 'were'} not stored"
-        told = kind(
+        more = f", and {self.dropped} more after it {'was' if self.dropped == 1 else 'were'} not stored"
+        raised = kind(
             f"a write to thread {quoted(thread)} that had been acknowledged (durability='async') failed"
-            f"{behind if self.dropped else ''}. Read the thread again before you write to it. The failure: {error}"
+            f"{more if self.dropped else ''}. Read the thread again before you write to it. The failure: {error}"
         )
-        told.__dict__.update(vars(error))
-        told.__cause__ = error.__cause__ if isinstance(error, CheckpointError) else error
-        return told
+        raised.__dict__.update(vars(error))
+        raised.__cause__ = error.__cause__ if isinstance(error, CheckpointError) else error
+        return raised
 
 
 class Queueing(TypedDict, total=False):
-    """What a `WriteQueue` has to know of its store."""
+    """What a `WriteQueue` must know about its store."""
 
-    place_of: Callable[[str], Hashable]
-    """Where a thread is: an outage is one of a place."""
+    server_of: Callable[[str], Hashable]
+    """Which server a thread is on: an outage affects one server."""
     one_by_one: bool
-    """Whether no two writes may go together."""
+    """Whether only one write may be sent at a time."""
 
 
 class WriteQueue:
     """The writes of a saver that are acknowledged and not stored yet.
 
-    The lock is held for a few steps at a time, never while anything waits. An exception of a signal handler in the midst of
-    them leaves a write queued or not; at worst it is not counted, until the queue is empty again.
+    The lock is held for a few steps at a time, never while anything waits. An exception of a signal handler between two of
+    them leaves a write queued or not queued. At worst its bytes are not counted until the queue is empty again.
     """
 
     def __init__(
@@ -153,13 +149,13 @@ class WriteQueue:
         store: Store[Backend],
         observer: Observer | None = None,
         *,
-        place_of: Callable[[str], Hashable] = lambda thread: None,  # noqa: ARG005 - a store of one place
+        server_of: Callable[[str], Hashable] = lambda thread: None,  # noqa: ARG005 - a store on one server
         one_by_one: bool = False,
     ) -> None:
-        """Store writes in *store*; see `Queueing` for the rest."""
+        """Store writes in *store*. `Queueing` explains the rest."""
         self._store = store
         self._observer = observer
-        self._place_of = place_of
+        self._server_of = server_of
         self._one_by_one = one_by_one
         self._in_batches = not one_by_one and store.settings.encryption is None
         self._closed = False
@@ -171,41 +167,39 @@ class WriteQueue:
         _queues.add(self)
 
     def _begin(self) -> None:
-        # Reentrant, since a signal handler may put or ask in the midst of a put.
+        # Reentrant: a signal handler may call the saver in the middle of a put.
         self._lock: Any = threading.RLock()
         self._lines: OrderedDict[str, deque[Write]] = OrderedDict()
-        """By thread, roughly in the order of their oldest writes; none is empty."""
+        """By thread, roughly in the order of their oldest writes. None is empty."""
         self._ready: dict[str, None] = {}
-        """Threads whose lines wait for nothing any more."""
+        """Threads whose lines are due."""
         self._failures: dict[str, _Failure] = {}
         self._bytes = 0
         self._full: list[Gate] = []
         self._is_writing = self._is_started = self._is_asleep = False
 
     def before_fork(self) -> None:
-        """Nothing has to come to its end."""
+        """Do nothing: no lock is held for long."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Begin empty in the child: what is queued is the parent's to store."""
+        """Start empty in the child: the parent stores what is queued."""
         if child:
             self._begin()
 
     @property
-    def has_news(self) -> bool:
-        """Whether there may be something to wait for, or a failure to raise."""
+    def is_busy(self) -> bool:
+        """Whether a write is queued, or a failure is to be raised."""
         return bool(self._lines or self._failures)
 
-    def has_news_of(self, thread: str) -> bool:
-        """Whether there is something of a thread to wait for, or a failure to raise."""
+    def concerns(self, thread: str) -> bool:
+        """Whether a write of a thread is queued, or a failure of it is to be raised."""
         return thread in self._lines or thread in self._failures
 
-    # To queue.
-
     def put(self, prepared: Prepared, *, stored: bool) -> None:
-        """Queue a write; returns once there was room for it, or once it is *stored*.
+        """Queue a write. Returns once it is queued, or, if *stored*, once it is stored.
 
         Raises:
-            CheckpointError: An earlier write to the thread failed; or, if it was to be stored, this one did.
+            CheckpointError: An earlier write to the thread failed, or, if *stored*, this one did.
         """
         write = Write(prepared, None if self._observer is None else copy_context())
         stored = stored or _is_exiting
@@ -228,14 +222,14 @@ class WriteQueue:
                 return
 
     def _admit(self, write: Write, kind: type[G], *, stored: bool) -> G | None:
-        """Queue a write. Returns what to wait at: until there is room, or, once it is queued, until it is stored."""
+        """Queue a write if there is room. Returns the gate to wait at, for room or until it is stored, if there is one."""
         thread = write.prepared.address.thread
         gate = None
         if stored:
             self._check()
         with self._lock:
             if self._closed:
-                raise BackendUnavailableError("the saver was closed: make another one")
+                raise BackendUnavailableError("the saver is closed: make another one")
             self._raise(self._failed(thread))
             if self._bytes and self._bytes + write.size > MOST_BYTES:
                 gate = kind()
@@ -260,23 +254,21 @@ class WriteQueue:
 
     def _start(self) -> None:
         if not self._is_writing and not self._is_started:
-            # Not a Thread of `threading`: starting one is itself code that must not be interrupted.
+            # Not a threading.Thread: an exception of a signal handler would interrupt its start method.
             start_new_thread(self._write, ())
             self._is_started = True
 
-    # To wait.
-
     def flush(self, thread: str | None = None, *, quiet: bool = False) -> None:
-        """Wait until what is queued now is stored: of a thread, or of all.
+        """Wait until the writes that are queued now are stored: those of a thread, or all.
 
         Raises:
-            CheckpointError: A write failed, unless this is *quiet*: then the failure stays for who asks next.
+            CheckpointError: A write failed. If *quiet*, this is left to the next call on the thread.
         """
         gates = self._watch(thread, _Gate)
         for gate in gates.values():
             gate.wait()
         if not quiet:
-            # Who waited is told what failed there, though another may have been told before.
+            # Every call that waited raises the failure, also if another call raised it before.
             self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     async def aflush(self, thread: str | None = None, *, quiet: bool = False) -> None:
@@ -285,11 +277,11 @@ class WriteQueue:
         for gate in gates.values():
             await gate.wait()
         if not quiet:
-            # Who waited is told what failed there, though another may have been told before.
+            # Every call that waited raises the failure, also if another call raised it before.
             self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     def close(self) -> None:
-        """Take nothing any more, and store what is queued."""
+        """Refuse further writes, and wait until all queued ones are stored."""
         self._closed = True
         self.flush()
 
@@ -315,9 +307,11 @@ class WriteQueue:
         return gates
 
     def _check(self) -> None:
-        """Refuse to wait for the writer where it waits for the lock that this OS thread holds."""
+        """Refuse to wait for the writer while this OS thread holds the lock that the writer needs."""
         if self._lock._is_owned():  # noqa: SLF001 - as `threading.Condition` asks
-            raise BackendUnavailableError("a signal handler waits for what is queued, in the middle of queueing it")
+            raise BackendUnavailableError(
+                "a signal handler cannot wait for queued writes here: it interrupted the queue"
+            )
 
     def _failed(self, thread: str | None) -> Mapping[str, _Failure]:
         if thread is None:
@@ -326,7 +320,7 @@ class WriteQueue:
         return {} if failure is None else {thread: failure}
 
     def _raise(self, failed: Mapping[str, _Failure | None]) -> None:
-        """Raise the failures of threads, if there are some, as one; they are forgotten then, and not before."""
+        """Raise the failures of threads as one error, if there are any, and forget them."""
         failures = {thread: failure for thread, failure in failed.items() if failure is not None}
         if not failures:
             return
@@ -340,7 +334,7 @@ class WriteQueue:
                 if self._failures.get(thread) is failure:
                     self._failures.pop(thread, None)
 
-    # To store: the writer's part, which no signal handler interrupts.
+    # What follows runs in the writer's OS thread, where no signal handler interrupts it.
 
     def _write(self) -> None:
         threading.current_thread().name = "zerograph-redis-writer"
@@ -352,9 +346,9 @@ class WriteQueue:
             self._take_turn()
 
     def _wait(self) -> bool:
-        """Wait until there is something to store; False if there was nothing for long, and the writer is to end.
+        """Wait until a line is due. Returns False if nothing was queued for long: the writer ends.
 
-        For a while after a write it looks by itself whether there are more: a put need not wake it then.
+        For a while after a write the writer checks by itself for more: then a put need not wake it.
         """
         looks = LOOKS
         while True:
@@ -378,9 +372,9 @@ class WriteQueue:
                     self._wake.get()
 
     def _take_turn(self) -> None:
-        """Store the head of each line that is due."""
+        """Store the first writes of each line that is due."""
         begun = monotonic()
-        place, turn = self._next_turn(begun)
+        server, turn = self._next_turn(begun)
         under_way = set(turn)
 
         def store(thread: str, writes: Sequence[Write]) -> Operation[None]:
@@ -393,9 +387,9 @@ class WriteQueue:
                         self._store.operations.store_batch([write.prepared for write in writes]),
                     )
                 if not count:
-                    yield from self._store_one(writes[0])
+                    yield from self._store_write(writes[0])
                     count = 1
-            except Exception as caught:  # noqa: BLE001 - it is raised by who asks for the thread next
+            except Exception as caught:  # noqa: BLE001 - the next call on the thread raises it
                 error = caught
             under_way.discard(thread)
             self._finish(thread, count, error)
@@ -410,10 +404,10 @@ class WriteQueue:
             for thread in under_way:
                 self._finish(thread, 0, error)
             if not self._one_by_one:
-                # Nothing of this place was answered for as long as a request may take.
-                self._give_up(place, begun, error)
+                # This server answered nothing for as long as a request may take.
+                self._give_up(server, begun, error)
 
-    def _store_one(self, write: Write) -> Operation[None]:
+    def _store_write(self, write: Write) -> Operation[None]:
         prepared = write.prepared
         if isinstance(prepared, PreparedPut):
             return self._observed(write, "put", self._store.operations.store_put(prepared))
@@ -422,7 +416,7 @@ class WriteQueue:
     def _observed(self, write: Write, name: str, operation: Operation[R]) -> Operation[R]:
         if write.context is None or self._observer is None:
             return operation
-        cast("GeneratorType[Any, Any, R]", operation).__name__ = name  # which an observer calls it by
+        cast("GeneratorType[Any, Any, R]", operation).__name__ = name  # the observer uses it as the name of the span
         return _in_context(write.context, self._observer, operation)
 
     def _next_turn(self, now: float) -> tuple[Hashable, dict[str, Sequence[Write]]]:
@@ -430,21 +424,21 @@ class WriteQueue:
             for thread, line in self._lines.items():
                 if line[0].queued + AGE > now:
                     break
-                self._ready[thread] = None  # those that nobody waits for have their turn too
+                self._ready[thread] = None  # lines that no call waits for are stored too
             turn: dict[str, Sequence[Write]] = {}
-            place: Hashable = None
+            server: Hashable = None
             for thread in self._ready:
                 if not turn:
-                    place = self._place_of(thread)
-                elif self._place_of(thread) != place:
+                    server = self._server_of(thread)
+                elif self._server_of(thread) != server:
                     continue
                 turn[thread] = self._head(self._lines[thread])
                 if self._one_by_one or len(turn) == WIDTH:
                     break
-            return place, turn
+            return server, turn
 
     def _head(self, line: deque[Write]) -> Sequence[Write]:
-        """What of a line may go together."""
+        """Return the first writes of a line that one request can store."""
         first = line[0].prepared
         if not self._in_batches or not _may_go_together(first, first):
             return [line[0]]
@@ -452,7 +446,7 @@ class WriteQueue:
         return list(head)
 
     def _finish(self, thread: str, count: int, error: Exception | None) -> None:
-        """Take the writes that were stored from their line, or, after an error, all of it."""
+        """Remove stored writes from their line, or, after an error, the whole line."""
         with self._lock:
             line = self._lines[thread]
             failure = None
@@ -480,18 +474,18 @@ class WriteQueue:
         for gate in opened:
             gate.open()
 
-    def _give_up(self, place: Hashable, begun: float, error: Exception) -> None:
-        """Fail the lines of a place that waited while it did not answer."""
+    def _give_up(self, server: Hashable, begun: float, error: Exception) -> None:
+        """Drop the lines that waited for a server while it did not answer."""
         with self._lock:
             lines = [thread for thread, line in self._lines.items() if line[0].queued < begun]
             self._ready.update(dict.fromkeys(lines))
         for thread in lines:
-            if self._place_of(thread) == place:
+            if self._server_of(thread) == server:
                 self._finish(thread, 0, error)
 
 
 def _may_go_together(first: Prepared, other: Prepared) -> bool:
-    """Tell whether a write may be in a batch with another one before it."""
+    """Whether one request can store both writes."""
     return (
         other.address.expected is None
         and other.fence == first.fence
@@ -501,7 +495,7 @@ def _may_go_together(first: Prepared, other: Prepared) -> bool:
 
 
 def _in_context(context: Context, observer: Observer, operation: Operation[R]) -> Operation[R]:
-    """Observe an operation in the context that asked for it, while others run beside it."""
+    """Observe an operation in the context of its call, while other operations run between its steps."""
 
     def observed() -> Operation[R]:
         with observer.observe(operation) as watched:
@@ -527,41 +521,40 @@ def _in_context(context: Context, observer: Observer, operation: Operation[R]) -
 
 
 class QueuedBackend:
-    """Answers a request once what is queued of its thread is stored."""
+    """Answers a request once the queued writes of its thread are stored."""
 
     def __init__(self, backend: Any, queue: WriteQueue) -> None:
-        """Have *backend* answer after *queue*."""
         self._backend = backend
         self._queue = queue
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
         for thread, quiet in _threads_of(request):
-            if thread is None or self._queue.has_news_of(thread):
+            if thread is None or self._queue.concerns(thread):
                 self._queue.flush(thread, quiet=quiet)
         reply: R = self._backend.execute(request)
         return reply
 
 
 class AsyncQueuedBackend(QueuedBackend):
-    """The same, for a backend that answers both ways."""
+    """The same, blocking and awaited."""
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
         for thread, quiet in _threads_of(request):
-            if thread is None or self._queue.has_news_of(thread):
+            if thread is None or self._queue.concerns(thread):
                 await self._queue.aflush(thread, quiet=quiet)
         reply: R = await self._backend.aexecute(request)
         return reply
 
 
 def _threads_of(request: Request[Any]) -> Iterable[tuple[str | None, bool]]:
-    """Name the threads that a request is about, None for all, each with whether it leaves their failures to others."""
+    """Return the threads that a request concerns (None for all), each with whether to ignore its failures."""
     match request:
         case LeaseThread(action="renew" | "look"):
             return ()
         case LeaseThread(action="release"):
-            # The block that ends raises the failure itself.
+            # The end of the block raises the failure.
             return ((request.thread, True),)
         case Bundle():
             return [each for one in request.requests for each in _threads_of(one)]
@@ -571,57 +564,13 @@ def _threads_of(request: Request[Any]) -> Iterable[tuple[str | None, bool]]:
     return [(each, True) for each in getattr(request, "threads", (None,))]
 
 
-class Runs:
-    """Tells after which checkpoints a run of ZeroGraph's engine does not go on by itself.
-
-    It ended if no node is next. It waits for a person after a checkpoint of an interrupt, and where the engine stores the
-    same step again, as it does before a node of ``interrupt_before`` and after one of ``interrupt_after``.
-    """
-
-    def __init__(self) -> None:
-        """Know no run."""
-        self._steps: OrderedDict[tuple[str, str], tuple[str, Any]] = OrderedDict()
-        """Of each namespace the last checkpoint, and its step."""
-
-    def stops_at(self, prepared: PreparedPut, checkpoint: Mapping[str, Any], metadata: Any) -> bool:
-        """Tell whether a run may stop at a checkpoint."""
-        address, step = prepared.address, checkpoint.get("_step")
-        key = (address.thread, address.namespace)
-        known = self._steps.pop(key, None)
-        self._steps[key] = (prepared.checkpoint_id, step)
-        if len(self._steps) > _RUNS:
-            with suppress(KeyError):  # another OS thread was faster
-                self._steps.popitem(last=False)
-        following = checkpoint.get("_next_nodes", ...)
-        if following is None or (isinstance(following, Sized) and not len(following)):
-            return True
-        source = metadata.get("source") if isinstance(metadata, Mapping) else None
-        if isinstance(source, str) and source in _LAST:
-            return True
-        if not isinstance(step, int):
-            return False
-        if known is None or address.checkpoint_id not in {None, known[0]}:
-            # Of another run, or of one that began elsewhere: only what a run begins with is known not to be its end.
-            return step != 0
-        return bool(step == known[1])
-
-
-_RUNS = 10_000
-_LAST = ("interrupt", "previous")  # what a functional workflow returned is put as "previous"
-
-
-def waits_for_a_person(prepared: PreparedWrites) -> bool:
-    """Tell whether a run stops at pending writes: those of an interrupt."""
-    return any(identity.endswith(WITHIN + INTERRUPT) for identity in prepared.packed)
-
-
 _queues: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
 _is_exiting = False
 
 
 def _flush_all() -> None:
     for queue in list(_queues):
-        queue.flush(quiet=True)  # failures are in the log
+        queue.flush(quiet=True)  # failures were logged
 
 
 def _exit() -> None:
@@ -631,7 +580,7 @@ def _exit() -> None:
 
 
 def _end_process() -> None:
-    # A process of `multiprocessing` runs no `atexit`, and this before its other threads end.
+    # A process of multiprocessing does not run atexit, but this, before its other threads end.
     if "multiprocessing" in sys.modules and sys.modules["multiprocessing"].parent_process() is not None:
         _exit()
 

@@ -1,8 +1,8 @@
-"""The lease of a thread, as a block of code holds it.
+"""The lease of a thread, held by a block of code.
 
-A block may be entered, left or given up at any moment, by an exception of a signal handler or by a cancelled task. Neither
-reaches a thread of its own, so that is where a lease is taken, renewed and given back, one after the other: in a `Hold`.
-The block merely waits for it. What ends a hold is that nobody can leave the block any more, see `_Leaving`.
+An exception of a signal handler, or the cancellation of a task, may interrupt a block at any step, also while it takes or
+releases its lease. Neither reaches another OS thread. So each lease has an OS thread, run by a `Hold`, that takes, renews
+and releases it, and the block only waits for that. The hold ends when nothing can leave the block any more: see `_Leaving`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from .core.drive import Runner
-from .core.leasing import HELD_HERE, Held, end_lease, new_attempt, renew_lease, take_lease
-from .core.settings import Settings
-from .display import about
-from .errors import CheckpointError, LeaseHeldError, LeaseLostError
+from zerograph_redis.core.drive import Runner
+from zerograph_redis.core.leasing import HELD_HERE, Held, end_lease, new_attempt, renew_lease, take_lease
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.display import about
+from zerograph_redis.errors import CheckpointError, LeaseHeldError, LeaseLostError
 
 _log = logging.getLogger(__name__)
 
@@ -33,18 +33,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _entered: ContextVar[None] = ContextVar("zerograph_redis_entered", default=None)
-"""Tells whether a block is left in the very context that it was entered in, not in a copy: only there it can be reset."""
+"""Can be reset only in the context that entered a block, not in a copy: so it distinguishes the two."""
 
 
 class Hold:
-    """One lease, from its taking until it was given back, in a thread of its own.
+    """One lease, taken, renewed and released in an OS thread.
 
-    Written so that an exception between any two of its steps in the block's thread leaves it right: what both threads
-    share are flags that are set once, and queues, which are written in C.
+    An exception between any two steps of the block's thread leaves it consistent: the two threads share only flags that
+    are set once, and queues written in C.
     """
 
     def __init__(self, run: Runner, thread_id: str, owner: str, ttl: int, wait: float) -> None:
-        """Hold nothing yet."""
         self._run = run
         self._thread_id = thread_id
         self._owner = owner
@@ -60,54 +59,54 @@ class Hold:
             target=copy_context().run, args=(self._keep,), daemon=True, name="zerograph-redis-lease"
         )  # fmt: skip
         self.entered: SimpleQueue[BaseException | None] = SimpleQueue()
-        """Gets None when the lease was taken, or the error of trying to."""
-        self.tell: Callable[[], object] = lambda: None
-        """Is called when `entered` got something."""
+        """Receives None once the lease is taken, or the error."""
+        self.notify: Callable[[], object] = lambda: None
+        """Called once `entered` received something."""
         self.token: int | None = None
         self.lost = False
         self.outer: Held | None = None
-        """The lease of the same thread whose block is around this one's; it was lost or broken."""
+        """The lease of the same thread whose block encloses this one; it has expired or was broken."""
 
     @property
     def is_over(self) -> bool:
-        """Whether the block is."""
+        """Whether the block has ended."""
         return self._is_left or self._block() is None
 
     def fencing(self) -> Held | None:
-        """Return the hold whose token goes for writes of a context that has this one.
+        """Return the hold whose token fences the writes of a context that contains this hold.
 
-        Where leaving the block was cut short, its context still has the hold, which says nothing any more. Where it was
-        not, only copies of the context have it: what began in the block and goes on behind its back is refused.
+        A block whose end was interrupted leaves its hold in its own context: that hold no longer counts. A block that
+        ended regularly leaves its hold only in copies of its context, those of tasks that it started: their writes are
+        refused.
         """
         if self._is_forgotten or not self.is_over:
             return self
         return self.outer and self.outer.fencing()
 
     def begin(self, block: object) -> None:
-        """Take the lease, and keep it for as long as *block* lives or until `leave`."""
+        """Take the lease, and renew it until `leave` is called or *block* is garbage."""
         self._block = weakref.ref(block, self._awake.put)
-        # Starting a thread from a thread, since an exception of a signal handler in the midst of it would leave one that
-        # is neither started nor gone.
+        # By another thread: an exception of a signal handler within Thread.start would leave the thread half started.
         _thread.start_new_thread(self._start, ())
 
     def leave(self) -> None:
-        """Have the lease given back."""
+        """Have the lease released."""
         self._is_left = True
         self._awake.put(None)
 
     def forget(self) -> None:
-        """Note that no context has this hold but copies of the one that the block was in."""
+        """Record that only copies of the block's context still contain this hold."""
         self._is_forgotten = True
 
     def wait_for_end(self) -> None:
-        """Wait until the lease was given back, or could not be. In a process forked meanwhile, there is nothing to do."""
+        """Wait until the lease is released, or releasing it failed. In a forked child there is nothing to wait for."""
         self._thread.join()
 
     def _start(self) -> None:
         try:
             self._thread.start()
         except RuntimeError as error:
-            self._tell(error)
+            self._report(error)
 
     def _keep(self) -> None:
         if self.is_over:
@@ -118,14 +117,14 @@ class Hold:
             )
             self.token = self._run(found).token
         except BaseException as error:  # noqa: BLE001 - it is raised where the block is entered
-            self._tell(error)
+            self._report(error)
             if isinstance(error, LeaseHeldError):
                 return
-            # Otherwise it may have been taken all the same.
+            # Any other error: the lease may have been taken all the same.
         else:
-            self._tell(None)
+            self._report(None)
             self._keep_renewed(self.token)
-        self._give_back()
+        self._release()
 
     def _keep_renewed(self, token: int) -> None:
         while not self.is_over:
@@ -134,33 +133,34 @@ class Hold:
             if not self.is_over and not self.lost:
                 self._renew(token)
 
-    def _tell(self, error: BaseException | None) -> None:
+    def _report(self, error: BaseException | None) -> None:
         self.entered.put(error)
         with suppress(RuntimeError):  # the event loop is closed, so nobody waits
-            self.tell()
+            self.notify()
 
     def _renew(self, token: int) -> None:
         try:
             self._run(renew_lease(self._thread_id, token, self._ttl))
         except LeaseLostError:
             self.lost = True
-            _log.warning("the lease was lost", extra=about(self._thread_id))
+            _log.warning("the lease expired or was broken", extra=about(self._thread_id))
         except CheckpointError as error:
-            # There may be time for another try; the store itself judges when there is not.
+            # There may be time for another attempt. If not, the store refuses later writes.
             _log.warning("the lease could not be renewed: %s", error, extra=about(self._thread_id))
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         try:
             self._run(end_lease(self._thread_id, self._attempt))
         except CheckpointError as error:
-            _log.warning("the lease was left to expire: %s", error, extra=about(self._thread_id))
+            _log.warning("the lease could not be released, and will expire: %s", error, extra=about(self._thread_id))
 
 
 class _Leaving(Generic[P, R]):
-    """The method that ends a block, made so that the block's end is seen even if the method never begins to run.
+    """The method that ends a block, as an object that lives exactly as long as the block.
 
-    A ``with`` looks up what it will call at the end, keeps it while the block runs, and drops it whatever happens. So a
-    hold lasts as long as that object. It is a `partial`, which no frame of a traceback refers to.
+    A ``with`` statement looks up its exit method first, refers to it while the block runs, and drops it whatever happens,
+    even if an exception comes before the method can run. So a hold lasts as long as that object. It is a `partial`: no frame
+    of a traceback refers to it.
     """
 
     def __init__(self, method: Callable[Concatenate[Any, P], R]) -> None:
@@ -179,9 +179,9 @@ class _Leaving(Generic[P, R]):
 
 
 class Lease:
-    """One worker's right to write to a thread, held while the block runs and renewed in the background.
+    """One worker's exclusive right to write to a thread, while a block runs. It is renewed in the background.
 
-    A process that stalls stops renewing; when it goes on, its writes are refused with `LeaseLostError`.
+    A process that stalls stops renewing. When it continues, its writes are refused with `LeaseLostError`.
     """
 
     def __init__(
@@ -195,9 +195,9 @@ class Lease:
         owner: str | None,
         flush: Callable[[str], Any],
     ) -> None:
-        """Name what is to be held; use `RedisSaver.lease`, which explains the arguments.
+        """Prepare a lease. Users call `RedisSaver.lease`, which explains the arguments.
 
-        *ttl* is in ms here. *flush* has the writes of a thread stored; that of an `AsyncLease` is awaited.
+        *ttl* is in ms here. *flush* waits until the queued writes of a thread are stored; an `AsyncLease` awaits it.
         """
         self._run = run
         self._flush = flush
@@ -212,7 +212,7 @@ class Lease:
 
     @property
     def token(self) -> int:
-        """The fencing token; every later lease of the thread has a larger one."""
+        """The fencing token: every later lease of the thread has a larger one."""
         hold = self._hold
         if hold is None or hold.token is None or hold.is_over:
             raise LeaseLostError(f"the lease of thread {self.thread_id!r} is not held: use it in a with block")
@@ -220,15 +220,15 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether the lease is known to be lost."""
+        """Whether a renewal found that the lease expired or was broken."""
         return self._hold is not None and self._hold.lost
 
     def config(self, **configurable: Any) -> dict[str, Any]:
-        """Return a config for the engine that carries the token, with more *configurable* if given."""
+        """Return a config for the engine that carries the fencing token, with more *configurable* entries if given."""
         return {"configurable": {**configurable, "thread_id": self.thread_id, "lease_token": self.token}}
 
     def __enter__(self) -> Self:
-        """Take the lease, waiting for it as long as was asked for.
+        """Take the lease, waiting up to *wait* seconds.
 
         Raises:
             LeaseHeldError: Another worker holds the thread.
@@ -242,10 +242,10 @@ class Lease:
         return self
 
     def _exit(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Have what was written in the block stored, stop renewing, and give the lease back.
+        """Wait until the block's writes are stored, and release the lease.
 
         Raises:
-            CheckpointError: A write with ``durability="async"`` failed. Left by an exception, the block raises that.
+            CheckpointError: A write with ``durability="async"`` failed. If the block raised, its exception is raised.
         """
         try:
             if kind is None:
@@ -255,10 +255,10 @@ class Lease:
 
     __exit__ = _Leaving(_exit)
 
-    def _begin(self, tell: Callable[[], object] | None = None) -> Hold:
+    def _begin(self, notify: Callable[[], object] | None = None) -> Hold:
         hold = self._hold = Hold(self._run, self.thread_id, self.owner, self._ttl, self._wait)
-        hold.tell = tell or hold.tell
-        # Without a with statement, as of an ExitStack, the block is over at the latest when nobody has the lease.
+        hold.notify = notify or hold.notify
+        # Without a with statement, as in an ExitStack, the block ends at the latest when the lease is garbage.
         leaving = self._leaving and self._leaving()
         hold.begin(self if leaving is None else leaving)
         return hold
@@ -277,7 +277,7 @@ class Lease:
         if hold is None or entered is None:
             raise LeaseLostError(f"the lease of thread {self.thread_id!r} is not held: use it in a with block")
         hold.leave()
-        # Not by a reset: blocks may be left in another order or context than they were entered in.
+        # Not by a reset: blocks may end in another order or context than they began in.
         HELD_HERE.set(_fencing_here())
         with suppress(ValueError, RuntimeError):
             _entered.reset(entered)
@@ -286,7 +286,7 @@ class Lease:
 
 
 def _fencing_here() -> dict[tuple[Settings, str], Held]:
-    """The holds that this context is in, without those whose blocks are over."""
+    """The holds of this context, without those whose blocks have ended."""
     return {key: found for key, each in HELD_HERE.get().items() if (found := each.fencing()) is not None}
 
 
@@ -294,12 +294,12 @@ class AsyncLease(Lease):
     """A `Lease` for ``async with``."""
 
     async def __aenter__(self) -> Self:
-        """Take the lease, waiting for it as long as was asked for."""
+        """Take the lease, waiting up to *wait* seconds."""
         loop = asyncio.get_running_loop()
-        told = asyncio.Event()
-        hold = self._begin(lambda: loop.call_soon_threadsafe(told.set))
+        done = asyncio.Event()
+        hold = self._begin(lambda: loop.call_soon_threadsafe(done.set))
         try:
-            await told.wait()
+            await done.wait()
             self._enter(hold, hold.entered.get())
         except BaseException:
             hold.leave()
@@ -307,7 +307,7 @@ class AsyncLease(Lease):
         return self
 
     async def _aexit(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Have what was written in the block stored, stop renewing, and give the lease back."""
+        """Wait until the block's writes are stored, and release the lease."""
         try:
             if kind is None:
                 await self._flush(self.thread_id)
