@@ -1,4 +1,4 @@
-"""The promises of scripts/chaos, for as long as a test may take: real servers, real workers, real deaths."""
+"""Short runs of scripts/chaos: real servers, real workers, and workers and servers that are killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def scenarios(monkeypatch):
 
 def test_with_leases_workers_that_stall_and_die_leave_one_chain_on_every_thread(scenarios, tmp_path):
     outcome = scenarios["take_turns"](tmp_path, 6, leased=True, workers=2, threads=5)
-    # Also that some came back too late, and were refused.
+    # Some stalled workers came back too late, and were refused.
     assert outcome.broken == []
     assert outcome.forks == outcome.lost == 0
     assert outcome.injected > 1
@@ -44,17 +44,17 @@ def test_without_leases_such_workers_fork_threads(scenarios, tmp_path):
 
 
 @pytest.mark.parametrize("replicas", [0, 2])
-def test_workers_go_on_by_themselves_after_their_primary_was_killed(scenarios, tmp_path, replicas):
+def test_workers_continue_by_themselves_after_their_primary_was_killed(scenarios, tmp_path, replicas):
     setting = scenarios["failover"].Setting("kill", replicas)
     outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)
     assert outcome.broken == []
     assert outcome.injected == 1
     assert outcome.acknowledged > 0
-    # Without replicas that confirm it, a failover may lose what the primary alone had.
+    # Without replicas that confirm a write, a failover may lose it.
     assert outcome.lost == 0 or replicas == 0
 
 
-def test_what_all_replicas_confirmed_outlives_a_primary_that_stands_still(scenarios, tmp_path):
+def test_what_all_replicas_confirmed_survives_a_primary_that_stalls(scenarios, tmp_path):
     setting = scenarios["failover"].Setting("stall", 2)
     outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)
     assert outcome.broken == []

@@ -1,4 +1,4 @@
-"""What any release has stored is read by every later one, value by value."""
+"""Every release reads what an earlier one stored, value by value."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from support.moves import load
 from zerograph_redis import InMemorySaver, RedisSaver, SqliteSaver
 
 DUMPS = sorted(
-    path for path in (Path(__file__).parent / "formats").iterdir() if path.suffix in {".json", ".sql", ".zgt"}
+    path for path in (Path(__file__).parent / "formats").iterdir() if path.suffix in {".json", ".sql", ".zst"}
 )
 
 
 @pytest.fixture(params=DUMPS, ids=lambda path: path.stem)
 def saver(request, tmp_path):
-    """A saver on a store that holds what a dump tells."""
+    """A saver on a store that was loaded from a dump."""
     dump: Path = request.param
     options = VARIANTS[dump.stem.split("-")[-1]]
     if dump.suffix == ".json":
@@ -29,7 +29,7 @@ def saver(request, tmp_path):
         load_redis(client, dump.read_text())
         yield RedisSaver(client, **options)
         return
-    if dump.suffix == ".zgt":
+    if dump.suffix == ".zst":
         with InMemorySaver(max_per_thread=None, **options) as opened:
             assert load(dump, opened).equal
             yield opened
@@ -46,7 +46,7 @@ def config(namespace, checkpoint_id=None):
     return {"configurable": {"thread_id": THREAD, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}}
 
 
-def test_there_are_dumps_of_each_kind():
+def test_each_backend_and_variant_has_a_dump():
     assert {tuple(path.stem.split("-")[1:]) for path in DUMPS} >= {
         (backend, kind) for backend in ("redis", "sqlite", "file") for kind in VARIANTS
     }
@@ -64,7 +64,7 @@ def test_every_checkpoint_of_a_dump_is_read_as_it_was_put(saver, namespace):
     assert same(saver.get(config(namespace, put[3]["id"])), put[3])
 
 
-def test_a_thread_of_a_dump_goes_on(saver):
+def test_a_thread_of_a_dump_can_be_continued(saver):
     namespace, newest = next((place, state) for place, state in reversed(states()) if place == "")
     values = {**newest["channel_values"], "messages": [*newest["channel_values"]["messages"], "one more"]}
     saver.put(config(namespace, newest["id"]), {**newest, "id": "new", "channel_values": values}, {})

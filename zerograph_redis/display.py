@@ -27,9 +27,9 @@ def visible(text: str) -> str:
 
 def quoted(value: Any) -> str:
     """Return the ``repr`` of a value for a message: visible, of bounded length. No error of the value is raised."""
-    from .serde.spelling import spell  # its package raises errors, which need this module
+    from .serde.reprs import safe_repr  # its package raises errors, which need this module
 
-    text = str.__repr__(value) if isinstance(value, str) else spell(value)  # a subclass of str may have any repr
+    text = str.__repr__(value) if isinstance(value, str) else safe_repr(value)  # a subclass of str may have any repr
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST * 2 // 3]}…{text[-_LONGEST // 3 :]}"
     return visible(text)

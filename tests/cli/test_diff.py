@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support import graphs
 from support.commands import options_of, run
 from support.data import at, fill, state
 
@@ -12,7 +13,7 @@ BEFORE = {
     "profile": {"name": "Ada", "langs": ["en", "fr"]},
     "text": FOX * 10,
     "turn": 1,
-    "gone": [1],
+    "old": [1],
     "same": {"a": 1},
 }
 AFTER = {
@@ -43,7 +44,7 @@ def test_the_newest_is_compared_with_its_parent(two, cli):
         "~ text",
         "~ turn  1 → 2",
         "+ new",
-        "- gone",
+        "- old",
     ]
     assert "  + {'id': 3, 'text': 'c'}" in shown
     assert "  - [1]" in shown
@@ -63,32 +64,40 @@ def test_one_alone_is_compared_with_its_parent(saver, cli):
     assert cli("diff", "thread", "c2").out.splitlines()[0] == "c1 → c2"
 
 
-def test_what_begins_anew_is_compared_with_what_was_stored_before_it(saver, cli):
+def test_a_checkpoint_without_a_parent_is_compared_with_the_one_stored_before_it(saver, cli):
     saver.put(at(), state("a", n=1), {})
     saver.put(at(), state("b", n=2), {})
     shown = cli("diff", "thread")
     assert shown.out.splitlines()[-1] == "~ n  1 → 2"
-    assert "'b' has no parent: compared with what was stored before it" in shown.err
+    assert "'b' has no parent; compared with the checkpoint stored before it" in shown.err
     first = cli("diff", "thread", "a")
     assert first.out.splitlines()[-2:] == ["+ n", "  + 1"]
     assert "compared with an empty state" in first.err
 
 
-def test_a_parent_that_was_pruned_is_said_to_be_gone(saver, cli):
+def test_a_parent_that_was_pruned_is_noted(saver, cli):
     fill(saver, 3)
     saver.prune("thread", 1)
     shown = cli("diff", "thread")
-    assert "has a parent that is not there, 'c1'" in shown.err
+    assert "has a parent that is no longer stored, 'c1'" in shown.err
     assert shown.out.splitlines()[0] == "(nothing) → c2"
 
 
-def test_no_difference_is_said_to_be_none(saver, cli):
+def test_equal_states_have_no_difference(saver, cli):
     saver.put(at(), state("a", n=1, x=float("nan")), {})
     saver.put(at(id="a"), state("b", n=1, x=float("nan")), {})
     assert cli("diff", "thread").out.splitlines()[-1] == "No channel changed."
 
 
-def test_many_members_are_cut_unless_asked_for(saver, cli):
+def test_the_first_checkpoint_of_a_subgraph_has_its_parent_outside(saver, cli):
+    graphs.nested(checkpointer=saver).invoke({"log": []}, at())
+    first = cli("history", "thread", "--namespace", "middle", "--json").json["namespaces"][0]["entries"][-1]
+    shown = cli("diff", "thread", first["checkpoint_id"])
+    parent = first["parent"]
+    assert f"starts a subgraph: its parent {parent!r} is in the namespace ''; compared with an empty state" in shown.err
+
+
+def test_many_members_are_truncated_unless_full(saver, cli):
     saver.put(at(), state("a", log=[]), {})
     saver.put(at(id="a"), state("b", log=[f"entry {number}" for number in range(100)]), {})
     shown = cli("diff", "thread").out
@@ -99,10 +108,10 @@ def test_many_members_are_cut_unless_asked_for(saver, cli):
 
 
 def test_json_has_every_difference(two, cli):
-    told = cli("diff", "thread", "--json").json
-    assert told["before"] == {"namespace": "", "checkpoint_id": "before"}
-    assert told["after"] == {"namespace": "", "checkpoint_id": "after"}
-    changes = told["changes"]
+    document = cli("diff", "thread", "--json").json
+    assert document["before"] == {"namespace": "", "checkpoint_id": "before"}
+    assert document["after"] == {"namespace": "", "checkpoint_id": "after"}
+    changes = document["changes"]
     assert changes[0] == {"channel": "messages", "path": [1, "text"], "kind": "changed", "before": "b", "after": "B"}
     assert changes[1] == {
         "channel": "messages",
@@ -112,10 +121,10 @@ def test_json_has_every_difference(two, cli):
         "members": [{"id": 3, "text": "c"}],
     }
     assert changes[2] == {"channel": "profile", "path": ["langs"], "kind": "added", "place": 1, "members": ["de"]}
-    assert changes[-1] == {"channel": "gone", "path": [], "kind": "removed", "before": [1]}
+    assert changes[-1] == {"channel": "old", "path": [], "kind": "removed", "before": [1]}
 
 
-def test_what_is_not_there_ends_with_6(saver, cli):
+def test_an_unknown_thread_or_checkpoint_ends_with_6(saver, cli):
     fill(saver, 1)
     assert (
         cli("diff", "none").code == cli("diff", "thread", "none").code == cli("diff", "thread", "c0", "none").code == 6

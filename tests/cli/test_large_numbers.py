@@ -1,4 +1,4 @@
-"""Ints that Python does not spell in decimal digits, since they have too many: every command shows them all the same."""
+"""Ints with more decimal digits than Python converts: every command shows them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_command_shows_them(cli, thread, command):
         assert max(map(len, shown.out.split())) < 400  # and in a bounded way
 
 
-def test_json_tells_them_exactly(cli, thread):
+def test_json_has_them_exactly(cli, thread):
     channels = json.loads(cli("show", thread, "--json").out)["channels"]
     assert channels["n"] == hex(-HUGE)
     assert channels["by key"] == {hex(-HUGE): 1, f"({hex(-HUGE)}, 1)": 2, f"({hex(-HUGE)}, 2)": 3}
@@ -65,7 +65,7 @@ def test_json_tells_them_exactly(cli, thread):
     assert [HEX, hex(-HUGE)] in [[each.get("before"), each.get("after")] for each in changes]
 
 
-def test_ints_that_python_does_spell_stay_numbers_in_json(cli, saver):
+def test_ints_that_python_converts_stay_numbers_in_json(cli, saver):
     values = [10**4299, -(10**4299), 2**64, True]
     saver.put(at("t"), {"id": "c", "channel_values": {"n": values}}, {})
     assert json.loads(cli("show", "t", "--json").out)["channels"]["n"] == values

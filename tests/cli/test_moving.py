@@ -21,12 +21,12 @@ from zerograph_redis import SqliteSaver
 
 @pytest.fixture
 def file(tmp_path):
-    return tmp_path / "threads.zgt"
+    return tmp_path / "threads.db"
 
 
 @pytest.fixture
 def other(request):
-    """Another store to move threads to, and its url."""
+    """Another store to move threads to."""
     store = make_store("sqlite-sync", request)
     yield store
     store.close()
@@ -43,7 +43,8 @@ def as_json(outcome):
 
 SIDE = {"threads", "checkpoints", "writes", "digest"}
 OUTCOMES = {
-    "moved", "updated", "same", "continued", "gone", "busy", "behind", "conflict", "held", "failed", "damaged", "mismatch",
+    "moved", "updated", "same", "continued", "missing", "busy", "behind", "conflict", "held", "failed", "damaged",
+    "mismatch",
 }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_migrate_as_json(store, saver, other):
     assert run(*command).json["outcomes"]["same"] == 1
 
 
-def test_a_conflict_ends_with_5_and_says_which(store, saver, other):
+def test_a_conflict_ends_with_5_and_names_the_thread(store, saver, other):
     grow(saver, "chat")
     grow(saver, "other")
     fill(other.open(), 1, "chat", start=70)
@@ -88,13 +89,13 @@ def test_a_conflict_ends_with_5_and_says_which(store, saver, other):
     assert "left alone" in document["problems"][0]["message"]
 
 
-def test_what_was_continued_there_is_said_and_ends_with_0(store, saver, other):
+def test_a_thread_continued_at_the_destination_is_reported_and_ends_with_0(store, saver, other):
     fill(saver, 2)
     command = (*options_of(store), "migrate", url_of(store), url_of(other))
     run(*command)
     fill(other.open(), 1, start=2)
     ended = run(*command)
-    assert (ended.code, ended.err) == (0, "1 thread there already, and continued there: left alone.\n")
+    assert (ended.code, ended.err) == (0, "1 thread stored and continued there already: left alone.\n")
 
 
 def test_threads_are_chosen_by_prefix_or_by_a_file(store, saver, other, tmp_path):
@@ -108,7 +109,7 @@ def test_threads_are_chosen_by_prefix_or_by_a_file(store, saver, other, tmp_path
     listed.write_text("[bold]\nnot there [red]\n\n")
     ended = run(*command, "--threads", str(listed))
     assert ended.code == 6
-    assert "Not there: 'not there [red]'" in ended.err
+    assert "Not found: 'not there [red]'" in ended.err
     assert sorted(thread_ids(moved)) == ["[bold]", "a1", "a2"]
     assert run(*command, "--threads", "-", input="b1\n").code == 0
     assert len(thread_ids(moved)) == 4
@@ -137,7 +138,7 @@ def test_a_file_that_both_savers_used_has_the_threads_of_each(store, saver, tmp_
         grow(engine, "theirs")
         grow(ours, "ours")
     ended = run(*options_of(store), "migrate", f"sqlite:///{path}", url_of(store))
-    assert f"are left out: zerograph:///{path} means those" in ended.err
+    assert f"are left out; zerograph:///{path} means those" in ended.err
     assert thread_ids(saver) == ["ours"]
     run(*options_of(store), "migrate", f"zerograph:///{path}", url_of(store))
     assert sorted(thread_ids(saver)) == ["ours", "theirs"]
@@ -164,7 +165,7 @@ def test_a_cluster_is_a_source_and_a_target(cluster_store, other):
     assert back["target"] == there["source"]
 
 
-def test_a_source_that_is_not_there_is_not_made(store, tmp_path):
+def test_a_source_that_does_not_exist_is_not_made(store, tmp_path):
     for scheme in ("sqlite", "zerograph"):
         ended = run(*options_of(store), "migrate", f"{scheme}:///{tmp_path}/none.db", url_of(store))
         assert ended.code == 3
@@ -172,7 +173,7 @@ def test_a_source_that_is_not_there_is_not_made(store, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
-def test_looking_at_a_thread_to_move_it_prolongs_nothing_and_gives_it_no_ttl(store, saver, other, file):
+def test_a_move_renews_no_ttl_and_gives_none(store, saver, other, file):
     saver.put(at(ttl=1000), state("c0"), {})
     fill(saver, 1, "for ever")
     before = thread_info(saver).ttl
@@ -198,11 +199,47 @@ def test_export_and_import_bring_everything_back(store, saver, other, file):
 def test_export_and_import_as_json(cli, saver, other, file):
     grow(saver, "chat")
     written = cli("export", str(file), "--json").json
-    assert set(written) == {"equal", "file", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert set(written) == {"equal", "store", "file", "outcomes", "continued_beyond", "problems", "not_there"}
     assert set(written["file"]) == SIDE
+    assert written["file"] == written["store"]
     stored = run(*options_of(other), "import", str(file), "--json").json
     assert set(stored) == {"equal", "file", "store", "outcomes", "continued_beyond", "problems", "not_there"}
     assert stored["file"] == stored["store"] == written["file"]
+
+
+def test_an_export_with_zstd_is_imported_and_smaller(cli, saver, other, file):
+    threads = fill_all(saver)
+    cli("export", str(file))
+    compressed = file.with_name("threads.db.zst")
+    assert cli("export", str(compressed), "--zstd", "--level", "10").code == 0
+    assert compressed.stat().st_size < file.stat().st_size / 3
+    ended = run(*options_of(other), "import", str(compressed))
+    assert (ended.code, ended.err) == (0, f"{len(threads)} threads stored.\n")
+    assert run(*options_of(other), "import", str(file), "--json").json["outcomes"]["same"] == len(threads)
+
+
+def test_every_command_reads_an_export(cli, saver, file):
+    fill_all(saver)
+    cli("export", str(file))
+    url = f"sqlite:///{file}"
+    for command in (("threads",), ("history", "chat"), ("show", "chat"), ("diff", "chat"), ("stats",), ("doctor",)):
+        assert run("--url", url, *command).code == 0
+
+
+def test_an_import_updates_threads_that_nobody_continued(cli, saver, other, file, tmp_path):
+    for thread in ("a", "b"):
+        grow(saver, thread)
+    cli("export", str(file))
+    run(*options_of(other), "import", str(file))
+    for thread in ("a", "b"):
+        grow(saver, thread, start=5)
+    fill(other.open(), 1, "b", start=90)
+    newer = tmp_path / "newer.db"
+    cli("export", str(newer))
+    assert as_json(run(*options_of(other), "import", str(newer), "--json"))["outcomes"]["behind"] == 1
+    outcomes = as_json(run(*options_of(other), "import", str(newer), "--update", "--json"))["outcomes"]
+    assert (outcomes["updated"], outcomes["conflict"]) == (1, 1)
+    assert ids(other.open().list(at("a")))[0] == "c9"
 
 
 def test_export_and_import_of_some(cli, saver, other, file, tmp_path):
@@ -213,25 +250,29 @@ def test_export_and_import_of_some(cli, saver, other, file, tmp_path):
     assert cli("export", str(file), "--threads", str(listed)).code == 6
     assert run(*options_of(other), "import", str(file), "--match", "b").code == 0
     assert thread_ids(other.open()) == ["b1"]
+    listed.write_text("a1\nmissing")
+    ended = run(*options_of(other), "import", str(file), "--threads", str(listed))
+    assert (ended.code, ended.err) == (6, "1 thread stored.\nNot found: 'missing'.\n")
+    assert sorted(thread_ids(other.open())) == ["a1", "b1"]
 
 
-def test_a_file_that_is_there_is_left_alone(cli, saver, file):
+def test_an_existing_file_is_left_alone(cli, saver, file):
     fill(saver, 1)
     file.write_text("mine")
     ended = cli("export", str(file))
     assert (ended.code, ended.out) == (5, "")
-    assert "is there already" in ended.err
+    assert "exists already" in ended.err
     assert file.read_text() == "mine"
 
 
-def test_a_damaged_file_is_refused_and_not_even_a_database_is_made(cli, saver, file, tmp_path):
+def test_nothing_is_stored_from_a_damaged_file_and_no_database_is_made(cli, saver, file, tmp_path):
     fill(saver, 3)
     cli("export", str(file))
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
     ended = run("--url", f"sqlite:///{tmp_path}/new.db", "import", str(file))
     assert (ended.code, ended.out) == (4, "")
-    assert ended.err.startswith(f"zerograph-redis: {file} is refused: it is cut off at byte")
+    assert ended.err.startswith(f"zerograph-redis: {file} is refused: it is damaged or cut off: ")
     assert not (tmp_path / "new.db").exists()
     assert cli("import", str(tmp_path / "none")).code == 2
 
@@ -248,7 +289,7 @@ def test_a_damaged_thread_ends_with_4(real_store, file):
     assert file.exists()
 
 
-def test_copy_says_what_it_would_do_and_does_it_with_yes(cli, saver):
+def test_copy_shows_what_it_would_do_and_does_it_with_yes(cli, saver):
     fill(saver, 3)
     ended = cli("copy", "thread", "[red]copy")
     assert ended.out.startswith("Would copy 'thread' to '[red]copy': 3 checkpoints in 1 namespace, ")
@@ -267,7 +308,7 @@ def test_copy_as_json(cli, saver):
     assert cli("copy", "thread", "copy", "--yes", "--json").json == {**asked, "dry_run": False}
 
 
-def test_a_copy_lives_as_long_as_its_source_was_to_live(cli, saver):
+def test_a_copy_has_the_whole_ttl_of_its_source(cli, saver):
     saver.put(at(ttl=5000), state("c0"), {})
     fill(saver, 1, "for ever")
     cli("copy", "thread", "copy", "--yes")
@@ -277,7 +318,7 @@ def test_a_copy_lives_as_long_as_its_source_was_to_live(cli, saver):
 
 
 @pytest.mark.parametrize("yes", [(), ("--yes",)])
-def test_copy_refuses_what_would_mix_and_what_is_not_there(cli, saver, yes):
+def test_copy_refuses_an_existing_target_and_a_missing_source(cli, saver, yes):
     fill(saver, 1, "a")
     fill(saver, 1, "b", start=5)
     assert cli("copy", "a", "b", *yes).code == 5
@@ -298,7 +339,7 @@ def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
     shown = b""
     terminal = {**os.environ, "TERM": "xterm"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=terminal) as process:
-        # Our own end of the terminal stays open meanwhile, so that nothing of what was written to it is lost.
+        # This end of the terminal stays open until then, so that no output is lost.
         while process.poll() is None or select.select([ours], [], [], 0)[0]:
             if select.select([ours], [], [], 0.05)[0]:
                 shown += os.read(ours, 100_000)

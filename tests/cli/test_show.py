@@ -52,7 +52,7 @@ def types_module(tmp_path, monkeypatch):
         "types = [Registered('app.point', Point),\n"
         "         Registered('celsius', Celsius, encode=lambda value: value.degrees, decode=Celsius)]\n"
         "mine = MsgpackSerializer(types=types)\n"
-        "sealed = EncryptedSerializer({'k': bytes(32)}, mine)\n"
+        "encrypted = EncryptedSerializer({'k': bytes(32)}, mine)\n"
         "nothing = 7\n"
     )
     monkeypatch.chdir(tmp_path)
@@ -67,7 +67,7 @@ def test_the_newest_is_shown_with_its_state(saver, cli):
     assert re.search(r"^n  int\n  1$", shown, re.MULTILINE)
 
 
-def test_interrupts_and_writes_stand_on_top(saver, cli):
+def test_interrupts_and_writes_come_first(saver, cli):
     graphs.approval(checkpointer=saver).invoke({"log": []}, at())
     newest = saver.get_tuple(at()).config
     saver.put_writes(newest, [("task-1", "draft", {"text": "so far"})], "")
@@ -79,16 +79,16 @@ def test_interrupts_and_writes_stand_on_top(saver, cli):
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("text", "found"),
     [("c1", "c1"), ("@0", "c12"), ("@2", "c10"), ("@12", "c0"), ("c12", "c12"), ("other", "other-1")],
 )
-def test_a_checkpoint_is_named_by_its_id_its_beginning_or_its_place(saver, cli, said, found):
+def test_a_checkpoint_is_named_by_its_id_its_beginning_or_its_position(saver, cli, text, found):
     fill(saver, 13)
     saver.put(at(ns="x"), state("other-1", n=1), {})
-    assert cli("show", "thread", said).out.startswith(f"{found}\n")
+    assert cli("show", "thread", text).out.startswith(f"{found}\n")
 
 
-def test_an_id_is_never_taken_for_a_place(saver, cli):
+def test_a_whole_id_wins_over_a_position(saver, cli):
     for name in ("@1", "b", "c"):
         saver.put(at(), state(name, n=1), {})
     assert cli("show", "thread", "@1").out.startswith("@1\n")
@@ -102,13 +102,13 @@ def test_a_beginning_of_several_ends_with_2_and_names_some(saver, cli):
     assert "13 checkpoints of thread 'thread' begin with 'c'" in ended.err
 
 
-def test_a_place_far_back_is_found_over_several_pages(saver, cli):
+def test_a_position_is_found_over_several_pages(saver, cli):
     fill(saver, 205)
     assert cli("show", "thread", "@204").out.startswith("c0\n")
     assert cli("show", "thread", "@205").code == 6
 
 
-def test_a_namespace_is_looked_into_alone(saver, cli):
+def test_only_the_named_namespace_is_searched(saver, cli):
     saver.put(at(), state("same", n="outer"), {})
     saver.put(at(ns="x"), state("same", n="inner"), {})
     assert "'outer'" in cli("show", "thread", "same").out
@@ -125,13 +125,14 @@ def test_a_thread_without_a_root_shows_what_was_stored_last(saver, cli):
 @pytest.mark.parametrize(
     "arguments", [("none",), ("thread", "none"), ("thread", "@9"), ("thread", "--namespace", "none")]
 )
-def test_what_is_not_there_ends_with_6(saver, cli, arguments):
+def test_an_unknown_thread_or_checkpoint_ends_with_6(saver, cli, arguments):
     fill(saver, 1)
     ended = cli("show", *arguments)
     assert (ended.code, ended.out, ended.err.count("\n")) == (6, "", 1)
+    assert arguments[0] == "none" or "'zerograph-redis history thread' lists all" in ended.err
 
 
-def test_long_values_are_cut_unless_asked_for(saver, cli):
+def test_long_values_are_truncated_unless_full(saver, cli):
     values = {
         "text": LONG,
         "raw": bytes(range(256)) * 40,
@@ -171,8 +172,8 @@ def test_every_type_is_shown(saver, cli):
     }
     saver.put(at(), state("c0", **values), {})
     shown = cli("show", "thread").out
-    for spelled in ("(1, (2,))", "set([1])", "Decimal('1.50')", "np.float32(1.5)", "nan", "(2, 3): 'pair'"):
-        assert spelled in shown
+    for text in ("(1, (2,))", "set([1])", "Decimal('1.50')", "np.float32(1.5)", "nan", "(2, 3): 'pair'"):
+        assert text in shown
     channels = cli("show", "thread", "--json").json["channels"]
     assert channels == {
         "tuple": [1, [2]],
@@ -197,10 +198,10 @@ def test_types_that_are_not_registered_are_shown_by_name_and_fields(store, cli):
     assert "[app.point(x=1, y=[app.point(x=2, y=[])])]" in shown
     assert "celsius(21.5)" in shown
     assert "app.point(x=3, y=[])" in shown
-    told = cli("show", "thread", "--json").json
-    assert told["channels"]["points"][0]["type"] == "app.point"
-    assert told["channels"]["points"][0]["fields"]["x"] == 1
-    assert told["channels"]["now"] == "celsius(21.5)"
+    document = cli("show", "thread", "--json").json
+    assert document["channels"]["points"][0]["type"] == "app.point"
+    assert document["channels"]["points"][0]["fields"]["x"] == 1
+    assert document["channels"]["now"] == "celsius(21.5)"
     assert cli("history", "thread").code == cli("diff", "thread").code == 0
 
 
@@ -213,17 +214,17 @@ def test_registered_types_show_as_themselves(store, cli, types_module):
         assert "21.5°C" in shown
 
 
-def test_an_encrypted_state_is_shown_with_its_keys_alone(store, cli, types_module):
+def test_an_encrypted_state_is_shown_only_with_its_keys(store, cli, types_module):
     saver = store.open_bare(serializer=EncryptedSerializer({"k": bytes(32)}, MsgpackSerializer(types=TYPES)))
     saver.put(at(), state("c0", points=[Point(1, [])], text=LONG), {})
     saver.put(at(id="c0"), state("c1", points=[Point(1, [])], text=LONG + "!"), {})
-    assert "Point(x=1, y=[])" in cli("--types", f"{types_module}:sealed", "show", "thread").out
-    assert cli("--types", f"{types_module}:sealed", "history", "thread").out.splitlines()[2].endswith(" text")
+    assert "Point(x=1, y=[])" in cli("--types", f"{types_module}:encrypted", "show", "thread").out
+    assert cli("--types", f"{types_module}:encrypted", "history", "thread").out.splitlines()[2].endswith(" text")
     assert cli("show", "thread").code != 0
 
 
 @pytest.mark.parametrize(
-    ("named", "told"),
+    ("named", "message"),
     [
         ("no_such_module", "importing no_such_module failed: ModuleNotFoundError"),
         ("app_state:none", "the module app_state has no none"),
@@ -231,14 +232,14 @@ def test_an_encrypted_state_is_shown_with_its_keys_alone(store, cli, types_modul
         ("json", "the module json has no serializer or types"),
     ],
 )
-def test_types_that_cannot_be_had_end_with_2(saver, cli, types_module, named, told):
+def test_types_that_cannot_be_imported_end_with_2(saver, cli, types_module, named, message):
     fill(saver, 1)
     ended = cli("--types", named, "show", "thread")
     assert ended.code == 2
-    assert told in ended.err
+    assert message in ended.err
 
 
-def test_nothing_of_a_state_reaches_the_terminal_as_it_is(saver, cli):
+def test_control_characters_of_a_state_are_escaped(saver, cli):
     evil = "\x1b]0;title\x07\x9b31m\u202e[bold red]"
     saver.put(at(), state(f"id{evil}", **{evil: {evil: [evil, LONG + evil]}}), {"source": evil})
     for shown in (cli("show", "thread").out, cli("show", "thread", "--full").out, cli("diff", "thread").out):
@@ -246,7 +247,7 @@ def test_nothing_of_a_state_reaches_the_terminal_as_it_is(saver, cli):
         assert "[bold red]" in shown
 
 
-def test_json_tells_lone_surrogates_too(saver, cli):
+def test_json_has_lone_surrogates(saver, cli):
     saver.put(at(), state("c0", text="\ud800 é"), {})
     assert cli("show", "thread", "--json").json["channels"] == {"text": "\ud800 é"}
 
@@ -254,10 +255,10 @@ def test_json_tells_lone_surrogates_too(saver, cli):
 def test_json_has_every_fact(saver, cli):
     fill(saver, 2)
     saver.put_writes(at(id="c1"), [("task-1", "draft", {1})], "")
-    told = cli("show", "thread", "--json").json
-    assert told.pop("stored").endswith("Z")
-    assert told.pop("bytes") > 100
-    assert told == {
+    document = cli("show", "thread", "--json").json
+    assert document.pop("stored").endswith("Z")
+    assert document.pop("bytes") > 100
+    assert document == {
         "thread_id": "thread",
         "namespace": "",
         "checkpoint_id": "c1",

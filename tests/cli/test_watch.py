@@ -31,19 +31,19 @@ class Watching:
         for line in self.process.stdout:
             self._lines.put(line.decode().rstrip("\n"))
 
-    def wait_for(self, count):
-        def arrived():
-            while not self._lines.empty():
-                self.lines.append(self._lines.get())
-            return len(self.lines) >= count
+    def arrived(self):
+        while not self._lines.empty():
+            self.lines.append(self._lines.get())
+        return self.lines
 
-        until(arrived, seconds=30)
+    def wait_for(self, count):
+        until(lambda: len(self.arrived()) >= count, seconds=30)
         assert len(self.lines) == count, self.lines
         return self.lines
 
 
 @contextmanager
-def watching(store, *arguments):
+def watching(store, *arguments, columns=100):
     command = [
         sys.executable,
         "-m",
@@ -55,7 +55,7 @@ def watching(store, *arguments):
         *arguments,
     ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"}
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": str(columns)}
     )
     try:
         # It says so on stderr as soon as whatever happens then is news.
@@ -71,7 +71,7 @@ def watching(store, *arguments):
         process.stderr.close()
 
 
-def test_what_another_process_does_is_told_line_by_line(store, saver):
+def test_what_another_process_does_is_reported_line_by_line(store, saver):
     fill(saver, 1, "before")
     with watching(store) as watched:
         with saver.lease("thread", ttl=3600, owner="worker-1"):
@@ -79,15 +79,34 @@ def test_what_another_process_does_is_told_line_by_line(store, saver):
             watched.wait_for(2)
         watched.wait_for(3)
         graphs.approval(checkpointer=saver).invoke({"log": []}, at("approval\x1b"))
-        lines = watched.wait_for(7)
+        lines = watched.wait_for(8)
     assert [line[10:] for line in lines[:3]] == [
-        "thread                    ● c0 step 0   +n",
+        "thread                    c0 step 0   +n",
         "thread                    lease: worker-1 holds it for 59 min",
         "thread                    lease ended: nobody holds it",
     ]
     assert r"approval\x1b" in lines[3]
-    assert "waits for an answer to {'question': 'go on?'" in lines[6]
+    assert lines[6].endswith(" waits for an answer to")
+    assert lines[7] == "          {'question': 'go on?', 'so far': 1}"
     assert all(len(line) <= 100 for line in lines)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_a_long_question_is_wrapped_under_itself(saver, store, columns):
+    words = "May the agent send this e-mail to all 1,482 customers, and who signs for it in the end?"
+    value = {"question": words, "options": ["approve", "reject", "edit"]}
+    fill(saver, 1)
+    with watching(store, columns=columns) as watched:
+        saver.put_writes(at(id="c0"), [("t", "__interrupt__", value)], "")
+        until(lambda: "edit" in "".join(watched.arrived()), seconds=30)
+        first, *others = watched.lines
+    assert max(map(len, watched.lines)) <= columns
+    shown = " ".join(each.strip() for each in others) or first
+    if others:
+        assert first.endswith("c0 waits for an answer to")
+        assert all(line.startswith(" " * 10) for line in others)
+    assert words in shown
+    assert "'approve'" in shown
 
 
 def test_json_is_a_document_a_line(store, saver):
@@ -97,16 +116,16 @@ def test_json_is_a_document_a_line(store, saver):
         saver.put_writes(at(id="c1"), [("t", "__interrupt__", {"sure": None})], "")
         watched.wait_for(2)
         saver.delete_thread("thread")
-        told = [json.loads(line) for line in watched.wait_for(3)]
-    assert [each["event"] for each in told] == ["checkpoint", "interrupt", "gone"]
-    assert {each["thread_id"] for each in told} == {"thread"}
-    assert told[0]["checkpoint_id"] == "c1"
-    assert told[0]["changes"] == [{"channel": "n", "kind": "changed"}]
-    assert told[1]["interrupts"] == [{"sure": None}]
-    assert all(each["at"].endswith("Z") for each in told)
+        events = [json.loads(line) for line in watched.wait_for(3)]
+    assert [each["event"] for each in events] == ["checkpoint", "interrupt", "removed"]
+    assert {each["thread_id"] for each in events} == {"thread"}
+    assert events[0]["checkpoint_id"] == "c1"
+    assert events[0]["changes"] == [{"channel": "n", "kind": "changed"}]
+    assert events[1]["interrupts"] == [{"sure": None}]
+    assert all(each["at"].endswith("Z") for each in events)
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(new_server):
+def test_an_outage_is_noted_and_survived(new_server):
     server = new_server("--appendonly", "yes", "--appendfsync", "always")
 
     class Store:
@@ -121,7 +140,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(new_server):
             try:
                 assert process.stderr.readline().startswith(b"Watching ")
                 server.stop()
-                assert b"Trying on." in process.stderr.readline()
+                assert b"Retrying." in process.stderr.readline()
                 server.start()
                 fill(saver, 1, start=1)
                 assert b"c1" in process.stdout.readline()

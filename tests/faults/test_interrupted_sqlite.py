@@ -1,4 +1,4 @@
-"""Calls on SQLite and memory that a signal handler's exception or a cancelled task ends: no lock and no half is left."""
+"""Calls on SQLite and memory that a signal handler or a cancelled task interrupts: nothing stays locked or half done."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CALLS = {
 
 @pytest.fixture(params=["memory", "sqlite"])
 def opened(request, tmp_path, monkeypatch):
-    """Open savers, and look from outside whether anything is locked."""
+    """Opens savers, and checks from outside whether anything is locked."""
     monkeypatch.setattr("zerograph_redis.backends.sqlite.connections.BUSY_TIMEOUT", 20)
     return Opened(tmp_path if request.param == "sqlite" else None)
 
@@ -51,7 +51,7 @@ class Opened:
         return SqliteSaver(self.path)
 
     def check_free(self, saver):
-        """Nothing is locked: for another connection to the file, for another thread, and here."""
+        """Check that nothing is locked: for another connection to the file, for another OS thread, and here."""
         if self.path is not None:
             other = sqlite3.connect(self.path, timeout=0, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
@@ -79,7 +79,7 @@ def test_a_call_that_is_interrupted_anywhere_leaves_nothing_locked_and_nothing_h
                 [("t", "a", 0)], [("t", "a", 1), ("t", "b", 2)], []
             )  # fmt: skip
             opened.check_free(saver)
-        # All of the first points, and of the many that follow those that a prime chooses.
+        # Interrupt at each of the first points, then at every 11th, since there are many.
         number += 1 if number < 30 else 11
     assert number > 20
 
@@ -93,7 +93,7 @@ def test_opening_that_is_interrupted_anywhere_leaves_a_file_that_can_be_opened(o
         number += 1
 
 
-def test_a_fork_that_is_interrupted_anywhere_locks_nobody_out(opened):
+def test_a_fork_that_is_interrupted_anywhere_leaves_nothing_locked(opened):
     with opened.open() as saver:
         opened.check_free(saver)
         number = 0
@@ -104,7 +104,7 @@ def test_a_fork_that_is_interrupted_anywhere_locks_nobody_out(opened):
 
 
 def around_a_fork():
-    """Do what our hooks do in a parent; Python goes on to the next hook whatever one raises."""
+    """Run our fork hooks as Python does in a parent: the next hook runs whatever the one before raised."""
     for hook in (forks._before, *[partial(forks._after, child=False)] * 2):
         try:
             hook()

@@ -1,4 +1,4 @@
-"""Files that cannot be, are damaged, full or shared: the savers of SQLite say so, and change nothing."""
+"""Files that cannot be opened, are damaged, full or shared: SQLite savers raise, and change nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import zerograph_redis
 from zerograph_redis import BackendUnavailableError, CheckpointError, SqliteSaver
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path):
+def test_a_file_that_is_not_a_database_is_refused(tmp_path):
     path = tmp_path / "not.db"
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(CheckpointError, match=r"not\.db") as caught:
@@ -26,7 +26,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     assert path.read_bytes() == b"this is no database" * 1000
 
 
-def test_a_path_that_cannot_be_is_refused(tmp_path):
+def test_a_path_that_cannot_be_opened_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "checkpoints.db", tmp_path / "missing" / "checkpoints.db", tmp_path):
         with pytest.raises(BackendUnavailableError) as caught:

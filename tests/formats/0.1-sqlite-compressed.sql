@@ -121,14 +121,14 @@ CREATE TABLE zerograph_redis_threads (
     last_order INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
-    moment INTEGER NOT NULL,
+    period INTEGER NOT NULL,
     ttl INTEGER,
     deadline INTEGER,
     generation INTEGER NOT NULL DEFAULT 0,
     length INTEGER NOT NULL DEFAULT 0,
     dropped INTEGER NOT NULL DEFAULT 0,
     live INTEGER NOT NULL DEFAULT 0,
-    gone INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0,
     origin TEXT
 );
 INSERT INTO "zerograph_redis_threads" VALUES(1795754267418828,'thread %7b1%7d *',1795754267454848,1795754267418828,1795754267454848,112234641,NULL,NULL,3375414838835067843,2028,0,40,0,NULL);
@@ -149,7 +149,7 @@ INSERT INTO "zerograph_redis_writes" VALUES(5,1795754267418828,'','c25','task:1
 INSERT INTO "zerograph_redis_writes" VALUES(6,1795754267418828,'','c25','task:2a|b',X'312854BC09EC1E10ECC7164092A5706F696E7482A17805A179CB4018000000000000');
 INSERT INTO "zerograph_redis_writes" VALUES(7,1795754267418828,'','c35','task:1__interrupt__',X'3168F6DE99F754AD6A91C7254092B37A65726F67726170682E496E7465727275707482A576616C7565A3633335A26964A169');
 INSERT INTO "zerograph_redis_writes" VALUES(8,1795754267418828,'','c35','task:2a|b',X'31B7B58412AF50E553C7164092A5706F696E7482A17805A179CB4018000000000000');
-CREATE INDEX zerograph_redis_threads_moment ON zerograph_redis_threads (moment);
+CREATE INDEX zerograph_redis_threads_period ON zerograph_redis_threads (period);
 CREATE INDEX zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
     WHERE deadline IS NOT NULL;
 CREATE UNIQUE INDEX zerograph_redis_checkpoints_position

@@ -1,4 +1,4 @@
-"""What the dumps in this folder hold. A dump is never made anew for what is here: new values go into a new dump."""
+"""The content of the dumps in this folder. A released dump never changes: new values go into a new dump."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ VALUES: dict[str, Any] = {
 
 
 def states() -> list[tuple[str, dict[str, Any]]]:
-    """The checkpoints by namespace, in the order stored: a chat that grows, is edited, and begins anew once."""
+    """The checkpoints with their namespaces, in the order stored: a chat that grows, is edited, and starts over once."""
     found = []
     messages: list[Any] = []
     for step in range(STEPS):
@@ -98,7 +98,7 @@ def writes_of(checkpoint_id: str) -> list[tuple[str, str, Any]]:
 
 
 def fill(saver: Any) -> None:
-    """Store it."""
+    """Store the content with *saver*."""
     parents: dict[str, str | None] = dict.fromkeys(NAMESPACES)
     for namespace, state in states():
         configurable = {"thread_id": THREAD, "checkpoint_ns": namespace, "checkpoint_id": parents[namespace]}

@@ -1,4 +1,4 @@
-"""Dumps of stores, which any later version must load. ``python tests/formats/dumps.py`` makes those that lack."""
+"""Dumps of stores, which any later version must load. ``python tests/formats/dumps.py`` makes the missing ones."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ RELEASE = "0.1"
 
 
 def dump_redis(client: Any) -> str:
-    """Spell every key of a Redis: its type, and what it holds in base64."""
+    """Return every key of a Redis with its content as JSON; all bytes are in base64."""
     found = {}
     for key in sorted(client.scan_iter()):
         match client.type(key):
             case b"hash":
-                content: Any = {_spell(name): _spell(value) for name, value in sorted(client.hgetall(key).items())}
+                content: Any = {_encode(name): _encode(value) for name, value in sorted(client.hgetall(key).items())}
             case b"zset":
-                content = [[_spell(member), score] for member, score in client.zrange(key, 0, -1, withscores=True)]
+                content = [[_encode(member), score] for member, score in client.zrange(key, 0, -1, withscores=True)]
             case _:
-                content = _spell(client.get(key))
-        found[_spell(key)] = content
+                content = _encode(client.get(key))
+        found[_encode(key)] = content
     return json.dumps(found, indent=1)
 
 
 def load_redis(client: Any, dump: str) -> None:
-    """Store what a dump spells."""
+    """Store the content of a dump."""
     for key, content in json.loads(dump).items():
         if isinstance(content, dict):
-            client.hset(_read(key), mapping={_read(name): _read(value) for name, value in content.items()})
+            client.hset(_decode(key), mapping={_decode(name): _decode(value) for name, value in content.items()})
         elif isinstance(content, list):
-            client.zadd(_read(key), {_read(member): score for member, score in content})
+            client.zadd(_decode(key), {_decode(member): score for member, score in content})
         else:
-            client.set(_read(key), _read(content))
+            client.set(_decode(key), _decode(content))
 
 
-def _spell(data: bytes) -> str:
+def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _read(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     return base64.b64decode(text)
 
 
@@ -72,11 +72,11 @@ def _make(name: str, options: dict[str, Any]) -> None:
             connection = sqlite3.connect(path)
             sqlite_dump.write_text("\n".join(connection.iterdump()))
             connection.close()
-    file = HERE / f"{RELEASE}-file-{name}.zgt"
+    file = HERE / f"{RELEASE}-file-{name}.zst"
     if not file.exists():
         with InMemorySaver(max_per_thread=None, **options) as saver:
             fill(saver)
-            export(saver, file)
+            export(saver, file, level=19)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the serializer tests share; their values are in ``serde_samples``, which this makes importable."""
+"""Fixtures of the serializer tests. Makes ``serde_samples``, their values, importable."""
 
 from __future__ import annotations
 

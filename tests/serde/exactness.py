@@ -1,6 +1,6 @@
-"""What a round trip made of an object, seen past every hook of its class.
+"""Whether an object comes back exactly, checked past every hook of its class.
 
-Run as a script, it attempts many more: ``python tests/serde/exactness.py --objects 100000 --seed 1``.
+Run it as a script to try many more objects: ``python tests/serde/exactness.py --objects 100000 --seed 1``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zerograph_redis.serde import MsgpackSerializer
 
 
 def storage(value: Any) -> dict[Any, Any]:
-    """Return all that an object keeps: its ``__dict__`` and every slot of every base, but for what is only a cache."""
+    """Return all that an object holds: its ``__dict__`` and every slot of every base, without caches."""
     held: dict[Any, Any] = {}
     cached = {"_attrs_cached_hash"}
     for base in type(value).__mro__:
@@ -44,7 +44,7 @@ def storage(value: Any) -> dict[Any, Any]:
 
 
 def difference(before: Any, after: Any, path: str = "") -> str | None:
-    """Say where two objects differ, in type or in content; None if nowhere."""
+    """Return where two objects differ, in type or in content; None if nowhere."""
     if type(before) is not type(after):
         return f"{path}: {type(before).__name__} became {type(after).__name__}"
     if before is after:
@@ -69,7 +69,7 @@ def difference(before: Any, after: Any, path: str = "") -> str | None:
         return f"{path}: {before!r} became {after!r}"
     old, new = storage(before), storage(after)
     if old.keys() != new.keys():
-        return f"{path}: keeps {sorted(map(str, new))}, not {sorted(map(str, old))}"
+        return f"{path}: holds {sorted(map(str, new))}, not {sorted(map(str, old))}"
     parts += [(old[key], new[key], f"{path}.{key}") for key in old if not callable(old[key])]
     return next((found for found in (difference(*each) for each in parts) if found), None)
 
@@ -81,8 +81,8 @@ def shown(value: Any) -> dict[str, str]:
 
 
 def attempt(registered: Any, value: Any) -> str:
-    """Put and get *value*, and say what happened: ``exact``, ``refused …``, or else a fault."""
-    known, there = registered if isinstance(registered, tuple) else (registered, None)
+    """Pack and unpack *value*. Return what happened: ``exact``, ``refused …``, or else a fault."""
+    known, elsewhere = registered if isinstance(registered, tuple) else (registered, None)
     try:
         serializer = MsgpackSerializer([] if known is None else [known])
     except TypeError:
@@ -92,22 +92,22 @@ def attempt(registered: Any, value: Any) -> str:
         data = serializer.pack({"channel": [0, value]})
     except SerializationError as error:
         return "refused" if str(error).startswith("channel[1]") else f"FAULT: no place: {error}"
-    except Exception as error:  # noqa: BLE001 - what is looked for
+    except Exception as error:  # noqa: BLE001 - a fault that this searches for
         return f"FAULT: pack raised {type(error).__name__}: {error}"
     try:
         back = serializer.unpack(data)["channel"][1]
-        if there is not None and MsgpackSerializer([there]).unpack(data)["channel"][1]._value_ != value._value_:
-            return "FAULT: stored, and came back otherwise in another worker"
-    except Exception as error:  # noqa: BLE001 - what is looked for
+        if elsewhere is not None and MsgpackSerializer([elsewhere]).unpack(data)["channel"][1]._value_ != value._value_:
+            return "FAULT: stored, and came back changed in another worker"
+    except Exception as error:  # noqa: BLE001 - a fault that this searches for
         return f"FAULT: stored, and unpack raised {type(error).__name__}: {error}"
     changed = difference(value, back)
     if changed is not None:
-        return f"FAULT: stored, and came back otherwise{changed}"
+        return f"FAULT: stored, and came back changed{changed}"
     return "exact" if shown(back) == before else f"FAULT: shows {shown(back)}, not {before}"
 
 
 def survey(instances: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
-    """Attempt *instances* objects, as many of each kind; return how often what happened, and the faults."""
+    """Try *instances* objects, as many of each kind. Return the outcomes with their counts, and the faults."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     faults = []
     for kind in MAKERS:
@@ -127,8 +127,8 @@ def main() -> int:
     arguments = parser.parse_args()
     counts, faults = survey(arguments.objects, arguments.seed)
     for kind, outcomes in counts.items():
-        print(kind, dict(outcomes))  # noqa: T201 - a table for a person
-    print(*faults[:20], f"{len(faults)} faults", sep="\n")  # noqa: T201 - the same
+        print(kind, dict(outcomes))  # noqa: T201 - the output of a script
+    print(*faults[:20], f"{len(faults)} faults", sep="\n")  # noqa: T201 - as above
     return 1 if faults else 0
 
 

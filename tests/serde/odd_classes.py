@@ -1,7 +1,7 @@
-"""Random classes, and random objects of them: what users write, and what they do to it.
+"""Random classes, and random objects of them: what users write, and what they do to their objects.
 
-Each ``make_…`` returns the class, or a `Registered`, to register, and functions that make objects of it. The objects may be
-broken on purpose: fields deleted, attributes added, slots of bases filled, enum members made at run time.
+Each ``make_…`` returns what to register, a class or a `Registered`, and a function that makes objects of it. The objects may
+be broken on purpose: fields deleted, attributes added, slots of bases filled, enum members made at run time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from odd_parts import NAMES, Doubling, disturb, made, some_base, some_value
 from zerograph_redis.serde import Registered
 
 Made = tuple[Any, Callable[[], Any]]
-"""What to register, None for nothing, a pair for a class and as it is in another worker; and what makes an object."""
+"""What to register: None for nothing, a pair for a class and its twin in another worker. And what makes an object."""
 
 _numbers = itertools.count()
 
@@ -344,7 +344,7 @@ def make_pair(random: Random) -> Made:
             __hash__ = None  # type: ignore[assignment]
 
     def encode(value: Any) -> Any:
-        if way == "lossy" and equal:  # what has no equality is what its encode function says
+        if way == "lossy" and equal:  # without __eq__, nothing tells that a part is missing
             return [value.x, 0]
         if way == "random":
             return [value.x, value.y, random.random()]
@@ -364,7 +364,7 @@ def make_pair(random: Random) -> Made:
         return Opaque(*stored[:2]) if way != "drops" else Opaque(stored[0])
 
     def held() -> Any:
-        # What a nan makes unequal to itself is what its encode function says.
+        # Values equal to themselves, unlike a nan: only for those is a missing part noticed.
         return random.choice(["", 10, True, (1, 2), [10], None]) if way == "lossy" else some_value(random)
 
     return Registered(f"pair{next(_numbers)}", Opaque, encode, decode), lambda: Opaque(held(), held())

@@ -1,4 +1,4 @@
-"""What random classes are made of, and what may be done to their objects."""
+"""Values, bases and descriptors for random classes, and odd changes to their objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def some_value(random: Random, depth: int = 0) -> Any:
 
 
 class Doubling:
-    """A descriptor that changes what is set, and keeps it where its *place* says."""
+    """A descriptor that changes what is set, and keeps it in the place that *place* names."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -91,7 +91,7 @@ def some_base(random: Random) -> tuple[type, ...]:
 
 
 def disturb(random: Random, value: Any, names: tuple[str, ...]) -> Any:
-    """Do to an object what its class did not foresee, or leave it as it is."""
+    """Change an object in a way that its class does not expect, or leave it as it is."""
     acts: list[Callable[[], Any]] = [
         *[lambda: None] * 6,
         lambda: object.__delattr__(value, random.choice(names)),
@@ -111,7 +111,7 @@ def disturb(random: Random, value: Any, names: tuple[str, ...]) -> Any:
 
 
 def made(make: Callable[[], Any], random: Random, names: tuple[str, ...]) -> Callable[[], Any]:
-    """Make objects by *make*, and now and then past every hook."""
+    """Return a function that makes objects with *make*, and sometimes changes them past every hook."""
 
     def build() -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Values of every kind, classes to register, and a comparison that sees types."""
+"""Values of every kind, classes to register, and a comparison of types too."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from zerograph.types import Command, Interrupt, Overwrite, PregelTask, Send, Sta
 
 
 def same(a: Any, b: Any) -> bool:
-    """Tell if *a* and *b* are of one type and equal, down to their last part."""
+    """Return whether *a* and *b* are of one type and equal, down to their last part."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):

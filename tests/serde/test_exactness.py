@@ -1,4 +1,4 @@
-"""What is stored comes back exactly, or is refused with its place: over random classes and what may be done to objects."""
+"""What is stored comes back exactly, or is refused with its place: random classes, and objects changed in odd ways."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zerograph_redis.serde import MsgpackSerializer, Registered
 def test_any_object_of_any_class_comes_back_exactly_or_is_refused_with_its_place():
     counts, faults = survey(2400, seed=5)  # many more: run exactness.py
     assert faults == []
-    for kind, outcomes in counts.items():  # so that it is not by refusing everything
+    for kind, outcomes in counts.items():  # so that not everything is simply refused
         assert outcomes["exact"] or kind == "strange"
         assert outcomes["refused"] + outcomes["refused when registered"]
 
@@ -62,11 +62,11 @@ class Colour(enum.Enum):
         return member
 
 
-def test_the_refusal_says_what_is_wrong_and_what_to_do():
-    told = refusal(Model.model_construct(b=1), Model)
-    assert told.startswith("state[0] is a ")
-    assert "its field 'a' is not set" in told
-    assert "set it, or give the class an encode and a decode function" in told
+def test_the_message_names_the_cause_and_the_fix():
+    message = refusal(Model.model_construct(b=1), Model)
+    assert message.startswith("state[0] is a ")
+    assert "its field 'a' is not set" in message
+    assert "set it, or give the class an encode and a decode function" in message
     assert "defines no such member, so other workers may not have it; store its value" in refusal(Colour(5), Colour)
     assert refusal(ChainMap({"a": object()})).startswith("state[0].maps[0]['a'] is a object")
 
@@ -75,22 +75,22 @@ def test_the_refusal_says_what_is_wrong_and_what_to_do():
     ("encode", "decode", "words"),
     [
         (lambda v: v.value, lambda v: 1 / v, "decode function of 'opaque' raised ZeroDivisionError"),
-        (lambda v: v.value, lambda v: [v], "its decode function made a list of it"),
-        (lambda v: 7, Opaque, "what its decode function makes of it is not equal to it"),
+        (lambda v: v.value, lambda v: [v], "its decode function returns a list"),
+        (lambda v: 7, Opaque, "the object that its decode function returns is not equal to it"),
         (lambda v: 1 / v.value, Opaque, "whose encode function raised ZeroDivisionError"),
     ],
 )
-def test_a_pair_of_functions_that_does_not_give_back_what_was_put_is_refused(encode, decode, words):
-    told = refusal((1, Opaque(0)), Registered("opaque", Opaque, encode, decode))
-    assert told.startswith("state[0][1] is a ")
-    assert words in told
+def test_a_pair_of_functions_that_does_not_return_what_was_put_is_refused(encode, decode, words):
+    message = refusal((1, Opaque(0)), Registered("opaque", Opaque, encode, decode))
+    assert message.startswith("state[0][1] is a ")
+    assert words in message
 
 
-def test_a_pair_within_a_pair_is_asked_once_each():
-    asked = []
+def test_a_pair_within_a_pair_is_decoded_once_for_each_level():
+    decoded = []
 
     def decode(stored: Any) -> Opaque:
-        asked.append(stored)
+        decoded.append(stored)
         return Opaque(stored)
 
     serializer = MsgpackSerializer([Registered("opaque", Opaque, lambda v: v.value, decode)])
@@ -98,10 +98,10 @@ def test_a_pair_within_a_pair_is_asked_once_each():
     for _ in range(20):
         value = Opaque(value)
     serializer.pack(value)
-    assert len(asked) == 20 * 21 / 2  # each with what is in it, and not each time twice as often
+    assert len(decoded) == 20 * 21 / 2  # each object with those inside it, and not twice as often at each level
 
 
-def test_no_value_makes_a_refusal_fail():
+def test_no_value_makes_the_message_itself_fail():
     class Mute:
         def __repr__(self) -> str:
             raise RuntimeError

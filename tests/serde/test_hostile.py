@@ -1,4 +1,4 @@
-"""Bytes that nobody packed do no harm."""
+"""Bytes that no serializer packed do no harm: they are an error, or a value."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_hostile_bytes_import_nothing_and_pickle_is_never_used():
     )
 
 
-def test_an_array_without_numpy_says_what_to_install():
+def test_the_message_about_an_array_without_numpy_has_the_line_that_installs_it():
     data = SERIALIZER.pack(ARRAYS[0])
     assert "pip install numpy" in run(f"""
         import sys
@@ -244,7 +244,7 @@ def test_an_encode_function_may_use_the_serializer_again():
     assert serializer.unpack(serializer.pack(value)) == value
 
 
-def test_what_cannot_be_read_is_not_quoted_in_the_error_that_logs_tell():
+def test_what_cannot_be_read_is_not_quoted_in_the_error_that_is_logged():
     damaged = msgpack.packb(msgpack.ExtType(codes.IPV4_ADDRESS, msgpack.packb("SECRET")))
     with pytest.raises(CorruptCheckpointError) as caught:
         SERIALIZER.unpack(damaged)

@@ -58,7 +58,7 @@ class SqliteWorld:
     def __init__(self) -> None:
         self._calls = 0
         self._patches = ExitStack()
-        for name, value in {"backend._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
+        for name, value in {"connections._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
             self._patches.enter_context(mock.patch(f"zerograph_redis.backends.sqlite.{name}", value))
         self._backend = SqliteBackend(":memory:")
         self._connection = self._backend.read(lambda connection: connection)  # the only one that memory has

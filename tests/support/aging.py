@@ -11,7 +11,7 @@ import pytest
 
 from support.facts import change_facts, note_namespaces, read_facts
 from support.stores import STORES, Store
-from zerograph_redis.backends.sqlite.thread_rows import MOMENT
+from zerograph_redis.backends.sqlite.thread_rows import PERIOD
 from zerograph_redis.ids import escape
 
 US = b"\x1f"
@@ -62,8 +62,8 @@ def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") 
     if store.kind in {"sqlite", "memory"}:
         with transaction(saver) as connection:
             connection.execute(
-                "UPDATE zerograph_redis_threads SET updated = updated - ?1, moment = (updated - ?1) / ?2 WHERE thread = ?3",
-                (move, MOMENT, name),
+                "UPDATE zerograph_redis_threads SET updated = updated - ?1, period = (updated - ?1) / ?2 WHERE thread = ?3",
+                (move, PERIOD, name),
             )
         return
     client, key = store.client(), f"{store.prefix}:{{{name}}}:thread"
@@ -81,6 +81,6 @@ def _backend(saver: Any) -> Any:
 @contextmanager
 def transaction(saver: Any) -> Iterator[sqlite3.Connection]:
     """A connection to a SQLite store, to change rows without the saver knowing."""
-    seat = _backend(saver)._connections._seat()
+    seat = _backend(saver)._connections._entry()
     with seat.lock, seat.connection as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""A process that moves threads and dies in the middle, or that works on while threads are moved."""
+"""A process that moves threads and is killed in the middle, or that writes while threads are moved."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import sys
 import threading
 
 from support.data import at, state
-from support.moves import end_of
+from support.moves import ignore, load, migrate, store_of
 from zerograph_redis import open_saver
 from zerograph_redis.core import requests
-from zerograph_redis.tools.transfer.archive import Archive, ArchiveWriter
 from zerograph_redis.tools.transfer.engine import EngineFile
-from zerograph_redis.tools.transfer.exports import Export
-from zerograph_redis.tools.transfer.moves import import_threads, migrate_threads
+from zerograph_redis.tools.transfer.exports import ExportFile
+from zerograph_redis.tools.transfer.moves import list_source
 
 
 class Dying:
-    """Answers as a backend does, and is killed before or after the n-th request of a kind."""
+    """A backend that is killed before or after the n-th request of a kind."""
 
     def __init__(self, inner, kind, number, when):
         self.inner, self.kind, self.left, self.when = inner, getattr(requests, kind), int(number), when
@@ -34,31 +33,48 @@ class Dying:
         return reply
 
 
-def ignore(_):
-    pass
-
-
 def move(action, place, url, prefix, *death):
-    """Migrate from an engine's file, export, or import."""
+    """Migrate from an engine's file, or import."""
     with open_saver(url, prefix=prefix) as saver:
-        end = end_of(saver)
+        store = store_of(saver)
         if death:
-            end.store.backend = Dying(end.store.backend, *death)
+            store.backend = Dying(store.backend, *death)
         if action == "migrate":
-            source = EngineFile(place, end.settings)
-            migrate_threads(source, end, source.threads(""), ignore)
-        elif action == "import":
-            with Archive(place) as archive:
-                import_threads(archive, end, lambda _: True, ignore)
-        elif action == "export":
-            with ArchiveWriter(place, "all") as writer:
-                going = Export(end, end.settings, writer)
-                going.write(sorted(end.threads("")), ignore)
-                going.finish(ignore)
+            migrate(EngineFile(place, store.settings), store)
+        else:
+            load(place, store)
+
+
+def export(place, url, prefix, level, side=None, *death):
+    """Export, and die at a request to the source, to the file, or when the file is synced for the n-th time."""
+    with open_saver(url, prefix=prefix) as saver:
+        source = store_of(saver)
+        with ExportFile(place, "everything", source.settings) as file:
+            if side == "source":
+                source.backend = Dying(source.backend, *death)
+            elif side == "file":
+                file.store.backend = Dying(file.store.backend, *death)
+            file.add(source, sorted(list_source(source)), ignore)
+            if side == "sync":
+                die_at_sync(int(death[0]))
+            file.publish(int(level) or None)
+
+
+def die_at_sync(number):
+    """Be killed before the n-th fsync."""
+    left, fsync = [number], os.fsync
+
+    def counted(file):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        fsync(file)
+
+    os.fsync = counted
 
 
 def work(url, prefix):
-    """Write to a thread of one's own, and go on with every tenth that comes, until the standard input ends."""
+    """Write to a thread, and continue every tenth that is moved, until the standard input ends."""
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     with open_saver(url, prefix=prefix) as saver:
@@ -78,5 +94,7 @@ def work(url, prefix):
 if __name__ == "__main__":
     if sys.argv[1] == "work":
         work(*sys.argv[2:])
+    elif sys.argv[1] == "export":
+        export(*sys.argv[2:])
     else:
         move(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Moves, as the command line makes them, and what is compared of threads."""
+"""Moves, as the command line makes them, and snapshots of threads to compare."""
 
 from __future__ import annotations
 
@@ -6,44 +6,52 @@ from typing import Any
 
 from support.data import at, everything, state, thread_info
 from zerograph_redis.store import Store
-from zerograph_redis.tools.transfer.archive import Archive, ArchiveWriter
-from zerograph_redis.tools.transfer.ends import StoreEnd
-from zerograph_redis.tools.transfer.exports import Export
-from zerograph_redis.tools.transfer.moves import check_archive, import_threads, migrate_threads
+from zerograph_redis.tools.transfer.engine import EngineFile
+from zerograph_redis.tools.transfer.exports import ExportFile, open_export
+from zerograph_redis.tools.transfer.moves import list_source, move_threads, read_source
 
 NAMESPACES = ("", "sub|1", "a:{b}\x1f")
 
 
-def end_of(saver: Any) -> StoreEnd:
-    """A saver as one end of a move."""
+def store_of(saver: Any) -> Store[Any]:
+    """A store on the backend of a saver, whose backend and settings a test may replace."""
     bare = getattr(saver, "saver", saver)
-    return StoreEnd(Store(bare.store.backend, bare.store.settings, ""))
+    return Store(bare.store.backend, bare.store.settings, "")
 
 
-def ignore(_: Any) -> None:
-    """Be told of a thread."""
+def image_of(source: Any, thread: str) -> Any:
+    """A thread of a saver or another source, as it is stored."""
+    return read_source(_source_of(source), thread)
 
 
-def migrate(source: Any, target: Any, prefix: str = "", note: Any = ignore, **options: Any) -> Any:
-    """Move all threads between two savers, or two ends."""
-    source, target = (each if hasattr(type(each), "read") else end_of(each) for each in (source, target))
-    return migrate_threads(source, target, source.threads(prefix), note, **options)
+def _source_of(place: Any) -> Any:
+    return place if isinstance(place, Store | EngineFile) else store_of(place)
 
 
-def export(saver: Any, path: Any, note: Any = ignore, threads: Any = None) -> Any:
+def ignore() -> None:
+    """Called after each thread."""
+
+
+def migrate(source: Any, target: Any, prefix: str = "", moved: Any = ignore, **options: Any) -> Any:
+    """Move all threads between two savers, stores, or engine files."""
+    source, target = _source_of(source), _source_of(target)
+    return move_threads(source, target, list_source(source, prefix), moved, **options)
+
+
+def export(saver: Any, path: Any, threads: Any = None, level: int | None = None, written: Any = ignore) -> Any:
     """Write all threads of a saver into a file."""
-    place = end_of(saver)
-    with ArchiveWriter(path, "everything") as writer:
-        going = Export(place, place.settings, writer)
-        going.write(place.threads("") if threads is None else threads, note)
-        return going.finish(ignore)
+    source = _source_of(saver)
+    with ExportFile(path, "everything", source.settings) as file:
+        report = file.add(source, list_source(source) if threads is None else threads, written)
+        file.publish(level)
+        return report
 
 
-def load(path: Any, saver: Any, note: Any = ignore) -> Any:
+def load(path: Any, saver: Any, moved: Any = ignore) -> Any:
     """Store all threads of a file."""
-    with Archive(path) as archive:
-        check_archive(archive, end_of(saver).settings, ignore)
-        return import_threads(archive, end_of(saver), lambda _: True, note)
+    target = _source_of(saver)
+    with open_export(path, target.settings) as source:
+        return move_threads(source, target, list_source(source), moved)
 
 
 def grow(saver: Any, thread: str, namespace: str = "", steps: int = 5, start: int = 0) -> dict[str, Any]:
@@ -72,7 +80,7 @@ def fill_all(saver: Any) -> list[str]:
 
 
 def snapshot(saver: Any, thread: str) -> Any:
-    """All that can be read of a thread, and what is told of it."""
+    """All that can be read of a thread, and its facts."""
     info = thread_info(saver, thread)
     return (
         everything(saver, thread, *NAMESPACES, thread),

@@ -30,9 +30,9 @@ _MODULES = {
     "prune": "prune",
     "delete": "delete",
     "copy": "copying",
-    "export": "exporting",
-    "import": "importing",
-    "migrate": "migrating",
+    "export": "moving",
+    "import": "moving",
+    "migrate": "moving",
 }
 """The module of each command, in the order of the help."""
 

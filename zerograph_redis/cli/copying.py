@@ -29,29 +29,28 @@ def copy(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Copy a thread under another id.
-
-    All namespaces, order, parents, metadata, writes, and its ttl from now on.
-    """
+    """Copy a thread under another id: its namespaces, order, parents, metadata and writes. Its TTL starts again."""
     session: Session = context.obj
     source, target = read_id("THREAD", source), read_id("NEW", target)
-    there, taken = session.run(describe(source)), session.run(describe(target))
-    if there is None:
+    facts = session.run(describe(source))
+    if facts is None:
         raise no_such_thread(source, session.place)
-    if taken is not None:
-        raise ConflictError(f"there is a thread {target!r} in {session.place} already, and a copy would mix the two")
-    copied = there.checkpoints
+    if session.run(describe(target)) is not None:
+        raise ConflictError(
+            f"{session.place} has a thread {target!r} already, and a copy would mix the two: name another"
+        )
+    copied = facts.checkpoints
     if yes:
-        # The ttl is that of the source: this command line has none of its own.
-        operations = ThreadOperations(replace(session.store.settings, ttl=there.lifetime))
+        # The TTL is that of the source: this command line has none.
+        operations = ThreadOperations(replace(session.store.settings, ttl=facts.lifetime))
         copied = session.run(operations.copy_thread(source, target))
     if json:
         print_json(
-            {"dry_run": not yes, "source": source, "target": target, "checkpoints": copied, "bytes": there.bytes}
+            {"dry_run": not yes, "source": source, "target": target, "checkpoints": copied, "bytes": facts.bytes}
         )
         return
     verb = "Copied" if yes else "Would copy"
-    what = f"{count(copied, 'checkpoint')} in {count(there.namespaces, 'namespace')}, {size(there.bytes)}"
+    what = f"{count(copied, 'checkpoint')} in {count(facts.namespaces, 'namespace')}, {size(facts.bytes)}"
     console().print(shown(f"{verb} {source!r} to {target!r}: {what}.", "bold"))
     if not yes:
         note("Nothing was done: --yes does it.")

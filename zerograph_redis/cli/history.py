@@ -1,15 +1,17 @@
-"""``history``: what led to what."""
+"""``history``: which checkpoint was made from which."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zerograph_redis.tools.inspect.history import read_history
-from zerograph_redis.tools.inspect.lanes import draw
+from zerograph_redis.tools.inspect.lanes import Line, draw
 
-from .exits import NotThereError, no_such_thread
+from .naming import no_such_checkpoint
 from .output import console, note, print_json
 from .parameters import Json, Namespace, Thread
 from .progress import progress
@@ -21,97 +23,107 @@ from .values import brief
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from zerograph_redis.tools.inspect.comparing import Change
-    from zerograph_redis.tools.inspect.history import Entry, NamespaceHistory
+    from zerograph_redis.tools.inspect.changes import ChannelChange
+    from zerograph_redis.tools.inspect.checkpoints import Entry
+    from zerograph_redis.tools.inspect.history import NamespaceHistory
 
 
-SHORTEST = 8  # characters of an id
+_SHORTEST = 8  # characters of an id
 
 
 def history(
     context: typer.Context,
     thread: Thread,
     namespace: Namespace = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at the most, over all namespaces.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="How many checkpoints at the most, over all namespaces.")] = 50,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All checkpoints.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the checkpoints of a thread as a tree.
+    """Show the checkpoints of a thread, newest first.
 
-    Newest first, each namespace (a subgraph) by itself. A filled circle has a parent there, an empty one begins anew. What
-    changed is told against the parent, or against what was stored before.
+    Each namespace (a subgraph) by itself: in one column if each checkpoint was made from the next, else as a tree. What
+    changed is relative to the parent; at the start of a run, to the checkpoint stored before; ? if that is not stored.
     """
     session: Session = context.obj
-    with progress("Reading checkpoints") as noted:
-        found = session.run(read_history(session.lenient_settings, thread, namespace, None if every else limit, noted))
+    with progress("Reading checkpoints") as advance:
+        operation = read_history(session.lenient_settings, thread, namespace, None if every else limit, advance)
+        found = session.run(operation)
     if not found:
-        if namespace is None or not session.run(read_history(session.lenient_settings, thread, limit=1)):
-            raise no_such_thread(thread, session.place)
-        raise NotThereError(f"thread {thread!r} has no checkpoints in the namespace {namespace!r}")
+        raise no_such_checkpoint(session, thread, None, namespace)
     if json:
         print_json({"thread_id": thread, "namespaces": [_as_json(each) for each in found]})
         return
+    is_tree = False
     for place, each in enumerate(found):
         if place:
             console().print()
         if len(found) > 1 or each.namespace:
             console().print(shown(each.namespace or "(root)", "bold"))
-        _print_tree(each)
+        lines = _lines(each.entries)
+        is_tree |= any(line.lanes for line in lines)
+        _print_rows(each.entries, lines)
+    if is_tree:
+        note("● has a parent in its namespace, ○ starts a run.")
     left = sum(each.checkpoints - len(each.entries) for each in found)
     if left > 0:
         note(f"{count(left, 'older checkpoint')} not shown: --all, or a larger --limit.")
 
 
-def _print_tree(found: NamespaceHistory) -> None:
-    ids = [each.checkpoint_id for each in found.entries]
-    width = _telling(ids)
-    lines = draw((each.checkpoint_id, None if each.begins else each.parent) for each in found.entries)
+def _lines(entries: list[Entry]) -> list[Line]:
+    """Draw the lanes of a tree, none for a straight run."""
+    if all(newer.parent == older.checkpoint_id for newer, older in pairwise(entries)):
+        return [Line(None, "")] * len(entries)
+    return draw((each.checkpoint_id, None if each.starts else each.parent) for each in entries)
+
+
+def _print_rows(entries: list[Entry], lines: list[Line]) -> None:
+    width = _distinct(each.checkpoint_id for each in entries)
     rows = table(checkpoint="left", step="right", source="left", age="right", size="right", changed="cut")
-    for line, each in zip(lines, found.entries, strict=True):
+    for line, each in zip(lines, entries, strict=True):
         if line.joins is not None:
             rows.add_row(line.joins)
         rows.add_row(
-            shown(f"{line.lanes} {each.checkpoint_id[:width]}"),
+            shown(f"{line.lanes} {each.checkpoint_id[:width]}" if line.lanes else each.checkpoint_id[:width]),
             "" if each.step is None else brief(each.step),
             shown(each.source or ""),
             age(each.stored),
             size(each.bytes),
-            _told(each),
+            _changed(each),
         )
     console().print(rows)
 
 
-def _told(entry: Entry) -> Text:
-    told = shown(spell_changes(entry.changes))
+def _changed(entry: Entry) -> Text:
+    text = shown(changes_text(entry.changes))
     if entry.interrupts:
-        told.append(f"{'  ' if told else ''}waits: {spell_waiting(entry.interrupts)}", "yellow")
+        text.append(f"{'  ' if text else ''}waits: {question_text(entry)}", "yellow")
     others = len(entry.writes) - len(entry.interrupts)
     if others:
-        told.append(f"{'  ' if told else ''}{count(others, 'pending write')}", "cyan")
-    return told
+        text.append(f"{'  ' if text else ''}{count(others, 'pending write')}", "cyan")
+    return text
 
 
-def _telling(ids: list[str]) -> int:
-    """How many characters tell the ids apart."""
-    width = SHORTEST
-    longest = max(map(len, ids))
+def _distinct(names: Iterable[str]) -> int:
+    """Count the first characters that make all ids distinct."""
+    ids = list(names)
+    width, longest = _SHORTEST, max(map(len, ids))
     while width < longest and len({each[:width] for each in ids}) < len(ids):
         width += 4
     return width
 
 
-def spell_changes(changes: list[Change] | None) -> str:
-    """Spell in a line what changed: ``messages +2, turn, -draft``."""
+def changes_text(changes: list[ChannelChange] | None) -> str:
+    """Describe changes in a line: ``messages +2, turn, -draft``; ``?`` if they are not known."""
     if changes is None:
         return "?"
-    signs = {"added": "+{}", "removed": "-{}", "changed": "{}", "appended": "{} +{}"}
-    return ", ".join(signs[change.kind].format(change.channel, change.members) for change in changes)
+    forms = {"added": "+{}", "removed": "-{}", "changed": "{}", "appended": "{} +{}"}
+    return ", ".join(forms[change.kind].format(change.channel, change.members) for change in changes)
 
 
-def spell_waiting(interrupts: list[Any]) -> str:
-    """Spell in a line what a graph waits for."""
-    return ", ".join(brief(getattr(each, "value", each)) for each in interrupts)
+def question_text(entry: Entry) -> str:
+    """Show in a line what a graph waits for."""
+    return ", ".join(map(brief, entry.interrupts))
 
 
 def _as_json(found: NamespaceHistory) -> dict[str, Any]:
@@ -123,23 +135,15 @@ def _as_json(found: NamespaceHistory) -> dict[str, Any]:
 
 
 def entry_as_json(entry: Entry) -> dict[str, Any]:
-    """What JSON says of a checkpoint."""
+    """Return a checkpoint without its state, for JSON."""
+    changes = None
+    if entry.changes is not None:
+        changes = [{name: fact for name, fact in each._asdict().items() if fact is not None} for each in entry.changes]
+    names = ("checkpoint_id", "parent", "parent_namespace", "stored", "source", "step", "next", "bytes")
     return {
-        "checkpoint_id": entry.checkpoint_id,
-        "parent": entry.parent,
-        "parent_namespace": entry.parent_namespace,
-        "stored": entry.stored,
-        "source": entry.source,
-        "step": entry.step,
-        "next": entry.next,
-        "bytes": entry.bytes,
-        "writes": [{"task": task, "channel": channel} for task, channel in entry.writes],
-        "interrupts": [getattr(each, "value", each) for each in entry.interrupts],
+        **{name: getattr(entry, name) for name in names},
+        "writes": [{"task": task, "channel": channel} for task, channel, _ in entry.writes],
+        "interrupts": entry.interrupts,
         "compared_with": entry.compared_with,
-        "changes": None
-        if entry.changes is None
-        else [
-            {"channel": each.channel, "kind": each.kind} | ({} if each.members is None else {"members": each.members})
-            for each in entry.changes
-        ],
+        "changes": changes,
     }

@@ -1,170 +1,146 @@
-"""What the commands that move threads have in common: which threads, and what is said of them."""
+"""``migrate``, ``export`` and ``import``: threads from one store to another, into a file, and out of one."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.tools.transfer.outcomes import Outcome, Report, Tally
+from zerograph_redis.core.settings import Settings
+from zerograph_redis.savers.opening import path_of
+from zerograph_redis.tools.transfer.engine import EngineFile
+from zerograph_redis.tools.transfer.exports import ExportFile, open_export, require_zstd
+from zerograph_redis.tools.transfer.files import savers_of
+from zerograph_redis.tools.transfer.moves import MoveOutcome, Source, list_source, move_threads
 
-from .exits import Code
-from .output import console, note, print_json
-from .tables import Cut, shown, table
-from .text import count
+from .move_reports import Match, ThreadChoice, ThreadsFile, Update, report
+from .output import note
+from .parameters import Json
+from .progress import progress
 
 if TYPE_CHECKING:
-    from zerograph_redis.store import Store
-    from zerograph_redis.tools.transfer.ends import StoreEnd
+    from .session import Session
 
 
-SHOWN = 30
+SQLITE, ZEROGRAPH = "sqlite://", "zerograph://"
 
-Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
-ThreadsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--threads", metavar="FILE", help="Only the threads whose ids are in this file, one a line; - for stdin."
-    ),
-]
-
-Update = Annotated[
-    bool,
-    typer.Option(
-        "--update", help="Replace a thread that is there as it was moved earlier, and that nobody wrote since."
-    ),
-]
-
-_PROBLEMS: dict[Outcome, tuple[str, Code]] = {
-    Outcome.MISMATCH: ("not read back as stored", Code.DAMAGED),
-    Outcome.DAMAGED: ("damaged", Code.DAMAGED),
-    Outcome.CONFLICT: ("conflict", Code.REFUSED),
-    Outcome.BEHIND: ("behind", Code.REFUSED),
-    Outcome.HELD: ("held", Code.REFUSED),
-    Outcome.FAILED: ("failed", Code.ERROR),
-    Outcome.BUSY: ("busy", Code.ERROR),
+_MIGRATED = {
+    MoveOutcome.MOVED: "moved",
+    MoveOutcome.UPDATED: "replaced by the newer version at the source",
+    MoveOutcome.SAME: "stored there already, and the same",
+    MoveOutcome.CONTINUED: "stored and continued there already: left alone",
+    MoveOutcome.MISSING: "deleted or expired meanwhile",
 }
-"""What is not well: in a word, and the exit code that it comes to. The first that there is decides."""
+_EXPORTED = {
+    **_MIGRATED,
+    MoveOutcome.MOVED: "written",
+    MoveOutcome.UPDATED: "written again, because the store has a newer version",
+    MoveOutcome.SAME: "written by an earlier run",
+}
+_IMPORTED = {
+    **_MIGRATED,
+    MoveOutcome.MOVED: "stored",
+    MoveOutcome.UPDATED: "replaced by the newer version in the file",
+}
 
 
-class Choice:
-    """Which threads were asked for."""
+def migrate(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="The URL of the store that threads come from; it may be in use.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="DST", help="The URL of the store that they go to.")],
+    match: Match = "",
+    threads: ThreadsFile = None,
+    target_prefix: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What every key at DST begins with. Default: --prefix.")
+    ] = None,
+    *,
+    update: Update = False,
+    json: Json = False,
+) -> None:
+    """Copy threads from one store to another, and compare both sides. Run it again to continue after an interruption.
 
-    def __init__(self, match: str, file: Path | None) -> None:
-        """Take the options.
-
-        Raises:
-            typer.BadParameter: The file cannot be read.
-        """
-        self.match = match
-        self.named: Collection[str] | None = None if file is None else _read_ids(file)
-
-    def wants(self, thread: str) -> bool:
-        """Tell whether a thread was asked for."""
-        return thread.startswith(self.match) and (self.named is None or thread in self.named)
-
-    def of(self, names: Callable[[str], list[str]]) -> list[str]:
-        """The threads of a store that were asked for; *names* lists those whose ids begin with a prefix."""
-        if self.named is None:
-            return names(self.match)
-        return [thread for thread in self.named if self.wants(thread)]
-
-    def missing(self, found: Collection[str]) -> list[str]:
-        """The ids that were named and are not among *found*."""
-        return [thread for thread in self.named or () if self.wants(thread) and thread not in found]
-
-
-def end_of(store: Store[Any]) -> StoreEnd:
-    """A store as one end of a move."""
-    from zerograph_redis.tools.transfer.ends import StoreEnd
-
-    return StoreEnd(store)
-
-
-def report(found: Report, sides: dict[str, Tally], done: dict[Outcome, str], missing: list[str], *, json: bool) -> None:
-    """Write what became of the threads, and end with the code that it comes to.
-
-    Args:
-        found: What became of them.
-        sides: By what it is called, what was read on either side.
-        done: How to say what went well.
-        missing: Ids that were named and are not there.
-        json: Whether all of it is to be one JSON document.
-
-    Raises:
-        typer.Exit: Not all is well.
+    SRC may be the file of ZeroGraph's own SqliteSaver. If both savers have used a file, zerograph:///path means ZeroGraph's.
     """
-    if json:
-        print_json(_as_json(found, sides, missing))
-    else:
-        _show(found, sides, done, missing)
-    code = next((code for outcome, (_, code) in _PROBLEMS.items() if found.outcomes[outcome]), None)
-    if code is None and not found.equal:
-        code = Code.DAMAGED
-    if code is None and missing:
-        code = Code.NOT_THERE
-    if code is not None:
-        raise typer.Exit(code)
+    session: Session = context.obj
+    choice = ThreadChoice(match, threads)
+    if source == target and target_prefix in {None, session.prefix}:
+        raise typer.BadParameter("SRC and DST are the same")
+    source = _by_its_tables(source)
+    opened: Source | None = None if source.startswith(ZEROGRAPH) else session.open(source)
+    store = session.open(target, create=True, prefix=target_prefix)
+    if opened is None:
+        opened = EngineFile(path_of(SQLITE + source.removeprefix(ZEROGRAPH)), store.settings)
+        context.call_on_close(opened.close)
+    names = choice.among(partial(list_source, opened))
+    with progress("Moving threads", len(names)) as moved:
+        found = move_threads(opened, store, names, moved, update=update)
+    report(found, ("source", "target"), _MIGRATED, choice, json=json)
 
 
-def _show(found: Report, sides: dict[str, Tally], done: dict[Outcome, str], missing: list[str]) -> None:
-    rows = table(**{"": "left"}, threads="right", checkpoints="right", writes="right", digest="left")
-    for name, tally in sides.items():
-        digest = shown(tally.digest, "green" if found.equal else "red")
-        rows.add_row(name, f"{tally.threads:,}", f"{tally.checkpoints:,}", f"{tally.writes:,}", digest)
-    console().print(rows)
-    if not found.equal:
-        console().print(shown("The digests differ.", "bold red"))
-    if found.problems:
-        _show_problems(found)
-    for outcome, words in done.items():
-        if found.outcomes[outcome]:
-            note(f"{count(found.outcomes[outcome], 'thread')} {words}.")
-    if found.beyond:
-        note(
-            f"{count(found.beyond, 'thread')} of these left out of the digests: not all that was moved is still there."
-        )
-    if missing:
-        note(f"Not there: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+def _by_its_tables(url: str) -> str:
+    """Return the URL of a SQLite file with the scheme of the saver that used it."""
+    if not url.startswith(SQLITE) or not Path(path_of(url)).is_file():
+        return url
+    theirs, ours = savers_of(path_of(url))
+    their_url = ZEROGRAPH + url.removeprefix(SQLITE)
+    if theirs and ours:
+        note(f"Threads of ZeroGraph's own SqliteSaver in that file are left out; {their_url} means those.")
+    return their_url if theirs and not ours else url
 
 
-def _show_problems(found: Report) -> None:
-    console().print()
-    rows = table(thread="cut", problem="left", said="cut")
-    for each in found.problems[:SHOWN]:
-        rows.add_row(Cut(each.thread), shown(_PROBLEMS[each.outcome][0], "red"), Cut(each.said))
-    console().print(rows)
-    if len(found.problems) > SHOWN:
-        note(f"… and {len(found.problems) - SHOWN:,} more; --json has all.")
+def export(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.")],
+    match: Match = "",
+    threads: ThreadsFile = None,
+    level: Annotated[int, typer.Option(min=1, max=22, help="With --zstd: 1 is fast, 22 makes the smallest file.")] = 3,
+    *,
+    zstd: Annotated[bool, typer.Option("--zstd", help="Compress the file; needs the extra zstd.")] = False,
+    json: Json = False,
+) -> None:
+    """Copy threads into one file, and compare both sides. Run it again to continue after an interruption.
+
+    The file is a SQLite store: --url sqlite:///FILE shows what is in it. With --zstd, only `import` reads it.
+    """
+    session: Session = context.obj
+    choice = ThreadChoice(match, threads)
+    if zstd:
+        require_zstd()
+    selection = repr((session.place, session.prefix, match, None if choice.named is None else list(choice.named)))
+    store = session.store
+    with ExportFile(file, selection, store.settings) as made:
+        names = choice.among(partial(list_source, store))
+        if made.continued:
+            note(f"Continuing {made.part}.")
+        with progress("Writing threads", len(names)) as written:
+            found = made.add(store, names, written)
+        made.publish(level if zstd else None)
+    report(found, ("store", "file"), _EXPORTED, choice, json=json)
 
 
-def _as_json(found: Report, sides: dict[str, Tally], missing: list[str]) -> dict[str, Any]:
-    return {
-        "equal": found.equal,
-        **{
-            name: {
-                "threads": tally.threads,
-                "checkpoints": tally.checkpoints,
-                "writes": tally.writes,
-                "digest": tally.digest,
-            }
-            for name, tally in sides.items()
-        },
-        "outcomes": {outcome.value: found.outcomes[outcome] for outcome in Outcome},
-        "continued_beyond": found.beyond,
-        "problems": [
-            {"thread_id": each.thread, "outcome": each.outcome.value, "message": each.said} for each in found.problems
-        ],
-        "not_there": missing,
-    }
-
-
-def _read_ids(file: Path) -> dict[str, None]:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}") from error
-    return dict.fromkeys(line for line in text.split("\n") if line)
+def import_(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A file that `export` made.")
+    ],
+    match: Match = "",
+    threads: ThreadsFile = None,
+    *,
+    update: Update = False,
+    json: Json = False,
+) -> None:
+    """Store the threads of a file, and compare both sides. Nothing is stored from a file that is damaged or incomplete."""
+    session: Session = context.obj
+    choice = ThreadChoice(match, threads)
+    if session.is_redis:
+        session.store  # noqa: B018 - an error of the store is reported before the file is read
+    with open_export(file, Settings.check(serializer=session.serializer)) as source:
+        store = session.open(session.url, create=True)
+        names = choice.among(partial(list_source, source))
+        with progress("Storing threads", len(names)) as stored:
+            found = move_threads(source, store, names, stored, update=update)
+    report(found, ("file", "store"), _IMPORTED, choice, json=json)

@@ -55,7 +55,7 @@ def stats(
 
 def _remember(session: Session, found: Statistics) -> dict[str, Any] | None:
     """Remember the numbers for the next call, and return how they changed since the last one. None if that is unknown."""
-    from zerograph_redis.opening import path_of
+    from zerograph_redis.savers.opening import path_of
 
     place = session.place
     if place.startswith("memory:"):

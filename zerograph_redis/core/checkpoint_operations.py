@@ -16,7 +16,6 @@ from zerograph_redis.ids import WITHIN, escape
 from .batches import Batch
 from .configs import Address, is_empty, read_age, read_config, read_id, read_token
 from .leasing import fence
-from .links import Lineage
 from .paging import read_pages
 from .records import name_of, pack_writes
 from .requests import (
@@ -36,6 +35,7 @@ from .requests import (
 from .settings import MOST, Settings
 from .states import PreparedPut, ReadCheckpoint, States
 from .unpacking import StateUnpacker
+from .verification import Lineage
 from .writes import EncryptedWrites, decode_writes
 
 P_contra = TypeVar("P_contra", contravariant=True)

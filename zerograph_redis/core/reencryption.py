@@ -1,4 +1,4 @@
-"""Encrypting a thread's stored bytes anew, for another thread: what is sealed opens only where it was put."""
+"""Encrypting a thread again for another place: encrypted bytes open only under the thread and store of their cipher."""
 
 from __future__ import annotations
 
@@ -13,32 +13,36 @@ from .requests import LogRange, Page, StoredCheckpoint
 
 
 def refuse_encrypted(thread: str, page: Page) -> None:
-    """Raise a SerializationError if *page* has anything that would never open in another thread."""
+    """Refuse a page with encrypted bytes, which would never open in another thread.
+
+    Raises:
+        SerializationError: It has some.
+    """
     for _, row in page.rows:
         if any(is_encrypted(record or b"") for record in (row.record, *(write.record for write in row.writes))):
             raise SerializationError(
-                f"thread {thread!r} cannot be copied: it is encrypted, and a copy must be encrypted anew; make the saver "
+                f"thread {thread!r} cannot be copied: it is encrypted, and a copy must be encrypted again; make the saver "
                 f"with serializer=EncryptedSerializer(keys)"
             )
 
 
 @dataclass(slots=True)
 class Reencryption:
-    """Takes the pages of one scan, and returns them for the other thread. Everything stays as long as it is.
+    """Takes the pages of one scan, and returns them for another place. Every length stays the same.
 
-    Pages of logs come last in a scan, so it is known by then where the pieces lie. A piece that goes on in the next page
-    is kept until it is whole. What no checkpoint needs stays as it is: nobody will read it.
+    A scan ends with the pages of logs, so all records are known by then, and with them where segments are. A segment that
+    continues on the next page is kept until it is whole. Bytes that no checkpoint needs stay as they are.
     """
 
     thread: str
     source: Cipher
     target: Cipher
-    _pieces: dict[str, dict[int, int]] = field(default_factory=dict)
-    """By generation: where pieces begin, and how long they are."""
+    _segments: dict[str, dict[int, int]] = field(default_factory=dict)
+    """By generation: where segments begin, and how long they are."""
     _kept: dict[str, LogRange] = field(default_factory=dict)
 
     def page(self, page: Page) -> Page:
-        """Encrypt a page anew."""
+        """Return a page, encrypted again."""
         rows = [(namespace, self._row(namespace, row)) for namespace, row in page.rows]
         ranges = [each for each in map(self._range, page.ranges) if each.data]
         return replace(page, rows=rows, ranges=ranges)
@@ -49,8 +53,8 @@ class Reencryption:
             record, generation, segments = reencrypt_checkpoint(
                 self.thread, namespace, checkpoint_id, row.record, self.source, self.target
             )
-            pieces = self._pieces.setdefault(generation, {})
-            pieces.update((segment.offset, segment.stored) for segment in segments)
+            known = self._segments.setdefault(generation, {})
+            known.update((segment.offset, segment.stored) for segment in segments)
         values = {
             each.identity: unpack_write(self.thread, namespace, checkpoint_id, each.identity, each.record, self.source)
             for each in row.writes
@@ -64,8 +68,8 @@ class Reencryption:
         start = page.start if kept is None else kept.start
         data = bytearray(page.data if kept is None else kept.data + page.data)
         end = start + len(data)
-        sealed = EncryptedCodec(self.source, None)
-        for offset, size in sorted(self._pieces.get(log, {}).items()):
+        codec = EncryptedCodec(self.source, None)
+        for offset, size in sorted(self._segments.get(log, {}).items()):
             if not start <= offset < end:
                 continue
             if offset + size > end:
@@ -73,10 +77,14 @@ class Reencryption:
                 del data[offset - start :]
                 break
             place = slice(offset - start, offset - start + size)
-            data[place] = sealed.moved(bytes(data[place]), self.target)
+            data[place] = codec.moved(bytes(data[place]), self.target)
         return LogRange(log, start, bytes(data))
 
     def check_end(self) -> None:
-        """Refuse, with a CorruptCheckpointError, a log that ended within a piece."""
+        """Refuse a log that ended within a segment.
+
+        Raises:
+            CorruptCheckpointError: One did.
+        """
         if self._kept:
             raise missing(f"a state of thread {self.thread!r}")

@@ -1,16 +1,16 @@
-"""Reading the stored bytes of a whole thread, while others may go on writing to it, and staging them elsewhere."""
+"""Reading the stored bytes of a whole thread, while others may write to it, and staging them in a store."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from uuid import uuid4
 
-from .records import missing, read_header
+from .records import missing, name_of, read_header
 from .requests import ZERO, LogRange, Operation, Page, ScanThread, StageThread, StoredCheckpoint
 
 
 class ThreadScan:
-    """The pages of a thread, fit to be staged anywhere: its writes, then its checkpoints, then the logs that they need."""
+    """The pages of a thread, ready to be staged in any store: its writes, then its checkpoints, then the logs they need."""
 
     def __init__(self, thread: str, until: str | None = None) -> None:
         """Scan *thread*; leave out checkpoints of a later order than *until*."""
@@ -20,19 +20,19 @@ class ThreadScan:
         self.written: set[tuple[str, str]] = set()
         """Those of the checkpoints that have pending writes."""
         self.left_out: set[tuple[str, str]] = set()
-        """Those that are later than was asked for; there may be writes for them among `written`."""
+        """Checkpoints that are later than *until*; `written` may have some of them."""
         self.log_ends: dict[str, int] = {}
         """How long each log is that was read, by its generation."""
         self.current = ZERO
         """The generation of the log that is written to now, zeros for none."""
         self.changed = False
-        """Whether a checkpoint or a log went meanwhile, so that what was read does not belong together."""
+        """Whether a checkpoint or a log was removed meanwhile, so that the pages do not belong together."""
         self._until = until
         self._page: Page | None = None
         self._names: dict[str, str] = {}
 
     def next_page(self) -> Operation[Page | None]:
-        """Read on. None behind the last page, and if the thread `changed`."""
+        """Read the next page. None after the last page, and if the thread `changed`."""
         while self._page is None or self._page.cursor is not None:
             page = yield from ScanThread(self.thread, None if self._page is None else self._page.cursor)
             if self._page is not None and page.logs != self._page.logs:
@@ -48,7 +48,7 @@ class ThreadScan:
 
     def _take(self, namespace: str, row: StoredCheckpoint) -> bool:
         place = (namespace, row.checkpoint_id)
-        name = f"checkpoint {row.checkpoint_id!r} of thread {self.thread!r}, namespace {namespace!r}"
+        name = name_of(self.thread, namespace, row.checkpoint_id)
         if row.record is None:
             if not row.writes or any(write.record is None for write in row.writes):
                 raise missing(f"{name},")
@@ -60,7 +60,7 @@ class ThreadScan:
             return False
         self.checkpoints.add(place)
         if header.generation != ZERO:
-            # Stores name a log by either.
+            # A store names a log by either.
             self._names[header.slot] = self._names[header.generation] = header.generation
         return True
 
@@ -82,7 +82,7 @@ class Staging:
         """How many were staged."""
 
     def stage(self, page: Page) -> Operation[bool]:
-        """Stage the next page. Returns False if those before it are gone: then all must be staged again."""
+        """Stage the next page. False if the store no longer has those before it: then all must be staged again."""
         staged = yield from StageThread(self.thread, self.token, self.pages, page)
         self.pages += 1
         return staged

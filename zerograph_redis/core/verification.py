@@ -1,11 +1,14 @@
-"""Verifying what was read of a whole thread: every record, every state and every pending write fits its checksum."""
+"""Verifying a whole thread that was read: its records, states, pending writes, and the order of parents and children."""
 
 from __future__ import annotations
 
-from zerograph_redis.state_log import ThreadLogs
+from collections.abc import Iterator
+
+from zerograph_redis.errors import CorruptCheckpointError
+from zerograph_redis.state_log import Logs, ThreadLogs
 
 from .configs import Address
-from .records import CheckpointRecord, unpack_checkpoint
+from .records import CheckpointRecord, name_of, unpack_checkpoint
 from .requests import Page, StoredCheckpoint
 from .settings import Settings
 from .states import read_state
@@ -13,32 +16,85 @@ from .writes import decode_writes
 
 
 class Verification:
-    """Takes the pages of one scan of a thread."""
+    """Compares what a thread holds with its checksums: row by row, or page by page with `add` and then `check`.
 
-    def __init__(self, thread: str, settings: Settings) -> None:
-        """Verify *thread*, which was stored under *settings*."""
+    Every method raises a CorruptCheckpointError for damage, and a SerializationError for data encrypted with another key.
+    """
+
+    def __init__(self, thread: str, settings: Settings, logs: Logs | None = None) -> None:
+        """Verify *thread*, which was stored under *settings*; *logs* has its logs, unless `add` gets them."""
         self.records: list[tuple[str, str, CheckpointRecord]] = []
-        """Namespace, id and record of each checkpoint."""
+        """Namespace, id and record of each checkpoint that `add` verified."""
         self._thread = thread
         self._settings = settings
         self._cipher = settings.cipher(thread)
-        self._logs = ThreadLogs()
+        self._added = ThreadLogs()
+        self._logs = self._added if logs is None else logs
+
+    def writes(self, namespace: str, row: StoredCheckpoint) -> list[bytes]:
+        """Return the packed values of a row's pending writes, in order."""
+        decoded = decode_writes(self._thread, namespace, row.checkpoint_id, row.writes, self._cipher)
+        return [packed for *_, packed in decoded]
+
+    def record(self, namespace: str, row: StoredCheckpoint) -> CheckpointRecord:
+        """Return the record of a row's checkpoint."""
+        return unpack_checkpoint(self._thread, namespace, row.checkpoint_id, row.record, self._cipher)
+
+    def state(self, namespace: str, checkpoint_id: str, record: CheckpointRecord) -> bytes:
+        """Return the packed state that a record describes."""
+        address = Address(self._thread, namespace, checkpoint_id, None)
+        return read_state(address, checkpoint_id, record, self._logs, self._settings).packed
 
     def add(self, page: Page) -> None:
-        """Verify the records of a page, and keep its log; CorruptCheckpointError for a damaged record."""
+        """Verify the rows of a page, and keep its part of the logs."""
         for namespace, row in page.rows:
-            self._add_row(namespace, row)
+            self.writes(namespace, row)
+            if row.record is not None:
+                self.records.append((namespace, row.checkpoint_id, self.record(namespace, row)))
         for each in page.ranges:
-            self._logs.add(each.generation, each.start, each.data)
-
-    def _add_row(self, namespace: str, row: StoredCheckpoint) -> None:
-        decode_writes(self._thread, namespace, row.checkpoint_id, row.writes, self._cipher)
-        if row.record is not None:
-            record = unpack_checkpoint(self._thread, namespace, row.checkpoint_id, row.record, self._cipher)
-            self.records.append((namespace, row.checkpoint_id, record))
+            self._added.add(each.generation, each.start, each.data)
 
     def check(self) -> None:
-        """Put every state together; CorruptCheckpointError for one that does not fit its checksum."""
-        for namespace, checkpoint_id, record in self.records:
-            address = Address(self._thread, namespace, checkpoint_id, None)
-            read_state(address, checkpoint_id, record, self._logs, self._settings)
+        """Verify the state of every record that was added, after the last page."""
+        for each in self.records:
+            self.state(*each)
+
+
+class Lineage:
+    """Takes the records of one namespace, in any order, and compares the orders of parents and children."""
+
+    def __init__(self, thread: str, namespace: str) -> None:
+        """Begin without records."""
+        self._thread, self._namespace = thread, namespace
+        self._orders: dict[str, tuple[str, bytes]] = {}
+        self._children: dict[str, list[tuple[str, CheckpointRecord]]] = {}
+
+    def add(self, checkpoint_id: str, record: CheckpointRecord) -> None:
+        """Take a record in.
+
+        Raises:
+            CorruptCheckpointError: A parent has another order than when its encrypted child was stored. No call does
+                that, so something else moved it.
+        """
+        self._orders[checkpoint_id] = (record.order, b"" if record.link is None else record.link.mark)
+        if record.parent is not None:
+            self._children.setdefault(record.parent, []).append((checkpoint_id, record))
+            self._compare(record.parent, checkpoint_id, record)
+        for child, its_record in self._children.get(checkpoint_id, ()):
+            self._compare(checkpoint_id, child, its_record)
+
+    def reversed(self) -> Iterator[tuple[str, str]]:
+        """Name each checkpoint that was stored before its parent, and the parent. This is legal, and rare."""
+        for parent, children in self._children.items():
+            order = self._orders[parent][0] if parent in self._orders else ""
+            yield from ((child, parent) for child, record in children if record.order < order)
+
+    def _compare(self, parent: str, child: str, record: CheckpointRecord) -> None:
+        if parent not in self._orders or record.link is None or not record.link.parent:
+            return
+        order, mark = self._orders[parent]
+        if mark == record.link.parent and order != record.link.follows:
+            raise CorruptCheckpointError(
+                f"{name_of(self._thread, self._namespace, parent)} has another order than when its child {child!r} was "
+                f"stored after it. Something else moved it."
+            )

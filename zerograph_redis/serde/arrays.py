@@ -12,8 +12,9 @@ import sys
 from typing import Any, Final
 
 from zerograph_redis.errors import SerializationError
-from zerograph_redis.serde import codes
-from zerograph_redis.serde.table import Decoders, Entry, RefusedError, want
+
+from . import codes
+from .codes import Decoders, Entry, RefusedError, expect
 
 _KINDS: Final = "biufcmMSUV"
 _DTYPE: Final = re.compile(r"[<>|](?:[biufcSUV][0-9]{1,9}|[mM]8(?:\[[0-9]{0,9}[A-Za-zμ]{1,2}\])?|[bBhHiIlLqQdDgGF])")
@@ -22,7 +23,7 @@ _DIMENSIONS: Final = 64
 
 
 def entry(kind: type) -> Entry | None:
-    """Return how to write a *kind* of numpy, or None if it is none, or one that cannot be stored."""
+    """Return how to encode a *kind* of numpy; None for any other type, and for one that cannot be stored."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not kind.__module__.startswith("numpy"):
         return None
@@ -39,16 +40,14 @@ def _scalar_types(numpy: Any) -> set[type]:
 
 def _dtype_parts(numpy: Any, dtype: Any) -> Any:
     if dtype.hasobject or dtype.kind not in _KINDS or dtype.itemsize == 0 or dtype.metadata:
-        msg = f"an array of dtype {dtype!r} cannot be stored, its content is not plain bytes"
-        raise RefusedError(msg)
+        raise RefusedError(f"its dtype {dtype!r} is not made of plain bytes; convert it with astype() or tolist()")
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return [_dtype_parts(numpy, base), list(shape)]
     if dtype.names is not None:
         fields = [dtype.fields[name] for name in dtype.names]
         if any(len(field) > 2 for field in fields):
-            msg = "a dtype whose fields have titles cannot be stored"
-            raise RefusedError(msg)
+            raise RefusedError("the fields of its dtype have titles; convert it to a dtype without titles")
         return {
             "names": list(dtype.names),
             "formats": [_dtype_parts(numpy, field[0]) for field in fields],
@@ -56,45 +55,41 @@ def _dtype_parts(numpy: Any, dtype: Any) -> Any:
             "itemsize": dtype.itemsize,
             "aligned": dtype.isalignedstruct,
         }
-    # Two C integers of one size are two types, such as intc and long: only the letter tells them apart.
+    # Two C integers of one size, such as intc and long, are two types, and differ only in their letter.
     text: str = dtype.str
     return text if numpy.dtype(text).type is dtype.type else text[0] + dtype.char
 
 
 def _dtype(numpy: Any, stored: Any, depth: int = 0) -> Any:
     if depth > _NESTED:
-        msg = "a dtype nested too deeply"
-        raise ValueError(msg)
+        raise ValueError("a dtype nested too deeply")
     if type(stored) is str:
         if not _DTYPE.fullmatch(stored):
-            msg = "not a dtype"
-            raise ValueError(msg)
+            raise ValueError("not a dtype")
         dtype = numpy.dtype(stored)
     elif type(stored) is list:
         base, shape = stored
         dtype = numpy.dtype((_dtype(numpy, base, depth + 1), _shape(shape)))
     else:
-        fields = want(dict, stored)
+        fields = expect(dict, stored)
         dtype = numpy.dtype(
             {
-                "names": [want(str, name) for name in want(list, fields["names"])],
-                "formats": [_dtype(numpy, each, depth + 1) for each in want(list, fields["formats"])],
-                "offsets": [want(int, offset) for offset in want(list, fields["offsets"])],
-                "itemsize": want(int, fields["itemsize"]),
-                "aligned": want(bool, fields["aligned"]),
+                "names": [expect(str, name) for name in expect(list, fields["names"])],
+                "formats": [_dtype(numpy, each, depth + 1) for each in expect(list, fields["formats"])],
+                "offsets": [expect(int, offset) for offset in expect(list, fields["offsets"])],
+                "itemsize": expect(int, fields["itemsize"]),
+                "aligned": expect(bool, fields["aligned"]),
             }
         )
     if dtype.hasobject or dtype.itemsize == 0:
-        msg = "a dtype whose content is not plain bytes"
-        raise ValueError(msg)
+        raise ValueError("a dtype that is not made of plain bytes")
     return dtype
 
 
 def _shape(stored: Any) -> tuple[int, ...]:
-    shape = tuple(want(int, length) for length in want(list, stored))
+    shape = tuple(expect(int, length) for length in expect(list, stored))
     if len(shape) > _DIMENSIONS or any(length < 0 for length in shape):
-        msg = "not a shape"
-        raise ValueError(msg)
+        raise ValueError("not a shape")
     return shape
 
 
@@ -107,7 +102,7 @@ def _array_parts(value: Any) -> list[Any]:
 def _scalar_parts(value: Any) -> list[Any]:
     numpy = sys.modules["numpy"]
     if type(value) is numpy.str_:
-        return ["U", str.__str__(value)]  # its dtype, and its own __str__, drop NULs at the end
+        return ["U", str.__str__(value)]  # its dtype and its own __str__ drop trailing NULs
     if type(value) is numpy.bytes_:
         return ["S", bytes(value)]
     return [_dtype_parts(numpy, value.dtype), value.tobytes()]
@@ -117,36 +112,35 @@ def _numpy() -> Any:
     try:
         import numpy  # noqa: ICN001 - not a dependency, and slow to import
     except ImportError as error:
-        msg = "the stored value has a numpy array, and numpy is not installed here; install it: pip install numpy"
-        raise SerializationError(msg) from error
+        raise SerializationError(
+            "the stored value has a numpy array, and numpy is not installed here; install it: pip install numpy"
+        ) from error
     return numpy
 
 
 def _rebuild(numpy: Any, dtype: Any, shape: tuple[int, ...], order: str, content: bytes) -> Any:
     if math.prod(shape) * dtype.itemsize != len(content):
-        msg = "an array whose shape does not fit its content"
-        raise ValueError(msg)
-    # Not a copy of that: copying leaves the padding of structured dtypes as it was in memory.
+        raise ValueError("an array whose shape does not fit its content")
+    # Built on the content, not copied from it: a copy does not keep the padding of structured dtypes.
     return numpy.ndarray(shape, dtype, buffer=bytearray(content), order=order)
 
 
 def _array(stored: Any) -> Any:
-    dtype, shape, order, content = want(list, stored)
+    dtype, shape, order, content = expect(list, stored)
     if order not in ("C", "F"):
-        msg = "an array of an unknown order"
-        raise ValueError(msg)
+        raise ValueError("an array of unknown order")
     numpy = _numpy()
-    return _rebuild(numpy, _dtype(numpy, dtype), _shape(shape), order, want(bytes, content))
+    return _rebuild(numpy, _dtype(numpy, dtype), _shape(shape), order, expect(bytes, content))
 
 
 def _scalar(stored: Any) -> Any:
-    dtype, content = want(list, stored)
+    dtype, content = expect(list, stored)
     numpy = _numpy()
     if dtype == "U":
-        return numpy.str_(want(str, content))
+        return numpy.str_(expect(str, content))
     if dtype == "S":
-        return numpy.bytes_(want(bytes, content))
-    return _rebuild(numpy, _dtype(numpy, dtype), (), "C", want(bytes, content))[()]
+        return numpy.bytes_(expect(bytes, content))
+    return _rebuild(numpy, _dtype(numpy, dtype), (), "C", expect(bytes, content))[()]
 
 
 DECODERS: Final[Decoders] = {codes.ARRAY: _array, codes.SCALAR: _scalar}

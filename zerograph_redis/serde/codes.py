@@ -1,12 +1,13 @@
-"""The extension codes of the format.
+"""The extension codes of the format, and the types of the tables that list how each is encoded and decoded.
 
-These numbers are forever: a code is never reused or renumbered, because stored checkpoints carry it. New types take
-the next free number. The payload of every code is one MessagePack value, described beside it.
+A code is never reused or renumbered, because stored checkpoints carry it. New types take the next free number. The payload
+of every code is one MessagePack value, described beside it.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 BIG_INT: Final = 1  # bytes: little-endian, two's complement
 BYTEARRAY: Final = 2  # bytes
@@ -44,6 +45,29 @@ SCALAR: Final = 33  # [dtype, bytes], ["U", str] or ["S", bytes]
 COUNTER: Final = 34  # map
 CHAIN_MAP: Final = 35  # array of its mappings
 
-REGISTERED: Final = 64  # [name, value], pydantic models add [fields set, extras or nil, private or nil]
+REGISTERED: Final = 64  # [name, value]; of a pydantic model also the fields set, extras or nil, private or nil
 
-EXTERNAL: Final = 127  # reserved for references to parts stored elsewhere
+EXTERNAL: Final = 127  # a reference to a part that is stored elsewhere
+
+Function: TypeAlias = Callable[[Any], Any]
+Types: TypeAlias = dict[type, tuple[int, Function, Function]]
+"""By type: its code, the function from an object to a storable value, which is the payload, and the function back."""
+
+Entry: TypeAlias = tuple[int, Function]
+"""A code, and the function from an object to the payload."""
+
+Encoders: TypeAlias = dict[type, Entry]
+Decoders: TypeAlias = dict[int, Function]
+Checks: TypeAlias = dict[type, Callable[[Any, bytes, Callable[[Any], bytes]], None]]
+"""Raise RefusedError if an object would not come back exactly: given the object, its packed bytes, and what packed it."""
+
+
+class RefusedError(ValueError):
+    """A value of a known type cannot be stored exactly. The message has the reason and the fix, but not the place."""
+
+
+def expect(kind: type, stored: Any) -> Any:
+    """Return *stored* if it is exactly of the type that the format demands here; else ValueError."""
+    if type(stored) is not kind:
+        raise ValueError(f"{kind.__name__} expected, not {type(stored).__name__}")
+    return stored

@@ -1,4 +1,4 @@
-"""Encryption of what is stored: AES-256-GCM, from `cryptography`."""
+"""`EncryptedSerializer`, which has a saver encrypt what it stores: with AES-256-GCM, from `cryptography`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, escape
-from zerograph_redis.serde.protocol import Serializer
-from zerograph_redis.serde.serializer import MsgpackSerializer
+
+from .serializer import MsgpackSerializer, Serializer
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,28 +23,27 @@ _KEY_ID_SIZE = 16
 _NONCE_SIZE = 12
 _TAG_SIZE = 16
 _HEADER_SIZE = _KEY_ID_SIZE + _NONCE_SIZE
-_THREADS = 1024  # whose derived keys are kept
+_THREADS = 1024  # whose derived keys are cached
 
 
 class EncryptedSerializer:
-    """Has a saver store only what AES-256-GCM has encrypted: states, metadata and pending writes.
+    """Has a saver encrypt all that it stores with AES-256-GCM: states, metadata and pending writes.
 
     ```python
     keys = {"2026-11": new_key, "2026-05": old_key}
     saver = RedisSaver.from_url(url, serializer=EncryptedSerializer(keys))
     ```
 
-    The first key encrypts; each of them decrypts, so a new key is put in front of the old ones, and an old one is taken
-    away when no thread has anything left of its time. Each thread is encrypted with keys of its own, derived from these
-    (HKDF-SHA256), so no key meets the bound of random nonces.
+    The first key encrypts, and every key decrypts. So add a new key in front of the old ones, and remove an old key when
+    nothing that it encrypted is left. Each thread has keys derived from yours (HKDF-SHA256), so that no key encrypts more
+    than random nonces allow.
 
-    What is stored opens only where it was put: the name of the store, thread, namespace, checkpoint id and key id are
-    authenticated with it, and pending writes together with all others of their checkpoint. What is not encrypted, or was
-    changed, moved, or encrypted with an unknown key is refused. `copy_thread` encrypts for the copy.
+    What is stored can be decrypted only where it was put: the name of the store, thread, namespace, checkpoint id and key
+    id are authenticated with it, and pending writes together with all others of their checkpoint. The saver refuses what is
+    not encrypted, was changed or moved, or was encrypted with an unknown key. `copy_thread` encrypts for the copy.
 
-    Metadata is encrypted; the filters of `list` work all the same, since the saver applies them. What is stored
-    unencrypted, and what somebody who can write to the store can still do, is described under "Encryption" in "Limits and
-    guarantees".
+    Metadata is encrypted; the filters of `list` work, since the saver applies them. "Encryption" in "Limits and guarantees"
+    describes what is stored unencrypted, and what somebody who can write to the store can still do.
     """
 
     def __init__(
@@ -55,34 +54,34 @@ class EncryptedSerializer:
         Args:
             keys: By their ids (1 to 16 of ``A-Z a-z 0-9 . _ -``), 32 random bytes each, such as ``secrets.token_bytes(32)``.
             serializer: How values become bytes. Default: a `MsgpackSerializer` without registered types.
-            store: The name of the store, which is authenticated with everything: a thread opens only under the name that it
-                was encrypted for. Default: a Redis saver's prefix; ``zerograph``, which is also the default prefix, for
-                SQLite and memory.
+            store: The name of the store, which is authenticated with everything: a thread can be decrypted only under the
+                name that it was encrypted for. Default: the prefix of a Redis saver; ``zerograph``, which is also the
+                default prefix, for SQLite and memory.
 
         Raises:
-            ValueError: There is no key, or one is not 32 bytes long, or its id cannot be one, or *store* is empty.
-            ImportError: The extra is not installed.
+            ValueError: There is no key, a key is not 32 bytes long, an id is not valid, or *store* is empty.
+            ImportError: The extra ``encryption`` is not installed.
         """
         _check_extra()
         if not isinstance(keys, Mapping) or not keys:
             raise ValueError("keys must be a dict of at least one id and its key: {'2026-11': secrets.token_bytes(32)}")
-        # No message shows an id, or a key: if they were exchanged, the one is the other.
+        # No message shows an id or a key: somebody may have swapped them.
         for number, (name, key) in enumerate(keys.items(), 1):
             if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
                 raise ValueError(f"key {number}: its id must be 1 to 16 of A-Z a-z 0-9 . _ -, as in {{id: key}}")
             if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
-                raise ValueError(f"key {number} must be {_KEY_SIZE} bytes, as of secrets.token_bytes({_KEY_SIZE})")
+                raise ValueError(f"key {number} must be {_KEY_SIZE} bytes, such as secrets.token_bytes({_KEY_SIZE})")
         if isinstance(serializer, EncryptedSerializer):
-            raise ValueError("serializer must be a plain one: what is encrypted is not encrypted again")
+            raise ValueError("serializer must not be an EncryptedSerializer: what is encrypted is not encrypted again")
         if store is not None and (not isinstance(store, str) or not store):
-            raise ValueError(f"store must be a name, or None for that of the saver, not {store!r}")
+            raise ValueError(f"store must be a name, or None for the name that the saver gives, not {store!r}")
         self.serializer = serializer or MsgpackSerializer()
         self.store = store
         self._keys = {name: bytes(key) for name, key in keys.items()}
         self.cipher = lru_cache(_THREADS)(self._cipher)
 
     def __repr__(self) -> str:
-        """Name the keys, and never show one."""
+        """Show the ids of the keys, and never a key."""
         return f"EncryptedSerializer(keys={list(self._keys)})"
 
     def _cipher(self, store: str, thread: str) -> Cipher:
@@ -93,30 +92,30 @@ class Cipher:
     """Encrypts and decrypts what belongs to one thread of one store."""
 
     def __init__(self, keys: Mapping[str, bytes], store: str, thread: str) -> None:
-        """Derive the keys of *thread* in the store of that name from *keys*, the first of which encrypts."""
+        """Derive the keys of *thread* in *store* from *keys*, the first of which encrypts."""
         self.place = _US.join((escape(store).encode(), escape(thread).encode()))
-        """Where it belongs; what is encrypted for one place opens in no other."""
+        """Store and thread. What is encrypted for them can be decrypted for no others."""
         self._ciphers = {name: _derived(key, self.place) for name, key in keys.items()}
         self._first = next(iter(keys))
 
     def seal(self, data: bytes, context: bytes) -> bytes:
-        """Encrypt *data*. It opens only in the same store and thread, and under the same *context*."""
+        """Encrypt *data*. It can be decrypted only for the same store, thread and *context*."""
         nonce = os.urandom(_NONCE_SIZE)
-        sealed = self._ciphers[self._first].encrypt(nonce, data, self._associated(self._first, context))
-        return self._first.encode().ljust(_KEY_ID_SIZE, b"\0") + nonce + sealed
+        encrypted = self._ciphers[self._first].encrypt(nonce, data, self._associated(self._first, context))
+        return self._first.encode().ljust(_KEY_ID_SIZE, b"\0") + nonce + encrypted
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes:
-        """Decrypt what `seal` made of it.
+        """Decrypt what `seal` returned.
 
         Raises:
-            CorruptCheckpointError: It was changed, or belongs elsewhere.
-            SerializationError: It was encrypted with a key that is not among the given ones.
+            CorruptCheckpointError: It was changed or moved.
+            SerializationError: It was encrypted with a key that was not given.
         """
         from cryptography.exceptions import InvalidTag
 
         name = sealed[:_KEY_ID_SIZE].rstrip(b"\0").decode("ascii", "replace")
         if len(sealed) < _HEADER_SIZE + _TAG_SIZE or not _KEY_ID.fullmatch(name):
-            raise CorruptCheckpointError("it is not encrypted as it should be, so its bytes were changed")
+            raise CorruptCheckpointError("it is not in the format of encrypted bytes, so it was changed")
         cipher = self._ciphers.get(name)
         if cipher is None:
             known = ", ".join(map(repr, self._ciphers))
@@ -127,8 +126,8 @@ class Cipher:
             )
         except InvalidTag as error:
             raise CorruptCheckpointError(
-                f"it does not open with the key {name!r}: its bytes were changed or moved, or the key or the "
-                f"name of the store is another"
+                f"it cannot be decrypted with the key {name!r}: it was changed or moved, or the key or the name of the "
+                f"store is not the one that it was encrypted with"
             ) from error
 
     def _associated(self, name: str, context: bytes) -> bytes:
@@ -151,4 +150,4 @@ def _check_extra() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError as error:
-        raise ImportError("encryption needs an extra: pip install 'zerograph-redis[encryption]'") from error
+        raise ImportError("encryption needs an extra; install it: pip install 'zerograph-redis[encryption]'") from error

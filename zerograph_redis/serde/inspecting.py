@@ -1,54 +1,54 @@
-"""Reading values whose types are not registered here: for looking at them, never for using or storing them."""
+"""Reads values whose classes are not registered here: to show them, never to use or store them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.serde.protocol import Serializer
-from zerograph_redis.serde.serializer import MsgpackSerializer
-from zerograph_redis.serde.spelling import spell
-from zerograph_redis.serde.table import want
+
+from .codes import expect
+from .reprs import safe_repr
+from .serializer import MsgpackSerializer, Serializer
 
 
 class StandIn:
-    """Stands for a value of a type that is not registered here, or that has other fields today."""
+    """Stands for a value whose class is not registered here, or has other fields today."""
 
     __slots__ = ("name", "parts")
 
     def __init__(self, name: str, parts: list[Any]) -> None:
-        """Stand for a *name* that was stored with these *parts*."""
+        """Stand for a value of the type *name*, stored with these *parts*."""
         self.name = name
         self.parts = parts
 
     @property
     def fields(self) -> dict[str, Any] | None:
-        """Its fields, None if it was stored as a single value."""
+        """Its fields; None if it was stored as a single value."""
         first = self.parts[0] if self.parts else None
         if type(first) is not dict:
             return None
-        more = self.parts[2] if len(self.parts) > 2 else None  # what a pydantic model has besides its fields
+        more = self.parts[2] if len(self.parts) > 2 else None  # the extra fields of a pydantic model
         return {str(name): value for name, value in (first | more if type(more) is dict else first).items()}
 
     def __repr__(self) -> str:
         """Look like a call of its type."""
         if self.fields is None:
-            return f"{_bare(self.name)}({', '.join(map(spell, self.parts))})"
-        return (
-            f"{_bare(self.name)}({', '.join(f'{_bare(name)}={spell(value)}' for name, value in self.fields.items())})"
-        )
+            shown = [safe_repr(each) for each in self.parts]
+        else:
+            shown = [f"{_bare(name)}={safe_repr(value)}" for name, value in self.fields.items()]
+        return f"{_bare(self.name)}({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
-        """Two are equal that were stored equal."""
+        """Equal if name and parts are."""
         return isinstance(other, StandIn) and (self.name, self.parts) == (other.name, other.parts)
 
     def __hash__(self) -> int:
-        """May stand in sets, and as a key."""
+        """By the name, so that it may be in a set, and a key."""
         return hash(self.name)
 
 
 def _bare(name: str) -> str:
-    """Spell a name without quotes, as long as it can be printed."""
+    """Return a name without quotes, with escapes if it cannot be printed."""
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
@@ -58,14 +58,14 @@ class InspectingSerializer(MsgpackSerializer):
     def __init__(self, known: MsgpackSerializer) -> None:
         """Know the types of *known*."""
         super().__init__()
-        self._kinds = known._kinds  # noqa: SLF001 - of its own kind
+        self._codecs = known._codecs  # noqa: SLF001 - another object of the same class
 
     def _registered(self, stored: Any) -> Any:
-        name, *parts = want(list, stored)
-        kind = self._kinds.get(want(str, name))
-        if kind is not None:
+        name, *parts = expect(list, stored)
+        codec = self._codecs.get(expect(str, name))
+        if codec is not None:
             try:
-                return kind.build(parts)
+                return codec.decode(parts)
             except Exception:  # noqa: BLE001, S110 - a user's decode function may raise anything
                 pass
         return StandIn(name, parts)
@@ -82,8 +82,8 @@ class InspectingSerializer(MsgpackSerializer):
 
 
 def inspecting(serializer: Serializer) -> Serializer:
-    """Return a serializer that reads what *serializer* reads, and what it refuses as a `StandIn`.
+    """Return a serializer that reads what *serializer* reads, and a `StandIn` for each value that it refuses.
 
-    One of another kind than `MsgpackSerializer` is returned as it is.
+    Another serializer than a `MsgpackSerializer` is returned as it is.
     """
     return InspectingSerializer(serializer) if type(serializer) is MsgpackSerializer else serializer

@@ -1,4 +1,4 @@
-"""MessagePack packers, nested by depth and kept per thread."""
+"""Values to MessagePack: a fast path for values of plain types, and packers, nested by depth and kept per OS thread."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import re
 import threading
 from typing import Any, Final
 
+import msgpack as _msgpack
 import ormsgpack
 
-from zerograph_redis.serde import arrays
-from zerograph_redis.serde.table import Checks, Encoders, RefusedError
-from zerograph_redis.serde.wire import msgpack
+from . import arrays, codes
+from .codes import Checks, Encoders, RefusedError
+
+msgpack: Final[Any] = _msgpack  # which has no types of its own
 
 MAX_DEPTH: Final = 100
 """How deep types of extension codes may nest. Every level costs C stack, when packing and when unpacking."""
@@ -21,7 +23,7 @@ _MAX_LEVELS: Final = 10_000  # of dicts and lists, over all depths: these cost C
 _FREE_DEPTH: Final = 8  # so shallow that no allowed levels of dicts and lists can exhaust the stack
 _KEPT_BYTES: Final = 1 << 20  # a packer keeps the largest buffer that it needed
 
-# Types that msgpack packs by itself even with strict_types, as something else or as a code that is not the user's.
+# Types that msgpack packs by itself even with strict_types: as bytes, or as a code that is not one of ours.
 NATIVE: Final[frozenset[type]] = frozenset(
     {bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp, getattr(builtins, "frozendict", bytearray)}
 )
@@ -29,41 +31,30 @@ _UNORDERED: Final[frozenset[type]] = frozenset({set, frozenset})
 _SORTABLE: Final[frozenset[type]] = frozenset({str, bytes, int})
 _PLAIN: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, bytes, type(None)})
 
-
 NotPlainError: Final[type[TypeError]] = ormsgpack.MsgpackEncodeError
-"""What the encoder for plain types raises of any other."""
+"""What `pack_plain` and `pack_exact` raise for a value that is not of plain types alone."""
 
-
-class Boxed:
-    """Stands for a bytearray while packing: msgpack would write that as bytes."""
-
-    __slots__ = ("content",)
-
-    def __init__(self, content: bytearray) -> None:
-        self.content = content
-
-
-# How msgpack begins a bin and an ext. A bytearray is a bin, the other native types are one or the other.
+# The first bytes of a bin and of an ext in MessagePack. All native types are packed as one of them.
 _NATIVE_CODES: Final = tuple(bytes([code]) for code in (*range(0xC4, 0xCA), *range(0xD4, 0xD9)))
 _NATIVE_CODE: Final = re.compile(b"[\xc4-\xc9\xd4-\xd8]")
-_SHORT: Final = 192  # bytes that one search looks through faster than one for each code
+_SHORT: Final = 192  # bytes that one search for all codes reads faster than a search for each code
 
 
 def _may_have_native(data: bytes) -> bool:
-    """Tell if packed bytes could hold a native type: never wrong about a no, which plain text and numbers mostly get."""
+    """Return whether packed bytes could hold a native type. A no is certain, and what plain text and numbers mostly get."""
     if len(data) < _SHORT:
         return _NATIVE_CODE.search(data) is not None
-    for code in _NATIVE_CODES:  # noqa: SIM110 - for every value of every put: a generator costs more than it looks at
+    for code in _NATIVE_CODES:  # noqa: SIM110 - a generator would cost more than the search, in every put
         if code in data:
             return True
     return False
 
 
 def is_free_of_bytes(value: Any) -> bool:
-    """Tell if a value that was packed, and so has no cycle, has no bytes in it.
+    """Return whether a value that was packed, and so has no cycle, has no bytes in it.
 
-    NotPlainError if it has anything that looks like bytes once it is packed. ``gc.get_referents`` gives the members of a
-    whole level of dicts and lists at the speed of C, and so does ``join`` tell whether all of them are strings.
+    NotPlainError if it has anything else that packs as bytes do. ``gc.get_referents`` returns the members of a whole level
+    of dicts and lists at the speed of C, and ``join`` finds out as fast whether all of them are strings.
     """
     found = True
     level = [value]
@@ -84,8 +75,8 @@ def is_free_of_bytes(value: Any) -> bool:
     return found
 
 
-# Values of plain types alone are packed by an encoder that takes half of msgpack's time. It is told to refuse all else,
-# so nothing has to look at the types first; but it takes these for bytes, which only a look can tell.
+# Values of plain types alone are packed by an encoder that takes half of msgpack's time. With these options it refuses
+# all other types, so no check of the types comes first. But it packs a bytearray or memoryview as bytes, see `pack_exact`.
 _EXACT: Final[int] = (
     ormsgpack.OPT_PASSTHROUGH_SUBCLASS
     | ormsgpack.OPT_PASSTHROUGH_TUPLE
@@ -98,8 +89,8 @@ _EXACT: Final[int] = (
 
 
 def pack_plain(value: Any) -> bytes:
-    """Pack a value of plain types, as msgpack does; NotPlainError for any other, but for those that look like bytes."""
-    return _packb(value, None, _EXACT)  # by name it would take longer to say than to do
+    """Pack a value of plain types, as msgpack does; NotPlainError for all other types but those that it packs as bytes."""
+    return _packb(value, None, _EXACT)  # by position: keywords would cost more than the packing
 
 
 _packb: Final = ormsgpack.packb
@@ -114,7 +105,7 @@ def pack_exact(value: Any) -> bytes:
 
 
 def may_have_bytes(data: bytes, start: int = 0, stop: int | None = None) -> bool:
-    """Tell if packed data, between *start* and *stop*, could hold bytes: never wrong about a no."""
+    """Return whether packed data, between *start* and *stop*, could hold bytes. A no is certain."""
     return (
         data.find(b"\xc4", start, stop) >= 0
         or data.find(b"\xc5", start, stop) >= 0
@@ -122,30 +113,29 @@ def may_have_bytes(data: bytes, start: int = 0, stop: int | None = None) -> bool
     )
 
 
-def _box(value: Any) -> Any:
-    """Return *value* with every bytearray in its dicts and lists boxed."""
+def _encode_bytearrays(value: Any) -> Any:
+    """Return a copy of *value* with an extension code for each bytearray in its dicts and lists: msgpack has bytes alone."""
     result = [value]
     todo: list[tuple[Any, Any, Any]] = [(result, 0, value)]
     while todo:
-        holder, slot, item = todo.pop()
+        holder, at, item = todo.pop()
         kind = type(item)
         if kind is bytearray:
-            holder[slot] = Boxed(item)
+            holder[at] = msgpack.ExtType(codes.BYTEARRAY, msgpack.packb(bytes(item)))
         elif kind is list:
-            holder[slot] = copy = item.copy()
+            holder[at] = copy = item.copy()
             todo += [(copy, index, member) for index, member in enumerate(item)]
         elif kind is dict:
-            holder[slot] = mapping = item.copy()
+            holder[at] = mapping = item.copy()
             todo += [(mapping, key, member) for key, member in item.items()]
             todo += [(None, None, key) for key in item if type(key) in NATIVE]
         elif kind in NATIVE:
-            msg = f"a {kind.__name__} cannot be stored"
-            raise RefusedError(msg)
+            raise RefusedError(f"a {kind.__name__} cannot be stored")
     return result[0]
 
 
 def _levels(value: Any) -> int:
-    """Return how deep dicts and lists nest in *value*, at most one more than what is allowed."""
+    """Return how deep dicts and lists nest in *value*; one more than the limit stands for any larger depth."""
     level = [item for item in (value,) if type(item) in (dict, list)]
     levels = 0
     while level and levels <= _MAX_LEVELS:
@@ -156,10 +146,10 @@ def _levels(value: Any) -> int:
 
 
 class ThreadPackers(threading.local):
-    """The packers of each thread, because a packer cannot be entered again while it packs."""
+    """The packers of each OS thread, since a packer cannot be called again while it packs."""
 
     def __init__(self, encoders: Encoders, checks: Checks | None = None) -> None:
-        """Make those of the current thread; ``threading.local`` calls this once in each."""
+        """Make those of the current OS thread; ``threading.local`` calls this once in each."""
         self._strict = PackerStack(encoders, checks or {}, None)
         self._lenient = PackerStack(encoders, checks or {}, "surrogatepass")
 
@@ -180,9 +170,9 @@ class PackerStack:
         """Make an empty stack.
 
         Args:
-            encoders: How every type is written.
-            checks: What is asked about the objects of some types, once they are packed.
-            unicode_errors: What to do about a lone surrogate, as for ``str.encode``; None refuses it, and is fastest.
+            encoders: How every type is encoded.
+            checks: The checks of some types, which run once an object is packed.
+            unicode_errors: How to handle a lone surrogate, as for ``str.encode``; None refuses it, and is fastest.
         """
         self._encoders = encoders
         self._checks = checks
@@ -209,16 +199,18 @@ class PackerStack:
         self._levels += levels
         try:
             data: bytes = packers[depth].pack(value)
-            # Only a look at every value tells a bytearray from bytes; it takes about as long as packing does.
+            # Only a check of every value tells a bytearray from bytes, and it takes about as long as packing does.
             if _may_have_native(data):
                 try:
                     is_free_of_bytes(value)
                 except NotPlainError:
-                    data = packers[depth].pack(_box(value))
+                    if depth == MAX_DEPTH:
+                        raise RecursionError from None
+                    data = packers[depth].pack(_encode_bytearrays(value))
             if len(data) > _KEPT_BYTES:
                 del packers[depth:]
         except BaseException:
-            del packers[depth:]  # what it had written so far is still in there
+            del packers[depth:]  # they still hold what was packed so far
             raise
         finally:
             self._depth = depth
@@ -234,12 +226,11 @@ class PackerStack:
         kind = type(value)
         entry = self._encoders.get(kind) or arrays.entry(kind)
         if entry is None:
-            msg = f"{kind.__qualname__} is not registered"
-            raise RefusedError(msg)
+            raise RefusedError(f"{kind.__qualname__} is not registered")
         code, encode = entry
         data = self.pack(self._in_order(value) if kind in _UNORDERED else encode(value))
         if self._checks and kind in self._checks and not self._checking:
-            self._checking = True  # what is packed in the course of it was checked already, where it lies
+            self._checking = True  # what the check itself packs was checked already, at its place in the value
             try:
                 self._checks[kind](value, data, self.pack)
             finally:
@@ -247,7 +238,7 @@ class PackerStack:
         return msgpack.ExtType(code, data)
 
     def _in_order(self, members: Any) -> list[Any]:
-        """Return the members of a set in an order of their own: that of the set is another in every process."""
+        """Return the members of a set in an order that is the same in every process, unlike that of the set."""
         kinds = set(map(type, members))
         if len(kinds) == 1 and kinds <= _SORTABLE:
             return sorted(members)

@@ -1,10 +1,10 @@
-"""Times, identifiers, paths, addresses and patterns of the standard library."""
+"""How times, UUIDs, paths, IP addresses and regular expressions are encoded and decoded."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -13,15 +13,15 @@ from typing import Any, Final
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
-from zerograph_redis.serde import codes
-from zerograph_redis.serde.storage import refuse_attributes
-from zerograph_redis.serde.table import Decoders, Encoders, RefusedError, want
+from . import codes
+from .attributes import refuse_attributes
+from .codes import Function, RefusedError, Types, expect
 
 # A zone's key becomes a file name.
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,7}")
 _ZONE_LENGTH: Final = 100
 
-# re.DEBUG is not among them: it prints whenever the pattern is compiled.
+# Without re.DEBUG, which prints whenever the pattern is compiled.
 _FLAGS: Final = int(re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE)
 
 
@@ -31,23 +31,23 @@ def _datetime_parts(value: datetime) -> list[Any]:
 
 
 def _datetime(stored: Any) -> datetime:
-    *parts, fold, zone = want(list, stored)
+    *parts, fold, zone = expect(list, stored)
     year, month, day, hour, minute, second, microsecond = parts
     return datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
 
 
 def _time(stored: Any) -> time:
-    hour, minute, second, microsecond, fold, zone = want(list, stored)
+    hour, minute, second, microsecond, fold, zone = expect(list, stored)
     return time(hour, minute, second, microsecond, zone, fold=fold)
 
 
 def _date(stored: Any) -> date:
-    year, month, day = want(list, stored)
+    year, month, day = expect(list, stored)
     return date(year, month, day)
 
 
 def _timedelta(stored: Any) -> timedelta:
-    days, seconds, microseconds = (want(int, part) for part in want(list, stored))
+    days, seconds, microseconds = (expect(int, part) for part in expect(list, stored))
     return timedelta(days, seconds, microseconds)
 
 
@@ -56,7 +56,7 @@ def _timezone_parts(value: timezone) -> list[Any] | None:
         return None
     offset = value.utcoffset(None)
     parts: list[Any] = [offset.days, offset.seconds, offset.microseconds]
-    # A name that only spells the offset is not stored: the offset gives it again.
+    # A name that only shows the offset is not stored: the offset implies it.
     name = value.tzname(None)
     return parts if offset and name == timezone(offset).tzname(None) else [*parts, name]
 
@@ -64,7 +64,7 @@ def _timezone_parts(value: timezone) -> list[Any] | None:
 def _timezone(stored: Any) -> timezone:
     if stored is None:
         return UTC
-    days, seconds, microseconds, *name = want(list, stored)
+    days, seconds, microseconds, *name = expect(list, stored)
     return timezone(_timedelta([days, seconds, microseconds]), *name)
 
 
@@ -74,20 +74,21 @@ def _is_zone(key: Any) -> bool:
 
 def _zone_key(value: ZoneInfo) -> str:
     if not _is_zone(value.key):
-        msg = f"a zone is stored by its key, and {value.key!r} is none of the tz database"
-        raise RefusedError(msg)
+        raise RefusedError(
+            f"its key {value.key!r}, by which it is stored, is not in the tz database; use ZoneInfo(key)"
+        )
     try:
         value.__reduce__()
-    except Exception as error:  # an error of pickle, which is not imported for its sake
-        msg = f"a zone is stored by its key, and this {value.key!r} was read from a file of its own"
-        raise RefusedError(msg) from error
+    except Exception as error:  # pickle's own error, and nothing here imports pickle
+        raise RefusedError(
+            "it was read from a file, and a zone is stored by its key alone; use ZoneInfo(key)"
+        ) from error
     return value.key
 
 
 def _zone(stored: Any) -> ZoneInfo:
     if not _is_zone(stored):
-        msg = "not the key of a zone"
-        raise ValueError(msg)
+        raise ValueError("not the key of a zone")
     return ZoneInfo(stored)
 
 
@@ -96,15 +97,14 @@ def _uuid_parts(value: UUID) -> Any:
 
 
 def _uuid(stored: Any) -> UUID:
-    content, safe = (stored, None) if type(stored) is bytes else want(list, stored)
-    return UUID(bytes=want(bytes, content), is_safe=SafeUUID(safe))
+    content, safe = (stored, None) if type(stored) is bytes else expect(list, stored)
+    return UUID(bytes=expect(bytes, content), is_safe=SafeUUID(safe))
 
 
 def _path_text(value: PurePath) -> str:
     text = str(value)
     if type(value)(text).parts != value.parts:
-        msg = f"the path is not what its text, {text!r}, stands for"
-        raise RefusedError(msg)
+        raise RefusedError(f"its parts are not those of its text {text!r}; make it from the text")
     return text
 
 
@@ -115,19 +115,19 @@ def _network_text(value: Any) -> str:
 
 
 class _Patterns(threading.local):
-    """What compiling may still cost in the value that this thread packs or unpacks."""
+    """How much compiling of patterns the current OS thread may still do for the value that it packs or unpacks."""
 
     left = 0
     held = False
 
     def begin(self) -> None:
-        """Begin with another value, unless several are parts of one."""
+        """Begin another value, except within `hold`."""
         if not self.held:
             self.left = _MOST_STEPS
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Take all that is packed in the block for one value, as it will be when it is unpacked."""
+        """Count everything that is packed in the block as one value, since it will be unpacked as one."""
         self.begin()
         self.held = True
         try:
@@ -136,17 +136,17 @@ class _Patterns(threading.local):
             self.held = False
 
     def take(self, pattern: str | bytes, flags: int) -> None:
-        """Count a pattern, before it is compiled; ValueError if the value has more than may be compiled."""
+        """Count a pattern before it is compiled; RefusedError if the value's patterns take too long to compile."""
         self.left -= _steps(pattern, flags)
         if self.left < 0:
-            raise RefusedError("the regular expressions of a value take too long to compile")
+            raise RefusedError("the regular expressions of the value take too long to compile; store them as text")
 
 
 PATTERNS: Final = _Patterns()
 
-# Compiling takes about a quarter of a microsecond a step: half a second for all patterns of a value. Characters and
-# groups cost some, classes
-# much, since each may get a table of 65,536 entries, and ranges in them as much as they are wide.
+# Compiling takes about a quarter of a microsecond a step: half a second for all patterns of a value. Classes cost more
+# than characters and groups, since each may get a table of 65,536 entries, and a range in a class costs as much as it is
+# wide.
 _MOST_STEPS: Final = 2_000_000
 _PATTERN, _CHARACTER, _GROUP, _CLASS, _TABLE = 1_000, 40, 800, 6_000, 1 << 16
 _IGNORING_CASE: Final = re.compile(r"\(\?[a-zA-Z]*i")
@@ -183,26 +183,23 @@ def _point(token: re.Match[str]) -> int:
 
 def _pattern_parts(value: re.Pattern[Any]) -> list[Any]:
     if value.flags & ~_FLAGS:
-        msg = f"a pattern with {re.RegexFlag(value.flags & ~_FLAGS)!r} cannot be stored"
-        raise RefusedError(msg)
+        raise RefusedError(f"it has the flag {re.RegexFlag(value.flags & ~_FLAGS)!r}; compile it without that")
     if type(value.pattern) not in (str, bytes):
-        msg = f"a pattern of {type(value.pattern).__name__} cannot be stored"
-        raise RefusedError(msg)
+        raise RefusedError(f"its pattern is a {type(value.pattern).__name__}, not a str or bytes")
     PATTERNS.take(value.pattern, value.flags)
     return [value.pattern, value.flags]
 
 
 def _pattern(stored: Any) -> re.Pattern[Any]:
-    pattern, flags = want(list, stored)
-    if type(pattern) not in (str, bytes) or want(int, flags) & ~_FLAGS:
-        msg = "not a pattern"
-        raise ValueError(msg)
+    pattern, flags = expect(list, stored)
+    if type(pattern) not in (str, bytes) or expect(int, flags) & ~_FLAGS:
+        raise ValueError("not a pattern")
     PATTERNS.take(pattern, flags)
     return re.compile(pattern, flags)
 
 
-def _from_text(kind: Callable[[str], Any]) -> Callable[[Any], Any]:
-    return lambda stored: kind(want(str, stored))
+def _from_text(kind: Function) -> Function:
+    return lambda stored: kind(expect(str, stored))
 
 
 _PATHS: Final[dict[type, int]] = {
@@ -211,10 +208,6 @@ _PATHS: Final[dict[type, int]] = {
     PosixPath: codes.POSIX_PATH,
     WindowsPath: codes.WINDOWS_PATH,
 }
-_ADDRESSES: Final[dict[type, int]] = {
-    IPv4Address: codes.IPV4_ADDRESS,
-    IPv6Address: codes.IPV6_ADDRESS,
-}
 _NETWORKS: Final[dict[type, int]] = {
     IPv4Network: codes.IPV4_NETWORK,
     IPv6Network: codes.IPV6_NETWORK,
@@ -222,28 +215,17 @@ _NETWORKS: Final[dict[type, int]] = {
     IPv6Interface: codes.IPV6_INTERFACE,
 }
 
-ENCODERS: Final[Encoders] = {
-    datetime: (codes.DATETIME, _datetime_parts),
-    date: (codes.DATE, lambda v: [v.year, v.month, v.day]),
-    time: (codes.TIME, lambda v: [v.hour, v.minute, v.second, v.microsecond, v.fold, v.tzinfo]),
-    timedelta: (codes.TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds]),
-    timezone: (codes.TIMEZONE, _timezone_parts),
-    ZoneInfo: (codes.ZONEINFO, _zone_key),
-    UUID: (codes.UUID, _uuid_parts),
-    re.Pattern: (codes.PATTERN, _pattern_parts),
-    **{kind: (code, _path_text) for kind, code in _PATHS.items()},
-    **{kind: (code, str) for kind, code in _ADDRESSES.items()},
-    **{kind: (code, _network_text) for kind, code in _NETWORKS.items()},
-}
-
-DECODERS: Final[Decoders] = {
-    codes.DATETIME: _datetime,
-    codes.DATE: _date,
-    codes.TIME: _time,
-    codes.TIMEDELTA: _timedelta,
-    codes.TIMEZONE: _timezone,
-    codes.ZONEINFO: _zone,
-    codes.UUID: _uuid,
-    codes.PATTERN: _pattern,
-    **{code: _from_text(kind) for kind, code in (_PATHS | _ADDRESSES | _NETWORKS).items()},
+TYPES: Final[Types] = {
+    datetime: (codes.DATETIME, _datetime_parts, _datetime),
+    date: (codes.DATE, lambda v: [v.year, v.month, v.day], _date),
+    time: (codes.TIME, lambda v: [v.hour, v.minute, v.second, v.microsecond, v.fold, v.tzinfo], _time),
+    timedelta: (codes.TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds], _timedelta),
+    timezone: (codes.TIMEZONE, _timezone_parts, _timezone),
+    ZoneInfo: (codes.ZONEINFO, _zone_key, _zone),
+    UUID: (codes.UUID, _uuid_parts, _uuid),
+    re.Pattern: (codes.PATTERN, _pattern_parts, _pattern),
+    IPv4Address: (codes.IPV4_ADDRESS, str, _from_text(IPv4Address)),
+    IPv6Address: (codes.IPV6_ADDRESS, str, _from_text(IPv6Address)),
+    **{kind: (code, _path_text, _from_text(kind)) for kind, code in _PATHS.items()},
+    **{kind: (code, _network_text, _from_text(kind)) for kind, code in _NETWORKS.items()},
 }

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from xxhash import xxh32_intdigest
 
-from zerograph_redis.serde.packing import is_free_of_bytes, may_have_bytes, pack_plain
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.serde.packing import is_free_of_bytes, may_have_bytes, msgpack, pack_plain
 
 from .headers import LAYOUTS, header_size, map_header
 

@@ -1,4 +1,4 @@
-"""The history of a thread: every checkpoint, its parent, and what changed, without a state being read."""
+"""The history of a thread: every checkpoint, its parent, and what changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from zerograph import Command
 
 from zerograph_redis import EncryptedSerializer, InMemorySaver, MsgpackSerializer
 from zerograph_redis.core.drive import run
-from zerograph_redis.tools.inspect import history
-from zerograph_redis.tools.inspect.history import list_namespaces, read_history
+from zerograph_redis.tools.inspect import checkpoints, history
+from zerograph_redis.tools.inspect.checkpoints import CheckpointReader, find_checkpoints, list_namespaces
+from zerograph_redis.tools.inspect.history import read_history
 
 LONG = "".join(f"{number:05}" for number in range(300))
 
@@ -57,27 +58,24 @@ def expected(before, after):
     return found + [(name, "removed", None) for name in before if name not in after]
 
 
-@pytest.mark.parametrize("longest", [0, history.LONGEST])
 @pytest.mark.parametrize("options", OPTIONS)
 @settings(max_examples=60, deadline=None)
 @given(states=st.lists(channels, min_size=1, max_size=5))
-def test_outlines_tell_what_changed_as_the_values_do(options, longest, states):
+def test_changes_are_those_of_the_packed_values(options, states):
     saver = InMemorySaver(None, **OPTIONS[options])
     config = at()
     for number, each in enumerate(states):
         config = saver.put(config, state(f"c{number}", **each), {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "LONGEST", longest)
-        (found,) = run(read_history(saver.store.settings, "thread"), saver.store.backend)
-    told = [[tuple(change) for change in entry.changes] for entry in reversed(found.entries)]
-    assert told == [expected(before, after) for before, after in zip([{}, *states], states, strict=False)]
+    (found,) = run(read_history(saver.store.settings, "thread"), saver.store.backend)
+    changes = [[tuple(change) for change in entry.changes] for entry in reversed(found.entries)]
+    assert changes == [expected(before, after) for before, after in zip([{}, *states], states, strict=False)]
 
 
 def read(saver, **options):
     return run(read_history(saver.store.settings, options.pop("thread", "thread"), **options), saver.store.backend)
 
 
-def test_each_checkpoint_tells_where_it_came_from(store):
+def test_each_checkpoint_has_its_step_source_and_parent(store):
     saver = store.open_bare()
     app = graphs.approval(checkpointer=saver)
     app.invoke({"log": []}, at())
@@ -89,8 +87,8 @@ def test_each_checkpoint_tells_where_it_came_from(store):
     assert [tuple(each) for each in first.changes] == [("log", "added", None)]
     assert [tuple(each) for each in before.changes] == [("log", "appended", 1)]
     assert waiting.changes == []
-    assert [each.value for each in waiting.interrupts] == [{"question": "go on?", "so far": 1}]
-    assert [channel for _, channel in waiting.writes] == ["__interrupt__"]
+    assert waiting.interrupts == [{"question": "go on?", "so far": 1}]
+    assert [channel for _, channel, _ in waiting.writes] == ["__interrupt__"]
     assert first.stored < before.stored < waiting.stored
     assert first.bytes > 100
     app.invoke(Command(resume="yes"), at())
@@ -118,26 +116,26 @@ def test_a_fork_shares_its_parent(store):
     ]  # fmt: skip
 
 
-def test_what_begins_anew_is_compared_with_what_was_stored_before_it(store):
+def test_a_checkpoint_without_a_parent_is_compared_with_the_one_stored_before_it(store):
     saver = store.open_bare()
     saver.put(at(), state("a", n=1, m=1), {})
     saver.put(at(), state("b", n=2, m=1), {})
     newest = read(saver)[0].entries[0]
-    assert (newest.parent, newest.begins, newest.compared_with) == (None, True, "a")
+    assert (newest.parent, newest.starts, newest.compared_with) == (None, True, "a")
     assert [tuple(each) for each in newest.changes] == [("n", "changed", None)]
 
 
-def test_a_subgraph_begins_with_a_checkpoint_whose_parent_is_outside(store):
+def test_the_first_checkpoint_of_a_subgraph_has_its_parent_in_the_outer_namespace(store):
     saver = store.open_bare()
     graphs.nested(checkpointer=saver).invoke({"log": []}, at())
     outer, middle, inner = read(saver)
     assert [each.namespace for each in (outer, middle, inner)] == ["", "middle", "middle|inner"]
     first = middle.entries[-1]
-    assert first.begins
+    assert first.starts
     assert first.parent in {each.checkpoint_id for each in outer.entries}
     assert first.parent_namespace == ""
     assert [each.kind for each in first.changes] == ["added"]
-    assert inner.entries[0].interrupts[0].value == "inner?"
+    assert inner.entries[0].interrupts[0] == "inner?"
 
 
 def test_a_parent_that_was_pruned_leaves_the_changes_unknown(store):
@@ -147,10 +145,10 @@ def test_a_parent_that_was_pruned_leaves_the_changes_unknown(store):
         config = saver.put(config, state(f"c{number}", n=number), {})
     newest, oldest = read(saver)[0].entries
     assert [tuple(each) for each in newest.changes] == [("n", "changed", None)]
-    assert (oldest.parent, oldest.parent_namespace, oldest.changes, oldest.begins) == ("c1", None, None, False)
+    assert (oldest.parent, oldest.parent_namespace, oldest.changes, oldest.starts) == ("c1", None, None, False)
 
 
-def test_a_parent_far_back_is_compared_all_the_same(store):
+def test_a_parent_beyond_the_limit_is_compared(store):
     saver = store.open_bare()
     saver.put(at(), state("root", n=0, text=LONG), {})
     config = at(id="root")
@@ -195,34 +193,113 @@ def test_many_pages_make_one_history(store, monkeypatch):
     assert all(each.changes is not None for each in found.entries)
 
 
-def test_reading_tells_how_far_it_is(store, monkeypatch):
+def test_reading_reports_its_progress(store, monkeypatch):
     monkeypatch.setattr(history, "PAGE", 3)
     saver = store.open_bare()
     for number in range(7):
         saver.put(at(), state(f"c{number}"), {})
     done = []
-    read(saver, noted=done.append)
+    read(saver, progress=done.append)
     assert done == [3, 3, 1]
 
 
-def test_a_page_reads_next_to_nothing_of_the_log(redis_store):
-    saver = redis_store.open_bare()
-    messages = []
-    for number in range(20):
-        messages.append(LONG + str(number))
-        saver.put(at(), state(f"c{number}", messages=messages), {})
-    fetched = []
-    backend = saver.store.backend
+def counted(saver):
+    """The store's backend, and the bytes of the state log that each request fetched."""
+    backend, fetched = saver.store.backend, []
 
     class Counting:
         def execute(self, request):
             reply = backend.execute(request)
-            fetched.extend(len(each.data) for each in getattr(reply, "ranges", ()))
+            fetched.append(sum(len(each.data) for each in getattr(reply, "ranges", ())))
             return reply
 
-    (found,) = run(read_history(saver.store.settings, "thread"), Counting())
+    return Counting(), fetched
+
+
+def test_each_byte_of_the_state_log_is_read_once(store, monkeypatch):
+    monkeypatch.setattr(history, "PAGE", 4)
+    saver = store.open_bare()
+    config, messages = at(), []
+    for number in range(20):
+        messages.append(LONG + str(number))
+        config = saver.put(config, state(f"c{number}", messages=messages), {})
+    backend, fetched = counted(saver)
+    (found,) = run(read_history(saver.store.settings, "thread"), backend)
     assert [tuple(each) for each in found.entries[0].changes] == [("messages", "appended", 1)]
-    assert sum(fetched) < len(LONG) * 3 * 20
+    assert len(LONG) * 19 < sum(fetched) < len(LONG) * 23
+
+
+@pytest.mark.parametrize("kept", [1, 50])
+def test_many_forks_are_compared_with_their_parents(store, monkeypatch, kept):
+    monkeypatch.setattr(checkpoints, "_WAITING", kept)
+    monkeypatch.setattr(history, "PAGE", 3)
+    saver = store.open_bare()
+    saver.put(at(), state("root", n=0, text=LONG), {})
+    for number in range(8):
+        saver.put(at(id="root"), state(f"c{number}", n=number + 1, text=LONG), {})
+    (found,) = read(saver)
+    assert [each.compared_with for each in found.entries] == ["root"] * 8 + [None]
+    assert {tuple(change) for each in found.entries[:-1] for change in each.changes} == {("n", "changed", None)}
+    assert {each.parent_namespace for each in found.entries[:-1]} == {""}
+
+
+def test_a_damaged_state_leaves_only_its_own_changes_unknown():
+    saver = InMemorySaver(None)
+    config = at()
+    for number in range(6):
+        config = saver.put(config, state(f"c{number}", text=f"<{number}>" * 300), {})
+    backend = saver.store.backend
+
+    class Damaging:
+        def execute(self, request):
+            reply = backend.execute(request)
+            for each in getattr(reply, "ranges", ()):
+                each.data = each.data.replace(b"<2>", b"<X>")
+            return reply
+
+    (found,) = run(read_history(saver.store.settings, "thread"), Damaging())
+    assert [each.checkpoint_id for each in found.entries] == [f"c{number}" for number in reversed(range(6))]
+    assert [each.changes is None for each in found.entries] == [False, False, True, True, False, False]
+
+
+def test_a_checkpoint_is_read_with_its_state_and_its_writes(store):
+    saver = store.open_bare()
+    config = saver.put(at(), state("a", text=LONG, n=1), {"source": "input", "step": 3})
+    saver.put(config, state("b", text=LONG + "!", n=1), {})
+    saver.put_writes(config, [("t", "n", 2), ("t", "__interrupt__", "sure?")], "")
+    reader = CheckpointReader(saver.store.settings, "thread")
+    backend, fetched = counted(saver)
+    newest = run(reader.get("", None), backend)
+    assert (newest.checkpoint_id, newest.channels, newest.writes) == ("b", {"text": LONG + "!", "n": 1}, [])
+    before = run(reader.get_before("", "b"), backend)
+    assert (before.checkpoint_id, before.channels) == ("a", {"text": LONG, "n": 1})
+    assert before.writes == [("t", "n", 2), ("t", "__interrupt__", "sure?")]
+    assert (before.interrupts, before.source, before.step) == (["sure?"], "input", 3)
+    assert sum(fetched) < 2 * len(LONG)
+    assert run(reader.get("", "none"), backend) is None
+    assert run(reader.get_before("", "a"), backend) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "namespace", "found"),
+    [
+        ("c1", None, [("", "c1")]),
+        ("c", None, [("", "c1"), ("", "c2"), ("x", "c3")]),
+        ("c", "x", [("x", "c3")]),
+        ("c1", "x", []),
+        ("@0", None, [("", "c2")]),
+        ("@1", None, [("", "c1")]),
+        ("@2", None, []),
+        ("@0", "x", [("x", "c3")]),
+        ("@0", "none", []),
+        ("none", None, []),
+    ],
+)
+def test_checkpoints_are_found_by_text(store, text, namespace, found):
+    saver = store.open_bare()
+    for place, name in (("", "c1"), ("", "c2"), ("x", "c3")):
+        saver.put(at(ns=place), state(name), {})
+    assert sorted(run(find_checkpoints("thread", text, namespace), saver.store.backend)) == found
 
 
 @pytest.mark.parametrize("count", [0, 1, 450])

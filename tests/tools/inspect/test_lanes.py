@@ -44,11 +44,11 @@ def test_forks_cross_lanes_that_go_on():
     ]
 
 
-def test_no_line_leads_to_what_is_not_there():
-    assert drawn(("b", "gone"), ("a", "gone")) == ["● b", "● a"]
+def test_no_line_leads_to_a_missing_parent():
+    assert drawn(("b", "missing"), ("a", "missing")) == ["● b", "● a"]
 
 
-def test_what_begins_anew_begins_in_the_first_free_lane():
+def test_a_node_without_children_takes_the_first_free_lane():
     assert drawn(("d", "c"), ("c", None), ("b", "a"), ("a", None)) == ["● d", "○ c", "● b", "○ a"]
 
 

@@ -1,4 +1,4 @@
-"""Any value can be shown, compared and told in JSON."""
+"""Any value can be shown, compared and converted for JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ import numpy as np
 import pydantic
 import pytest
 from hypothesis import given, settings
-from rich.pretty import pretty_repr
 from zerograph import Interrupt
 
+from zerograph_redis.cli.values import ALL, SHORT, brief, to_node
 from zerograph_redis.serde.inspecting import StandIn
-from zerograph_redis.tools.inspect.abridging import ALL, SHORT, abridge
-from zerograph_redis.tools.inspect.differences import differences
+from zerograph_redis.tools.inspect.changes import find_differences
 from zerograph_redis.tools.inspect.values import fields_of, key_of, plain
 
 
@@ -87,38 +86,38 @@ HUGE = [  # has no repr, so hypothesis cannot have it
 
 @settings(deadline=None)
 @given(values)
-def test_any_value_can_be_shown_and_told(value):
-    show_and_tell(value)
+def test_any_value_can_be_shown_and_converted(value):
+    show_and_convert(value)
 
 
 @pytest.mark.parametrize("place", range(len(HUGE)))
-def test_a_value_with_huge_ints_can_be_shown_and_told(place):
-    show_and_tell(HUGE[place])
-    show_and_tell({"a": [HUGE[place]]})
-    assert "repr" not in pretty_repr(abridge(HUGE[place]))
+def test_a_value_with_huge_ints_can_be_shown_and_converted(place):
+    show_and_convert(HUGE[place])
+    show_and_convert({"a": [HUGE[place]]})
+    assert "repr" not in brief(HUGE[place])
 
 
-def show_and_tell(value):
+def show_and_convert(value):
     for limits in (SHORT, ALL):
-        assert pretty_repr(abridge(value, limits), max_width=40)
+        assert to_node(value, limits).render(max_width=40)
     json.dumps(plain(value), allow_nan=False)
     assert key_of(value) == key_of(value)
-    assert differences({"x": value}, {"x": value}) == []
+    assert find_differences({"x": value}, {"x": value}) == []
 
 
 def test_an_object_whose_repr_raises_is_shown_as_what_it_is():
-    assert repr(abridge([Rude()])) == "[<Rude whose repr raised RuntimeError>]"
+    assert brief([Rude()]) == "[<Rude whose repr raised RuntimeError>]"
     assert plain({"a": Rude()}) == {"a": "<Rude whose repr raised RuntimeError>"}
 
 
 @pytest.mark.parametrize("limits", [SHORT, ALL])
-def test_a_value_nested_beyond_all_measure_is_cut(limits):
+def test_a_value_nested_too_deeply_is_truncated(limits):
     value = []
     for _ in range(5000):
         value = [value]
-    assert "…" in pretty_repr(abridge(value, limits))
+    assert "…" in to_node(value, limits).render()
     assert "…" in json.dumps(plain(value), ensure_ascii=False)
-    assert differences({"x": value}, {"x": value}) == []
+    assert find_differences({"x": value}, {"x": value}) == []
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def test_a_value_nested_beyond_all_measure_is_cut(limits):
         (Attrs, None),
     ],
 )
-def test_objects_are_told_by_their_fields(value, found):
+def test_objects_have_fields(value, found):
     assert fields_of(value) == found
 
 
@@ -149,7 +148,7 @@ def test_objects_are_told_by_their_fields(value, found):
 )  # fmt: skip
 def test_values_that_are_not_exactly_alike_differ(one, other):
     assert key_of(one) != key_of(other)
-    assert {each.channel for each in differences({"x": one}, {"x": other})} == {"x"}
+    assert {each.channel for each in find_differences({"x": one}, {"x": other})} == {"x"}
 
 
 @pytest.mark.parametrize(
@@ -169,8 +168,8 @@ def test_values_that_are_not_exactly_alike_differ(one, other):
     ],
 )
 def test_lists_are_compared_by_their_members(before, after, found):
-    told = differences({"x": before}, {"x": after})
-    assert [(each.kind, each.path, each.before, each.after, each.place) for each in told] == found
+    differences = find_differences({"x": before}, {"x": after})
+    assert [(each.kind, each.path, each.before, each.after, each.place) for each in differences] == found
 
 
 @settings(deadline=None)
@@ -178,7 +177,7 @@ def test_lists_are_compared_by_their_members(before, after, found):
 def test_the_differences_of_two_lists_make_one_of_the_other(before, after):
     made = list(before)
     shift = 0
-    for each in differences({"x": before}, {"x": after}):
+    for each in find_differences({"x": before}, {"x": after}):
         if each.kind == "changed":
             made[each.path[0]] = each.after
         elif each.kind == "removed":

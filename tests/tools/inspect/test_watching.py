@@ -1,4 +1,4 @@
-"""What happens to threads is found by asking now and then."""
+"""What happens to threads is found by polling."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from zerograph_redis.tools.inspect.watching import Watch
 
 
 class Watcher:
-    """A watch, and the requests that it makes."""
+    """A watch, the requests that it makes, and how many bytes of state logs it fetched."""
 
     def __init__(self, saver, thread=None):
         self.saver = saver
         self.requests = []
+        self.fetched = 0
         self.watch = Watch(saver.store.settings, thread)
         assert self.poll() == []
 
     def execute(self, request):
         self.requests.append(request)
-        return self.saver.store.backend.execute(request)
+        reply = self.saver.store.backend.execute(request)
+        self.fetched += sum(len(each.data) for each in getattr(reply, "ranges", ()))
+        return reply
 
     def poll(self):
         events = run(self.watch.poll(), self)
         return [
             (each.kind, each.thread, each.lease and each.lease.owner)
-            if each.kind in {"lease", "gone"}
+            if each.kind in {"lease", "removed"}
             else (each.kind, each.thread, each.entry.namespace, each.entry.checkpoint_id)
             for each in events
         ]
@@ -43,7 +46,7 @@ def watched(request):
     return request.param
 
 
-def test_new_checkpoints_are_told_once_in_the_order_stored(store, watched):
+def test_new_checkpoints_are_reported_once_in_the_order_stored(store, watched):
     saver = store.open_bare()
     fill(saver, 2)
     watcher = Watcher(saver, watched)
@@ -59,7 +62,7 @@ def test_new_checkpoints_are_told_once_in_the_order_stored(store, watched):
     assert watcher.poll() == []
 
 
-def test_changes_are_told_against_what_was_there_before(store, watched):
+def test_changes_are_relative_to_the_checkpoint_before(store, watched):
     saver = store.open_bare()
     saver.put(at(), state("a", log=["x" * 600]), {})
     watcher = Watcher(saver, watched)
@@ -68,7 +71,7 @@ def test_changes_are_told_against_what_was_there_before(store, watched):
     assert [tuple(each) for each in event.entry.changes] == [("log", "appended", 1)]
 
 
-def test_a_thread_that_is_new_is_told_from_its_beginning(store, watched):
+def test_a_new_thread_is_reported_from_its_first_checkpoint(store, watched):
     saver = store.open_bare()
     fill(saver, 2, "other")
     watcher = Watcher(saver, watched)
@@ -76,28 +79,28 @@ def test_a_thread_that_is_new_is_told_from_its_beginning(store, watched):
     assert watcher.poll() == [("checkpoint", "thread", "", "c0"), ("checkpoint", "thread", "", "c1")]
 
 
-def test_one_thread_alone_is_told_of_nothing_else(store):
+def test_a_watch_of_one_thread_reports_no_other(store):
     saver = store.open_bare()
     watcher = Watcher(saver, "thread")
     fill(saver, 2, "other")
     assert watcher.poll() == []
 
 
-def test_an_interrupt_is_told_with_its_checkpoint(store, watched):
+def test_an_interrupt_is_reported_after_its_checkpoint(store, watched):
     saver = store.open_bare()
     fill(saver, 1, "other")
     watcher = Watcher(saver, watched)
     app = graphs.approval(checkpointer=saver)
     app.invoke({"log": []}, at())
     waiting = saver.get_tuple(at()).checkpoint["id"]
-    told = watcher.poll()
-    assert [each[0] for each in told] == ["checkpoint"] * 3 + ["interrupt"]
-    assert told[-1] == ("interrupt", "thread", "", waiting)
+    seen = watcher.poll()
+    assert [each[0] for each in seen] == ["checkpoint"] * 3 + ["interrupt"]
+    assert seen[-1] == ("interrupt", "thread", "", waiting)
     app.invoke(Command(resume="yes"), at())
     assert [each[0] for each in watcher.poll()] == ["checkpoint"] * 3
 
 
-def test_an_interrupt_that_comes_after_its_checkpoint_is_told_when_it_comes(store, watched):
+def test_an_interrupt_stored_after_its_checkpoint_is_reported(store, watched):
     saver = store.open_bare()
     fill(saver, 1)
     watcher = Watcher(saver, watched)
@@ -109,7 +112,7 @@ def test_an_interrupt_that_comes_after_its_checkpoint_is_told_when_it_comes(stor
     assert watcher.poll() == []
 
 
-def test_leases_are_told_when_they_are_taken_and_when_they_end(store, watched):
+def test_a_lease_is_reported_when_it_is_taken_and_when_it_ends(store, watched):
     saver = store.open_bare()
     fill(saver, 1)
     watcher = Watcher(saver, watched)
@@ -123,7 +126,7 @@ def test_leases_are_told_when_they_are_taken_and_when_they_end(store, watched):
     assert watcher.poll() == [("lease", "thread", None)]
 
 
-def test_the_lease_of_a_thread_that_is_not_there_yet_is_told(store):
+def test_the_lease_of_a_thread_that_is_not_stored_yet_is_reported(store):
     saver = store.open_bare()
     watcher = Watcher(saver, "thread")
     with saver.lease("thread", ttl=60, owner="one"):
@@ -133,27 +136,27 @@ def test_the_lease_of_a_thread_that_is_not_there_yet_is_told(store):
     assert watcher.poll() == [("lease", "thread", None)]
 
 
-def test_a_thread_that_goes_is_told_and_may_come_again(store, watched):
+def test_a_deleted_thread_is_reported_and_may_be_stored_again(store, watched):
     saver = store.open_bare()
     fill(saver, 1)
     watcher = Watcher(saver, watched)
     saver.delete_thread("thread")
-    assert watcher.poll() == [("gone", "thread", None)]
+    assert watcher.poll() == [("removed", "thread", None)]
     assert watcher.poll() == []
     fill(saver, 1)
     assert watcher.poll() == [("checkpoint", "thread", "", "c0")]
 
 
-def test_a_thread_that_expires_is_told_to_be_gone(store, watched):
+def test_an_expired_thread_is_reported_as_removed(store, watched):
     saver = store.open_bare()
     saver.put(at(ttl=0.3), state("c0"), {})
     watcher = Watcher(saver, watched)
-    told = []
-    until(lambda: told.extend(watcher.poll()) or told)
-    assert told == [("gone", "thread", None)]
+    seen = []
+    until(lambda: seen.extend(watcher.poll()) or seen)
+    assert seen == [("removed", "thread", None)]
 
 
-def test_a_quiet_store_is_asked_two_questions_a_poll_and_for_no_checkpoint(store):
+def test_a_poll_of_a_quiet_store_makes_two_requests_and_reads_no_checkpoint(store):
     saver = store.open_bare()
     for number in range(120):
         fill(saver, 1, f"thread-{number}")
@@ -164,7 +167,7 @@ def test_a_quiet_store_is_asked_two_questions_a_poll_and_for_no_checkpoint(store
     assert not any(isinstance(each, GetCheckpoint | ListCheckpoints) for each in watcher.requests)
 
 
-def test_of_a_long_thread_only_what_is_new_is_read(store):
+def test_only_the_new_checkpoints_of_a_long_thread_are_read(store):
     saver = store.open_bare()
     fill(saver, 60)
     watcher = Watcher(saver)
@@ -174,7 +177,22 @@ def test_of_a_long_thread_only_what_is_new_is_read(store):
     assert sum(each.limit for each in watcher.requests if isinstance(each, ListCheckpoints)) <= 8
 
 
-def test_more_threads_than_a_page_are_all_told(store, monkeypatch):
+def test_only_the_new_bytes_of_a_state_log_are_read(store):
+    saver = store.open_bare()
+    config, messages = at(), []
+    for number in range(20):
+        messages.append(f"{number:04}" * 250)
+        config = saver.put(config, state(f"c{number}", messages=messages), {})
+    watcher = Watcher(saver)
+    for number in range(20, 23):
+        messages.append(f"{number:04}" * 250)
+        config = saver.put(config, state(f"c{number}", messages=messages), {})
+        watcher.fetched = 0
+        assert watcher.poll() == [("checkpoint", "thread", "", f"c{number}")]
+    assert 1000 < watcher.fetched < 3000
+
+
+def test_more_threads_than_a_page_are_all_reported(store, monkeypatch):
     monkeypatch.setattr(watching, "_PAGE", 3)
     monkeypatch.setattr(watching, "WATCHED", 4)
     monkeypatch.setattr(watching, "REMEMBERED", 6)

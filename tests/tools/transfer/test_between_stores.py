@@ -5,13 +5,14 @@ from contextvars import Context
 
 import pytest
 from support.data import at, fill, ids, state, thread_info
-from support.moves import end_of, fill_all, grow, migrate, snapshot
+from support.moves import fill_all, grow, image_of, migrate, snapshot, store_of
 from support.stores import make_store
 
 from zerograph_redis import CorruptCheckpointError, EncryptedSerializer
 from zerograph_redis.core.requests import Untouched
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.tools.transfer.outcomes import Outcome
+from zerograph_redis.tools.transfer.moves import MoveOutcome
+from zerograph_redis.tools.transfer.reading import place_thread
 
 PAIRS = [
     ("memory-sync", "redis-sync"),
@@ -45,7 +46,7 @@ def target(stores):
 def test_everything_of_every_thread_is_moved(source, target):
     threads = fill_all(source)
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.MOVED: len(threads)}
+    assert report.outcomes == {MoveOutcome.MOVED: len(threads)}
     assert not report.problems
     assert report.equal
     assert (report.target.threads, report.target.writes) == (len(threads), 9 + 1 + 7)
@@ -53,24 +54,24 @@ def test_everything_of_every_thread_is_moved(source, target):
         assert snapshot(target, thread) == snapshot(source, thread)
 
 
-def test_a_second_run_finds_all_of_it_there(source, target):
+def test_a_second_run_finds_everything_stored(source, target):
     threads = fill_all(source)
     first = migrate(source, target)
     before = [snapshot(target, thread) for thread in threads]
     second = migrate(source, target)
-    assert second.outcomes == {Outcome.SAME: len(threads)}
+    assert second.outcomes == {MoveOutcome.SAME: len(threads)}
     assert (second.source, second.target) == (first.source, first.target)
     assert [snapshot(target, thread) for thread in threads] == before
 
 
-def test_only_threads_that_begin_as_asked_for_are_moved(source, target):
+def test_only_threads_with_the_prefix_are_moved(source, target):
     for thread in ("a1", "a2", "b1", "A1"):
         fill(source, 1, thread)
     assert migrate(source, target, "a").target.threads == 2
     assert sorted(each.thread_id for each in target.list_threads()) == ["a1", "a2"]
 
 
-def test_workers_go_on_with_a_moved_thread(source, target):
+def test_workers_continue_a_moved_thread(source, target):
     grow(source, "chat")
     migrate(source, target)
     grow(target, "chat", start=5, steps=3)
@@ -82,26 +83,26 @@ def test_workers_go_on_with_a_moved_thread(source, target):
     assert len(target.get(at("chat"))["channel_values"]["messages"]) == 15
 
 
-def test_what_was_continued_at_the_destination_is_told_and_left_alone(source, target):
+def test_a_thread_continued_at_the_destination_is_reported_and_left_alone(source, target):
     grow(source, "chat")
     grow(source, "other")
     migrate(source, target)
     grow(target, "chat", start=5, steps=2)
     before = snapshot(target, "chat")
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.CONTINUED: 1, Outcome.SAME: 1}
+    assert report.outcomes == {MoveOutcome.CONTINUED: 1, MoveOutcome.SAME: 1}
     assert report.equal
     assert (report.target.checkpoints, report.beyond) == (10, 0)
     assert snapshot(target, "chat") == before
 
 
-def test_what_was_continued_so_far_that_little_of_it_is_left_is_still_known(stores, source):
+def test_a_thread_continued_until_its_moved_checkpoints_were_pruned_is_recognised(stores, source):
     grow(source, "chat")
     target = stores[1].open(**({} if stores[1].kind == "memory" else {"keep_last": 2}))
     migrate(source, target)
     grow(target, "chat", start=5, steps=4)
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.CONTINUED: 1}
+    assert report.outcomes == {MoveOutcome.CONTINUED: 1}
     assert (report.equal, report.beyond) == (True, 1)
     assert ids(target.list(at("chat"))) == ["c8", "c7"]
 
@@ -110,23 +111,23 @@ def test_a_write_that_was_added_at_the_destination_continues_a_thread(source, ta
     fill(source, 2)
     migrate(source, target)
     target.put_writes(at(id="c1"), [("t", "c", 1)], "")
-    assert migrate(source, target).outcomes == {Outcome.CONTINUED: 1}
+    assert migrate(source, target).outcomes == {MoveOutcome.CONTINUED: 1}
 
 
-def test_what_went_on_at_the_source_since_it_was_moved_is_told_and_left_alone(source, target):
+def test_a_thread_that_changed_at_the_source_since_is_reported_and_left_alone(source, target):
     fill(source, 2)
     migrate(source, target)
     fill(source, 1, start=2)
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.BEHIND: 1}
-    assert "changed at the source since" in report.problems[0].said
+    assert report.outcomes == {MoveOutcome.BEHIND: 1}
+    assert "changed at the source since" in report.problems[0].message
     assert ids(target.list(at())) == ["c1", "c0"]
     target.delete_thread("thread")
-    assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
+    assert migrate(source, target).outcomes == {MoveOutcome.MOVED: 1}
     assert ids(target.list(at())) == ["c2", "c1", "c0"]
 
 
-def test_what_went_on_at_the_source_replaces_what_nobody_wrote_since_if_that_is_asked_for(source, target):
+def test_update_replaces_a_thread_that_nobody_wrote_at_the_destination(source, target):
     grow(source, "chat")
     grow(source, "same")
     source.put(at("chat", ttl=5_000), state("c1", again=True), {})
@@ -136,22 +137,22 @@ def test_what_went_on_at_the_source_replaces_what_nobody_wrote_since_if_that_is_
     source.put_writes(config, [("t", "c", 1)], "")
     source.put(at("chat", id="c0"), state("c1", again="and again"), {})
     report = migrate(source, target, update=True)
-    assert report.outcomes == {Outcome.UPDATED: 1, Outcome.SAME: 1}
+    assert report.outcomes == {MoveOutcome.UPDATED: 1, MoveOutcome.SAME: 1}
     assert report.equal
     assert snapshot(target, "chat") == snapshot(source, "chat")
     assert thread_info(target, "chat").ttl is None
-    assert migrate(source, target, update=True).outcomes == {Outcome.SAME: 2}
+    assert migrate(source, target, update=True).outcomes == {MoveOutcome.SAME: 2}
     grow(target, "chat", start=8)
     assert len(target.list(at("chat"), limit=None)) == 13
 
 
 @pytest.mark.parametrize("touch", ["put", "put_writes", "prune", "lease"])
-def test_what_was_touched_at_the_destination_is_never_replaced(source, target, touch):
+def test_a_thread_that_changed_at_the_destination_is_never_replaced(source, target, touch):
     fill(source, 3)
     migrate(source, target)
-    place = end_of(target)
-    with place.read("thread") as image:
-        there = image.life
+    place = store_of(target)
+    with image_of(place, "thread") as image:
+        there = image.times
     fill(source, 1, start=3)
     if touch == "put":
         target.put(at(), state("mine"), {})
@@ -162,11 +163,12 @@ def test_what_was_touched_at_the_destination_is_never_replaced(source, target, t
     before = snapshot(target, "thread")
     with target.lease("thread") if touch == "lease" else nullcontext():
         report = Context().run(migrate, source, target, update=True)
-    assert set(report.outcomes) <= {Outcome.CONFLICT, Outcome.HELD}
-    # Nor if it was touched after it was looked at.
+    assert set(report.outcomes) <= {MoveOutcome.CONFLICT, MoveOutcome.HELD}
+    # Nor if it changed after it was read.
     if touch != "lease":
-        with end_of(source).read("thread") as image:
-            assert not place.place(image, "another", Untouched(there.origin, there.updated))
+        with image_of(source, "thread") as image:
+            untouched = Untouched(there.origin, there.updated)
+            assert not place.run(place_thread(image, "another", place.settings, untouched))
     assert snapshot(target, "thread") == before
 
 
@@ -179,37 +181,37 @@ def test_another_thread_of_the_same_id_is_a_conflict_and_left_alone(source, targ
         target.put_writes(at(id="c1"), [("t", "c", "mine")], "")
     before = snapshot(target, "thread")
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.CONFLICT: 1}
+    assert report.outcomes == {MoveOutcome.CONFLICT: 1}
     assert [each.thread for each in report.problems] == ["thread"]
     assert snapshot(target, "thread") == before
 
 
-def test_both_going_on_is_a_conflict(source, target):
+def test_changes_on_both_sides_are_a_conflict(source, target):
     fill(source, 2)
     migrate(source, target)
     fill(source, 1, start=2)
     target.put(at(id="c1"), state("mine"), {})
-    assert migrate(source, target).outcomes == {Outcome.CONFLICT: 1}
+    assert migrate(source, target).outcomes == {MoveOutcome.CONFLICT: 1}
 
 
 def test_a_thread_that_a_worker_holds_at_the_destination_is_left_alone(source, target):
     fill(source, 2)
     with target.lease("thread"):
         report = Context().run(migrate, source, target)
-    assert report.outcomes == {Outcome.HELD: 1}
+    assert report.outcomes == {MoveOutcome.HELD: 1}
     assert target.list(at()) == []
-    assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
+    assert migrate(source, target).outcomes == {MoveOutcome.MOVED: 1}
 
 
 def test_a_lease_at_the_source_does_not_keep_a_thread_from_being_moved(source, target):
     fill(source, 2)
     with source.lease("thread"):
-        assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
+        assert migrate(source, target).outcomes == {MoveOutcome.MOVED: 1}
     with target.lease("thread"):
         target.put(at(), state("mine"), {})
 
 
-def test_what_is_left_of_a_ttl_moves_with_the_thread(stores, source, target):
+def test_the_rest_of_a_ttl_moves_with_the_thread(stores, source, target):
     source.put(at(ttl=10_000), state("c0"), {})
     source.put(at("for ever"), state("c0"), {})
     migrate(source, target)
@@ -219,17 +221,17 @@ def test_what_is_left_of_a_ttl_moves_with_the_thread(stores, source, target):
 
 def test_a_read_gives_a_moved_thread_the_whole_of_its_ttl_again(source, target):
     source.put(at(ttl=10_000), state("c0"), {})
-    place = end_of(source)
-    with place.read("thread") as image:
-        image.life = image.life._replace(left=5_000)
-        end_of(target).place(image, "origin")
+    with image_of(source, "thread") as image:
+        image.times = image.times._replace(left=5_000)
+        stored = store_of(target)
+        assert stored.run(place_thread(image, "origin", stored.settings))
     assert thread_info(target).ttl <= 5
     target.get_tuple(at())
     assert 9_000 < thread_info(target).ttl <= 10_000
 
 
 def test_a_thread_of_many_logs_is_moved(stores, source, target):
-    # Each namespace keeps a log that was left for a new one, since most of it was rubbish.
+    # Each namespace still needs a log that was replaced by a new one, since most of it was unused.
     for number in range(5):
         for step in range(6):
             text = f"{number}.{step} " * 1500
@@ -237,10 +239,10 @@ def test_a_thread_of_many_logs_is_moved(stores, source, target):
         source.prune("thread", 1)
     spaces = [f"n{number}" for number in range(5)]
     if stores[0].kind == "sqlite":
-        with end_of(source).read("thread") as image:
-            assert len(image.generations) > 2
+        with image_of(source, "thread") as image:
+            assert len(image.log_ends) > 2
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.outcomes == {MoveOutcome.MOVED: 1}
     assert report.equal
     for space in spaces:
         assert target.list(at("thread", space)) == source.list(at("thread", space))
@@ -252,7 +254,7 @@ def test_compressed_states_are_moved(stores, target):
     source = stores[0].open(compression="zstd")
     grow(source, "chat", steps=8)
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.outcomes == {MoveOutcome.MOVED: 1}
     assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
 
 
@@ -263,10 +265,10 @@ def test_encrypted_threads_are_encrypted_for_the_store_that_they_are_moved_to(st
     source.put_writes(config, [("t", "c", "secret")], "")
     source.put_writes(config, [("t", "d", "secret"), ("t", "c", "another")], "")
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.outcomes == {MoveOutcome.MOVED: 1}
     assert report.equal
     assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
-    assert migrate(source, target).outcomes == {Outcome.SAME: 1}
+    assert migrate(source, target).outcomes == {MoveOutcome.SAME: 1}
     target.put_writes(config, [("t", "e", "secret")], "")
     assert [value for *_, value in target.get_pending_writes(config)] == ["another", "secret", "secret"]
 
@@ -278,14 +280,14 @@ def test_without_keys_an_encrypted_thread_is_moved_as_it_is_and_opens_under_the_
     target = stores[1].open(serializer=EncryptedSerializer(keys, store=names[0]))
     config = grow(source, "chat", steps=8)
     source.put_writes(config, [("t", "c", "secret")], "")
-    ends = [end_of(saver) for saver in (source, target)]
+    ends = [store_of(saver) for saver in (source, target)]
     for end in ends:
         end.settings = Settings.check()
     report = migrate(*ends)
-    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.outcomes == {MoveOutcome.MOVED: 1}
     assert report.equal
     assert target.list(at("chat"), limit=None) == source.list(at("chat"), limit=None)
-    assert migrate(*ends).outcomes == {Outcome.SAME: 1}
+    assert migrate(*ends).outcomes == {MoveOutcome.SAME: 1}
     if names[0] != names[1] and stores[1].shared:
         with pytest.raises(CorruptCheckpointError, match="name of the store"):
             stores[1].open(serializer=EncryptedSerializer(keys)).get(at("chat"))
@@ -297,7 +299,7 @@ def test_a_large_thread_is_moved_exactly(source, target):
     source.put_writes(at(ns="b", id="c1"), [(f"t{number}", "c", number) for number in range(1100)], "")
     source.put(at(), state("big", blob=bytes(range(256)) * 10_000, text="z" * 600_000), {})
     report = migrate(source, target)
-    assert report.outcomes == {Outcome.MOVED: 1}
+    assert report.outcomes == {MoveOutcome.MOVED: 1}
     assert report.target.checkpoints == 451
     for namespace in ("", "a", "b"):
         assert target.list(at("thread", namespace), limit=None) == source.list(at("thread", namespace), limit=None)

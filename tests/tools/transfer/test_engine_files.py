@@ -1,4 +1,4 @@
-"""Threads out of the files of ZeroGraph's own saver."""
+"""Threads from the files of ZeroGraph's own saver."""
 
 import sqlite3
 import threading
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.data import at, place, state
-from support.moves import NAMESPACES, end_of, grow, migrate
+from support.moves import NAMESPACES, grow, migrate, store_of
 from support.stores import make_store
 from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
 from zerograph.types import Interrupt
@@ -20,7 +20,7 @@ from zerograph_redis import (
     SqliteSaver,
 )
 from zerograph_redis.tools.transfer.engine import EngineFile
-from zerograph_redis.tools.transfer.outcomes import Outcome
+from zerograph_redis.tools.transfer.moves import MoveOutcome
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def target(request):
 
 @pytest.fixture
 def opened(path, engine, target):
-    source = EngineFile(path, end_of(target).settings)
+    source = EngineFile(path, store_of(target).settings)
     yield source
     source.close()
 
 
-def told(saver, thread, namespace=""):
-    """All that a saver lists."""
+def listed(saver, thread, namespace=""):
+    """Everything that a saver lists."""
     return [tuple(each) for each in saver.list(at(thread, namespace), limit=10_000)]
 
 
@@ -69,7 +69,7 @@ VALUES = {
 }
 
 
-def test_everything_comes_out_as_zerograph_gives_it(engine, opened, target):
+def test_everything_is_as_zerograph_returns_it(engine, opened, target):
     for namespace in NAMESPACES:
         config = grow(engine, "chat", namespace)
         engine.put_writes(config, [("task", "b", 1), ("task", "a", (2,))], "")
@@ -77,22 +77,22 @@ def test_everything_comes_out_as_zerograph_gives_it(engine, opened, target):
     engine.put(at("values", id="parent of nobody"), state("v", **VALUES), {"source": "loop", "step": -1})
     engine.put_writes(at("writes only", id="to come"), [("t", "c", VALUES)], "")
     report = migrate(opened, target)
-    assert report.outcomes == {Outcome.MOVED: 3}
+    assert report.outcomes == {MoveOutcome.MOVED: 3}
     assert report.equal
     for namespace in NAMESPACES:
-        assert told(target, "chat", namespace) == told(engine, "chat", namespace)
+        assert listed(target, "chat", namespace) == listed(engine, "chat", namespace)
         assert target.get_tuple(at("chat", namespace)) == engine.get_tuple(at("chat", namespace))
-    assert told(target, "values") == told(engine, "values")
+    assert listed(target, "values") == listed(engine, "values")
     written = at("writes only", id="to come")
     assert target.get_pending_writes(written) == engine.get_pending_writes(written)
 
 
-def test_a_second_run_finds_all_of_it_there(path, engine, target, opened):
+def test_a_second_run_finds_everything_stored(path, engine, target, opened):
     for number in range(5):
         grow(engine, f"thread {number}")
     first = migrate(opened, target)
     second = migrate(opened, target)
-    assert second.outcomes == {Outcome.SAME: 5}
+    assert second.outcomes == {MoveOutcome.SAME: 5}
     assert second.target == first.target
 
 
@@ -105,17 +105,17 @@ def test_checkpoints_of_one_moment_keep_the_order_that_zerograph_lists(engine, o
     engine.put(at(), state("far") | {"ts": "9999-12-31T23:59:59"}, {})
     engine.put(at(), state("later") | {"ts": "2024-05-01T14:00:00+02:00"}, {})
     migrate(opened, target)
-    assert told(target, "thread") == told(engine, "thread")
+    assert listed(target, "thread") == listed(engine, "thread")
     target.put(at(), state("new"), {})
     assert target.get(at())["id"] == "new"
 
 
-def test_workers_go_on_with_a_moved_thread(engine, opened, target):
+def test_workers_continue_a_moved_thread(engine, opened, target):
     grow(engine, "chat")
     migrate(opened, target)
     grow(target, "chat", start=5)
     assert [each.checkpoint["id"] for each in target.list(at("chat"))] == [f"c{n}" for n in reversed(range(10))]
-    assert migrate(opened, target).outcomes == {Outcome.CONTINUED: 1}
+    assert migrate(opened, target).outcomes == {MoveOutcome.CONTINUED: 1}
 
 
 def test_a_moved_thread_takes_about_as_much_room_as_one_that_was_written_there(engine, opened, target):
@@ -126,14 +126,14 @@ def test_a_moved_thread_takes_about_as_much_room_as_one_that_was_written_there(e
     assert moved < 1.2 * own
 
 
-def test_what_is_moved_can_be_encrypted(path, engine, request):
+def test_a_moved_thread_can_be_encrypted(path, engine, request):
     store = make_store("redis-sync", request)
     target = store.open(serializer=EncryptedSerializer({"k": b"1" * 32}))
     grow(engine, "chat")
-    source = EngineFile(path, end_of(target).settings)
-    assert migrate(source, target).outcomes == {Outcome.MOVED: 1}
-    assert migrate(source, target).outcomes == {Outcome.SAME: 1}
-    assert told(target, "chat") == told(engine, "chat")
+    source = EngineFile(path, store_of(target).settings)
+    assert migrate(source, target).outcomes == {MoveOutcome.MOVED: 1}
+    assert migrate(source, target).outcomes == {MoveOutcome.SAME: 1}
+    assert listed(target, "chat") == listed(engine, "chat")
     source.close()
     store.close()
 
@@ -147,7 +147,7 @@ def test_the_file_is_not_written(path, engine, target, opened):
     assert path.read_bytes() == before
 
 
-def test_a_zerograph_that_is_writing_is_not_kept_from_it_and_each_thread_is_whole(path, engine, target, opened):
+def test_a_zerograph_may_go_on_writing_and_each_thread_is_moved_whole(path, engine, target, opened):
     for number in range(20):
         grow(engine, f"thread {number}", steps=2)
     ended = threading.Event()
@@ -167,17 +167,17 @@ def test_a_zerograph_that_is_writing_is_not_kept_from_it_and_each_thread_is_whol
     finally:
         ended.set()
         writer.join()
-    assert report.outcomes == {Outcome.MOVED: 20}
+    assert report.outcomes == {MoveOutcome.MOVED: 20}
     assert report.equal
     for number in range(20):
-        found = told(target, f"thread {number}")
-        assert found == told(engine, f"thread {number}")[-len(found) :]
-    assert set(migrate(opened, target).outcomes) <= {Outcome.BEHIND, Outcome.SAME}
+        found = listed(target, f"thread {number}")
+        assert found == listed(engine, f"thread {number}")[-len(found) :]
+    assert set(migrate(opened, target).outcomes) <= {MoveOutcome.BEHIND, MoveOutcome.SAME}
 
 
 def test_a_thread_that_is_deleted_while_it_is_read_is_whole(engine, opened, target):
     grow(engine, "chat")
-    wanted = told(engine, "chat")
+    wanted = listed(engine, "chat")
     read = opened._saver.get_tuple
 
     def meddle(config):
@@ -186,14 +186,12 @@ def test_a_thread_that_is_deleted_while_it_is_read_is_whole(engine, opened, targ
         return read(config)
 
     opened._saver.get_tuple = meddle
-    assert migrate(opened, target).outcomes == {Outcome.MOVED: 1}
-    assert told(target, "chat") == wanted
-    assert told(engine, "chat") == []
+    assert migrate(opened, target).outcomes == {MoveOutcome.MOVED: 1}
+    assert listed(target, "chat") == wanted
+    assert listed(engine, "chat") == []
 
 
-def test_a_thread_that_zerograph_could_not_read_is_told_and_keeps_no_other_from_being_moved(
-    path, engine, opened, target
-):
+def test_a_thread_that_zerograph_could_not_read_is_reported_and_others_are_moved(path, engine, opened, target):
     for thread in ("good", "odd", "unhashable", "other"):
         grow(engine, thread)
     with closing(sqlite3.connect(path)) as connection:
@@ -206,37 +204,37 @@ def test_a_thread_that_zerograph_could_not_read_is_told_and_keeps_no_other_from_
         )
         connection.commit()
     report = migrate(opened, target)
-    assert report.outcomes == {Outcome.MOVED: 2, Outcome.DAMAGED: 2}
+    assert report.outcomes == {MoveOutcome.MOVED: 2, MoveOutcome.DAMAGED: 2}
     assert sorted(each.thread for each in report.problems) == ["odd", "unhashable"]
-    assert any("'c3' of thread 'odd'" in each.said for each in report.problems)
+    assert any("'c3' of thread 'odd'" in each.message for each in report.problems)
     assert sorted(each.thread_id for each in target.list_threads()) == ["good", "other"]
 
 
-def test_ids_that_no_store_takes_are_told(path, engine, opened, target):
+def test_ids_that_no_store_takes_are_reported(path, engine, opened, target):
     engine.put(at(""), state("c"), {})
     engine.put(at("good"), state("c"), {})
     report = migrate(opened, target)
-    assert report.outcomes == {Outcome.MOVED: 1, Outcome.DAMAGED: 1}
-    assert "must be a text that is not empty" in report.problems[0].said
+    assert report.outcomes == {MoveOutcome.MOVED: 1, MoveOutcome.DAMAGED: 1}
+    assert "must be a text that is not empty" in report.problems[0].message
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE checkpoints SET thread_id = x'ff' WHERE thread_id = ''")
         connection.commit()
     with pytest.raises(ConfigError, match="whose id is no text"):
         migrate(opened, target)
-    assert migrate(opened, target, "go").outcomes == {Outcome.SAME: 1}
+    assert migrate(opened, target, "go").outcomes == {MoveOutcome.SAME: 1}
 
 
 def test_our_own_tables_may_stand_in_the_same_file(path, engine):
     grow(engine, "chat")
     with SqliteSaver(path) as ours:
-        source = EngineFile(path, end_of(ours).settings)
-        assert migrate(source, ours).outcomes == {Outcome.MOVED: 1}
-        assert told(ours, "chat") == told(engine, "chat")
+        source = EngineFile(path, store_of(ours).settings)
+        assert migrate(source, ours).outcomes == {MoveOutcome.MOVED: 1}
+        assert listed(ours, "chat") == listed(engine, "chat")
         source.close()
 
 
 def test_a_file_that_is_none_of_zerographs_is_refused(tmp_path, target):
-    settings = end_of(target).settings
+    settings = store_of(target).settings
     with pytest.raises(BackendUnavailableError, match="there is no SQLite database"):
         EngineFile(tmp_path / "none.db", settings)
     assert not list(tmp_path.glob("none*"))

@@ -1,4 +1,4 @@
-"""Moves that are killed in the middle, in processes of their own, and run again."""
+"""Moves in other processes that are killed in the middle, and run again."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def mover(*arguments):
 
 
 def run(*arguments):
-    """How the process ended."""
+    """Run the process to its end; returns its exit code."""
     return subprocess.run(mover(*arguments), check=False, env=ENVIRONMENT).returncode
 
 
@@ -84,7 +84,7 @@ def test_a_migration_leaves_whole_threads_wherever_it_is_killed_and_is_completed
 
 @pytest.mark.parametrize("death", DEATHS[1:4], ids=lambda death: " ".join(map(str, death)))
 def test_an_import_leaves_whole_threads_wherever_it_is_killed_and_is_completed(store, saver, tmp_path, death):
-    path = tmp_path / "threads.zgt"
+    path = tmp_path / "threads.db"
     with InMemorySaver(max_per_thread=None) as source:
         for number in range(THREADS):
             config = grow(source, f"thread {number}", steps=3)
@@ -98,14 +98,29 @@ def test_an_import_leaves_whole_threads_wherever_it_is_killed_and_is_completed(s
         assert migrate(source, saver).outcomes == {"same": THREADS}
 
 
-@pytest.mark.parametrize("number", [4, 12])
-def test_an_export_is_no_file_until_it_is_whole_and_is_completed(store, saver, tmp_path, number):
-    path = tmp_path / "threads.zgt"
+EXPORT_DEATHS = [
+    (0, "source", "ScanThread", 4, "after"),
+    (0, "source", "ScanThread", 12, "after"),
+    (0, "file", "StageThread", 1, "after"),
+    (0, "file", "StageThread", 8, "before"),
+    (0, "file", "PublishThread", 3, "before"),
+    (3, "file", "PublishThread", 3, "after"),
+    (0, "sync", 1),
+    (3, "sync", 1),
+    (3, "sync", 2),
+]
+
+
+@pytest.mark.parametrize("death", EXPORT_DEATHS, ids=lambda death: " ".join(map(str, death)))
+def test_a_killed_export_leaves_no_file_and_is_completed(store, saver, tmp_path, death):
+    path = tmp_path / "threads.db"
     for each in range(THREADS):
-        grow(saver, f"thread {each}", steps=3)
-    assert run("export", path, *place_of(store), "ScanThread", number, "after") == KILLED
+        saver.put_writes(grow(saver, f"thread {each}", steps=3), [("t", "c", each)], "")
+    assert run("export", path, *place_of(store), *death) == KILLED
     assert not path.exists()
-    assert run("export", path, *place_of(store)) == 0
+    grow(saver, "thread 0", start=3, steps=1)
+    assert run("export", path, *place_of(store), death[0]) == 0
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("threads")] == [path.name]
     with InMemorySaver(max_per_thread=None) as other:
         load(path, other)
         assert migrate(saver, other).outcomes == {"same": THREADS}
@@ -113,7 +128,7 @@ def test_an_export_is_no_file_until_it_is_whole_and_is_completed(store, saver, t
 
 @contextmanager
 def working(store):
-    """A worker that writes to the store all the while."""
+    """A worker that writes to the store meanwhile."""
     command = mover("work", *place_of(store))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
         try:

@@ -1,58 +1,76 @@
-"""The requests, answered from SQLite tables. The worker's own clock is the store's clock."""
+"""Which function answers which request, and what a failure is reported as."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zerograph_redis.core import examination, requests
 from zerograph_redis.core.bounds import UNREADABLE, unreadable
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.refusals import asked_for
-from zerograph_redis.core.requests import LeaseThread, PublishThread, Request, ScanThread, StageThread
+from zerograph_redis.core.requests import Request
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
 
-from . import checkpoints, examining, finding, thread_rows
+from . import checkpoints, copying, leases, queries, thread_rows
 from .connections import Connections
-from .copying import publish_thread, scan_thread, stage_thread
-from .leases import lease_thread
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 Answer = Callable[[sqlite3.Connection, Any, int], Any]
+"""Answers a request in the transaction of a connection, at the time of the worker's clock in µs."""
 
-READS: Mapping[type[Request[Any]], Answer] = {
-    **thread_rows.READS,
-    **examining.READS,
-    **finding.READS,
-    ScanThread: scan_thread,
-}
 WRITES: Mapping[type[Request[Any]], Answer] = {
-    **checkpoints.WRITES,
-    **thread_rows.WRITES,
-    StageThread: stage_thread,
-    LeaseThread: lease_thread,
-    PublishThread: publish_thread,
+    requests.PutCheckpoint: checkpoints.put_checkpoint,
+    requests.PutWrites: checkpoints.put_writes,
+    requests.WriteBatch: checkpoints.write_batch,
+    requests.PruneThread: checkpoints.prune_thread,
+    requests.DeleteThread: thread_rows.delete_thread,
+    requests.ForgetThread: thread_rows.forget_thread,
+    requests.LeaseThread: leases.lease_thread,
+    requests.StageThread: copying.stage_thread,
+    requests.PublishThread: copying.publish_thread,
+}
+RENEWING_READS: Mapping[type[Request[Any]], Answer] = {
+    requests.GetCheckpoint: checkpoints.get_checkpoint,
+    requests.GetWrites: checkpoints.get_writes,
+    requests.ListCheckpoints: checkpoints.list_checkpoints,
+}
+"""These return the reply, and whether the thread's TTL must be renewed."""
+READS: Mapping[type[Request[Any]], Answer] = {
+    requests.ListThreads: queries.list_threads,
+    requests.DescribeThread: queries.describe_thread,
+    requests.DescribeThreads: queries.describe_threads,
+    requests.ListNamespaces: queries.list_namespaces,
+    requests.FindNamespace: queries.find_namespace,
+    requests.FindCheckpoints: queries.find_checkpoints,
+    requests.ScanThread: copying.scan_thread,
+    examination.ReadClock: lambda *given: given[-1],  # the time
+    examination.ExamineThread: queries.examine_thread,
+    examination.OutlineThread: queries.outline_thread,
+    examination.MendThread: queries.mend_thread,
+    # No staged copy is left without a deadline: the row that names it also holds its deadline.
+    examination.DiscardStaged: lambda *_: False,
 }
 
-PAUSE = 1_000_000  # µs in which nobody looks for expired threads again, once none was left
+PAUSE = 1_000_000  # µs without another search for expired threads, after one that left none
 
 
 class SqliteBackend:
     """Answers requests from a file or from memory (``:memory:``), for many OS threads and processes."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open the database, and make our tables beside whatever is in it."""
+        """Open the database, and create our tables beside whatever else it has."""
         self._path = str(path)
         self._next_sweep = 0
         try:
             self._connections = Connections(self._path)
         except sqlite3.Error as error:
-            raise self._translate(error, "opening it") from error
+            raise _translated(f"cannot open the SQLite database {self._path}", error) from error
 
     @property
     def path(self) -> str:
@@ -60,11 +78,11 @@ class SqliteBackend:
         return self._path
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what *work* finds in the database itself, in one transaction."""
+        """Return what *work* reads from the database, in one transaction."""
         try:
-            return self._connections.run(lambda connection, _: work(connection), None, write=False)
+            return self._connections.run(lambda connection, *_: work(connection), None, write=False)
         except sqlite3.Error as error:
-            raise self._translate(error, "looking at it") from error
+            raise _translated(f"cannot read the SQLite database {self._path}", error) from error
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
@@ -73,16 +91,16 @@ class SqliteBackend:
         try:
             if kind in WRITES:
                 reply = self._connections.run(self._write, request, write=True)
-            elif kind in checkpoints.READS:
-                reply, late = self._connections.run(_read_checkpoints, request, write=False)
+            elif kind in RENEWING_READS:
+                reply, late = self._connections.run(RENEWING_READS[kind], request, write=False)
                 if late:
-                    self._connections.run(_refresh, request, write=True)
+                    self._connections.run(thread_rows.renew, request, write=True)
             elif isinstance(request, Bundle):
-                reply = [self._settled(each) for each in request.requests]  # type: ignore[assignment]
+                reply = [self._reply_or_error(each) for each in request.requests]  # type: ignore[assignment]
             else:
-                reply = self._connections.run(_read, request, write=False)
+                reply = self._connections.run(READS[kind], request, write=False)
         except sqlite3.Error as error:
-            raise self._translate(error, asked_for(request)) from error
+            raise _translated(f"the SQLite database {self._path} failed ({asked_for(request)})", error) from error
         except UNREADABLE as error:
             raise unreadable(asked_for(request), error) from error
         return reply
@@ -91,14 +109,12 @@ class SqliteBackend:
         """Answer *request* in a thread of the event loop's pool."""
         return await asyncio.to_thread(self.execute, request)
 
-    def _write(self, connection: sqlite3.Connection, request: Request[R]) -> R:
-        now = _now()  # only here: a writer may have waited for others
+    def _write(self, connection: sqlite3.Connection, request: Request[Any], now: int) -> Any:
         if now >= self._next_sweep and not thread_rows.sweep(connection, now):
             self._next_sweep = now + PAUSE
-        reply: R = WRITES[type(request)](connection, request, now)
-        return reply
+        return WRITES[type(request)](connection, request, now)
 
-    def _settled(self, request: Request[Any]) -> Any:
+    def _reply_or_error(self, request: Request[Any]) -> Any:
         try:
             return self.execute(request)
         except CheckpointError as error:
@@ -108,27 +124,8 @@ class SqliteBackend:
         """Close the database."""
         self._connections.close()
 
-    def _translate(self, error: sqlite3.Error, asked: str) -> CheckpointError:
-        text = f"{asked}: the SQLite database {self._path} did not do it: {error}"
-        # Rows that contradict one another, or sums of their numbers that overflow, were never stored by a saver.
-        if type(error) in {sqlite3.DatabaseError, sqlite3.IntegrityError} or "integer overflow" in str(error):
-            return CorruptCheckpointError(text)
-        return BackendUnavailableError(text)
 
-
-def _read_checkpoints(connection: sqlite3.Connection, request: Request[R]) -> tuple[R, bool]:
-    reply: tuple[R, bool] = checkpoints.READS[type(request)](connection, request, _now())
-    return reply
-
-
-def _read(connection: sqlite3.Connection, request: Request[R]) -> R:
-    reply: R = READS[type(request)](connection, request, _now())
-    return reply
-
-
-def _refresh(connection: sqlite3.Connection, request: Any) -> None:
-    thread_rows.refresh(connection, request, _now())
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+def _translated(message: str, error: sqlite3.Error) -> CheckpointError:
+    # No saver stores rows that contradict each other, or numbers whose sum overflows.
+    is_damage = type(error) in {sqlite3.DatabaseError, sqlite3.IntegrityError} or "integer overflow" in str(error)
+    return (CorruptCheckpointError if is_damage else BackendUnavailableError)(f"{message}: {error}")

@@ -1,14 +1,14 @@
-"""The requests about the checkpoints of one thread."""
+"""Checkpoints and pending writes of one thread: put, read, list, prune."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.records import digest_of, log_name, pack_header, read_header, read_proof
+from zerograph_redis.core.records import Header, digest_of, name_of, pack_header, read_header, read_proof
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
     NO_WRITES,
@@ -23,7 +23,6 @@ from zerograph_redis.core.requests import (
     PruneThread,
     PutCheckpoint,
     PutWrites,
-    Request,
     StoredCheckpoint,
     StoredWrite,
     WriteBatch,
@@ -33,24 +32,15 @@ from zerograph_redis.ids import escape, read_name
 from zerograph_redis.state_log import BaseCheckpoint
 
 from . import logs
-from .thread_rows import (
-    FACTS,
-    Facts,
-    delete_rows,
-    is_late,
-    load_facts,
-    read_facts,
-    save_log,
-    save_write,
-    start_thread,
-)
+from .thread_rows import FACTS, Facts, delete_rows, is_late, load_facts, read_facts, save_log, save_write, start_thread
 
-AT_ONCE = 16  # checkpoints that one put lets go of, at the most
-WRITES_AT_ONCE = 8  # pending writes that one statement stores, at the most
+AT_ONCE = 16  # checkpoints that one put drops, at most
+WRITES_AT_ONCE = 8  # pending writes that one statement stores, at most
 
-Place = tuple[int, str, str]
-"""The number of a thread, namespace and id of a checkpoint, escaped."""
+Key = tuple[int, str, str]
+"""Of a checkpoint: the number of its thread, its namespace and its id, both escaped."""
 
+_END = 2**62
 
 _PUT = (
     f"SELECT {FACTS}, earlier.record, base.record FROM zerograph_redis_threads AS threads "  # noqa: S608 - our own words
@@ -64,39 +54,42 @@ _PUT = (
 
 
 def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: int) -> Placed | None:
-    """Store a record under the next order, or in the place of the earlier one; then let go of what is too old."""
+    """Store a record under the next order, or under the order of the record it replaces; then drop what is too old."""
     thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
     base = request.base
     row = connection.execute(
         _PUT, (thread, namespace, name, None if base is None else escape(base.checkpoint_id))
     ).fetchone()
     facts = read_facts(connection, request, row, now)
-    place = (facts.number, namespace, name)
+    key = (facts.number, namespace, name)
     earlier, built_on = row[-2:] if facts.number else (None, None)
     if request.expected is not None:
-        _check_expected(connection, request, place)
-    header = None if earlier is None else read_header(f"checkpoint {request.checkpoint_id!r}", bounds.blob(earlier))
-    # The same put may come again, since its reply was lost.
+        _check_expected(connection, request, key)
+    header = None if earlier is None else _read_header(request, bounds.blob(earlier))
+    # A put is sent again when its reply was lost.
     done = header is not None and header.attempt == request.attempt
     if not done and not (
         (base is None or _is_proven(facts, built_on, base, request.needed))
-        and (request.follows is None or _is_behind(connection, request.follows, place))
+        and (request.follows is None or _is_behind(connection, request.follows, key))
     ):
         return None
     if not facts.number:
         start_thread(connection, thread, facts, now)
-        place = (facts.number, namespace, name)
+        key = (facts.number, namespace, name)
     if header is not None and done:
         placed = Placed(header.order, header.generation, header.base)
     else:
-        placed = _store(connection, request, place, facts, earlier, now)
-    _retain(connection, request, place, facts, now)
+        log = (0, 0)
+        if request.needed:
+            log = logs.append(connection, facts, request.appended, request.attempt, now, request.needed)
+        placed = _store(connection, request, key, facts, earlier, now, log)
+    _retain(connection, request, key, facts, now)
     save_write(connection, facts, request.ttl, now)
     return placed
 
 
 def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -> PlacedBatch | None:
-    """Store writes in their order. What the puts append lands at once, one behind the other."""
+    """Store writes in their order. What the puts append to the log is appended in one go, one put behind the other."""
     thread = escape(request.thread)
     facts = load_facts(connection, request, thread, now)
     puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
@@ -114,31 +107,27 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
         start_thread(connection, thread, facts, now)
     generation = start = 0
     if users:
-        if not facts.generation or logs.is_due(facts.dropped, needed):
-            logs.begin(connection, facts, log_name(puts[0].attempt, max(now, facts.last_order + 1)))
         appended = b"".join([put.appended for put in puts])
-        generation, start = facts.generation, logs.append(connection, facts, appended)
-        # The log has all of its checkpoints from now on, so none that is dropped below takes it along.
-        facts.live += users
+        generation, start = logs.append(connection, facts, appended, puts[0].attempt, now, needed, users)
     placed = PlacedBatch(f"{generation:016x}", start, [])
     for each in request.writes:
-        place = (facts.number, escape(each.namespace), escape(each.checkpoint_id))
+        key = (facts.number, escape(each.namespace), escape(each.checkpoint_id))
         if isinstance(each, PutCheckpoint):
-            log = generation, start
-            placed.orders.append(_store(connection, each, place, facts, _record(connection, place), now, log).order)
+            log = (generation, start) if each.needed else (0, 0)
+            placed.orders.append(_store(connection, each, key, facts, _record(connection, key), now, log).order)
             start += len(each.appended)
-            _retain(connection, each, place, facts, now)
+            _retain(connection, each, key, facts, now)
         else:
-            _store_writes(connection, each, place)
+            _store_writes(connection, each, key)
     save_write(connection, facts, request.ttl, now)
     return placed
 
 
 def _done(connection: sqlite3.Connection, facts: Facts, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
-    """Tell where a batch is that was done before, since its reply was lost."""
+    """Return where the batch was stored if it was: it is sent again when its reply was lost."""
     found = [_record(connection, (facts.number, escape(put.namespace), escape(put.checkpoint_id))) for put in puts]
-    headers = [None if record is None else read_header("a checkpoint", record) for record in found]
-    # The last that has a part in the log appended the end of what the batch did.
+    headers = [None if record is None else _read_header(put, record) for put, record in zip(puts, found, strict=True)]
+    # The last put that has bytes in the log appended the end of what the batch appended.
     last = max((number for number, put in enumerate(puts) if put.needed), default=len(puts) - 1)
     header = headers[last] if headers else None
     if header is None or header.attempt != puts[last].attempt:
@@ -147,87 +136,80 @@ def _done(connection: sqlite3.Connection, facts: Facts, puts: Sequence[PutCheckp
     return PlacedBatch(header.generation, header.base - behind, [each.order if each else ZERO for each in headers])
 
 
-def _record(connection: sqlite3.Connection, place: Place) -> bytes | None:
+def _read_header(request: PutCheckpoint, record: bytes) -> Header:
+    return read_header(name_of(request.thread, request.namespace, request.checkpoint_id), record)
+
+
+def _record(connection: sqlite3.Connection, key: Key) -> bytes | None:
     row = connection.execute(
-        "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", place
+        "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", key
     ).fetchone()
     return None if row is None else bounds.blob(row[0])
 
 
-def _retain(connection: sqlite3.Connection, request: PutCheckpoint, place: Place, facts: Facts, now: int) -> None:
+def _retain(connection: sqlite3.Connection, request: PutCheckpoint, key: Key, facts: Facts, now: int) -> None:
     if request.keep_last is not None:
-        _drop(connection, facts, place[1], request.keep_last, None, AT_ONCE)
+        _drop(connection, facts, key[1], request.keep_last, None, AT_ONCE)
     if request.max_age is not None:
-        _drop(connection, facts, place[1], 1, now - request.max_age, AT_ONCE)
+        _drop(connection, facts, key[1], 1, now - request.max_age, AT_ONCE)
 
 
 def _store(
     connection: sqlite3.Connection,
     request: PutCheckpoint,
-    place: Place,
+    key: Key,
     facts: Facts,
     earlier: bytes | None,
     now: int,
-    log: tuple[int, int] | None = None,
+    log: tuple[int, int],
 ) -> Placed:
-    """Append to the log, and write the record: under a new order, or over *earlier* in its place.
-
-    In a batch, *log* is the generation and the place of what was appended.
-    """
-    order = max(now, facts.last_order + 1)
-    generation = base = 0
-    if request.needed and log is not None:
-        generation, base = log
-    elif request.needed:
-        if not facts.generation or logs.is_due(facts.dropped, request.needed):
-            logs.begin(connection, facts, log_name(request.attempt, order))
-        generation, base = facts.generation, logs.append(connection, facts, request.appended)
-        facts.live += 1
+    """Store a record, under a new order or in place of *earlier*. *log* is where the put appended: generation, offset."""
+    generation, base = log
     if earlier is None:
-        facts.last_order = order
+        facts.last_order = order = max(now, facts.last_order + 1)
     else:
-        order = int(read_header("", earlier).order, 16)
+        order = int(_read_header(request, earlier).order, 16)
     behind = (base, len(request.appended), request.attempt)
     record = pack_header(request.version, order, generation, *behind) + request.record
     if earlier is None:
         connection.execute(
             "INSERT INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) VALUES (?, ?, ?, ?, ?)",
-            (*place, order, record),
+            (*key, order, record),
         )
     else:
         connection.execute(
             "UPDATE zerograph_redis_checkpoints SET record = ? WHERE thread = ? AND namespace = ? AND id = ?",
-            (record, *place),
+            (record, *key),
         )
         logs.release(connection, facts, [earlier])
     return Placed(f"{order:016x}", f"{generation:016x}", base)
 
 
-def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, place: Place) -> None:
+def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, key: Key) -> None:
     rows = connection.execute(
         "SELECT id FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 "
         "AND (id = ?3 OR position = (SELECT MAX(position) FROM zerograph_redis_checkpoints "
         "WHERE thread = ?1 AND namespace = ?2)) ORDER BY position DESC",
-        place,
+        key,
     ).fetchall()
     names = [read_name(name) for (name,) in rows]
     newest = names[0] if names else None
-    # The checkpoint being there itself means that this put was done already, and is tried again.
+    # If the checkpoint itself is stored, the put was done already and is sent again.
     if request.expected != (newest,) and request.checkpoint_id not in names:
         raise conflict(request, newest or "")
 
 
 def _is_proven(facts: Facts, record: bytes | None, base: BaseCheckpoint, needed: int) -> bool:
-    """Tell whether the log can be built on: it is the current one, and the base checkpoint's record has its proof."""
+    """Return whether a put may build on the log: it is the current one, and the base checkpoint's record has the proof."""
     if record is None or int(base.generation, 16) != facts.generation or logs.is_due(facts.dropped, needed):
         return False
     generation, proof = read_proof(bounds.blob(record))
     return generation == base.generation and proof == base.proof
 
 
-def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], place: Place) -> bool:
-    """Tell whether the parent is where the record says, and the checkpoint has a later order, or will have one."""
-    thread, namespace, checkpoint_id = place
+def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], key: Key) -> bool:
+    """Return whether the parent has the order that the record names, and the checkpoint has or will get a later one."""
+    thread, namespace, checkpoint_id = key
     parent, order = escape(follows[0]), int(follows[1], 16)
     orders: dict[str, int] = dict(
         connection.execute(
@@ -239,36 +221,36 @@ def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], place: 
 
 
 def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> WritesReply | None:
-    """Store writes; one whose identity is known keeps its number, and so its place."""
+    """Store pending writes. A write that is replaced keeps its number, and so its place in the list."""
     thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
     facts = load_facts(connection, request, thread, now)
     if request.extends is not None:
-        there = read_writes(connection, (facts.number, namespace, name))
-        version = _version_of(there)
+        stored = read_writes(connection, (facts.number, namespace, name))
+        version = _version_of(stored)
         if version != request.extends:
-            return WritesReply(stored=False, version=version, writes=there)
+            return WritesReply(stored=False, version=version, writes=stored)
     if not facts.number:
         start_thread(connection, thread, facts, now)
-    place = (facts.number, namespace, name)
-    _store_writes(connection, request, place)
+    key = (facts.number, namespace, name)
+    _store_writes(connection, request, key)
     save_write(connection, facts, request.ttl, now)
     if request.extends is None:
         return None
-    return WritesReply(stored=True, version=_version_of(read_writes(connection, place)))
+    return WritesReply(stored=True, version=_version_of(read_writes(connection, key)))
 
 
-def _store_writes(connection: sqlite3.Connection, request: PutWrites, place: Place) -> None:
+def _store_writes(connection: sqlite3.Connection, request: PutWrites, key: Key) -> None:
     for first in range(0, len(request.writes), WRITES_AT_ONCE):
-        some = request.writes[first : first + WRITES_AT_ONCE]
-        given: list[Any] = [*place]
-        for write in some:
-            given += (write.identity, write.record)
-        connection.execute(_storing(len(some), request.replace), given)
+        batch = request.writes[first : first + WRITES_AT_ONCE]
+        values: list[Any] = [*key]
+        for write in batch:
+            values += (write.identity, write.record)
+        connection.execute(_insert_writes(len(batch), request.replace), values)
 
 
 @lru_cache
-def _storing(count: int, replace: bool) -> str:  # noqa: FBT001 - as the request says it
-    """The statement that stores so many writes of one checkpoint."""
+def _insert_writes(count: int, replace: bool) -> str:  # noqa: FBT001 - by position, for the cache
+    """Return the statement that stores *count* pending writes of one checkpoint."""
     rows = ", ".join(["(?1, ?2, ?3, ?, ?)"] * count)
     known = "UPDATE SET record = excluded.record" if replace else "NOTHING"
     return (
@@ -278,7 +260,7 @@ def _storing(count: int, replace: bool) -> str:  # noqa: FBT001 - as the request
 
 
 def _version_of(writes: Sequence[StoredWrite]) -> str:
-    """Name a list of pending writes; records begin with digests, of which no two batches have the same."""
+    """Return the version of a list of pending writes: from the digests of its records, which differ in every batch."""
     if not writes:
         return NO_WRITES
     return digest_of(b"".join(each.identity.encode() + (each.record or b"")[:9] for each in writes)).hex()
@@ -298,7 +280,7 @@ _NAMED = _READ + "id = ?3 WHERE threads.thread = ?1"
 
 
 def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> tuple[Fetched, bool]:
-    """Read one checkpoint: the named one, or the newest."""
+    """Read one checkpoint: by its id, or the newest."""
     thread, namespace = escape(request.thread), escape(request.namespace)
     if request.checkpoint_id is None:
         rows = connection.execute(_BEHIND_ORDER, (thread, namespace, _END, 1)).fetchall()
@@ -340,7 +322,7 @@ def _fetched(
     now: int,
     longest: int | None = None,
 ) -> tuple[Fetched, bool]:
-    """Make a reply of rows that belong to one thread; if it has none that was asked for, there is one without an id."""
+    """Make a reply of rows of one thread. A thread without a matching checkpoint has one row, without an id."""
     if not rows:
         return Fetched([], []), False
     ttl, deadline, thread, name = rows[0][:4]
@@ -368,7 +350,7 @@ def _fetched(
 def _writes_of(
     connection: sqlite3.Connection, thread: int, namespace: str, rows: Sequence[Any]
 ) -> dict[str, list[StoredWrite]]:
-    """Read the writes of checkpoints that follow one another, by id."""
+    """Read the pending writes of adjacent checkpoints, by checkpoint id."""
     found: dict[str, list[StoredWrite]] = {}
     for name, identity, record in connection.execute(
         "SELECT id, identity, writes.record FROM zerograph_redis_checkpoints AS checkpoints "
@@ -380,20 +362,20 @@ def _writes_of(
     return found
 
 
-def read_writes(connection: sqlite3.Connection, place: Place) -> list[StoredWrite]:
-    """Read the writes of a checkpoint, in the order stored."""
+def read_writes(connection: sqlite3.Connection, key: Key) -> list[StoredWrite]:
+    """Read the pending writes of a checkpoint, in the order stored."""
     rows = connection.execute(
         "SELECT number, identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
-        place,
+        key,
     ).fetchall()
     if not rows:
         return []
-    rows.sort()  # which for a few is quicker than to have SQLite do it
+    rows.sort()  # for a few rows, faster than in SQLite
     return [StoredWrite(bounds.text(identity), bounds.blob(record)) for _, identity, record in rows]
 
 
 def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
-    """Drop all but the newest of every namespace. No server waits here, so one slice does it all."""
+    """Drop all but the newest checkpoints of every namespace, in one slice: no other client waits for a server here."""
     before = None if request.max_age is None else max(now - request.max_age, 0)
     facts = load_facts(connection, request, escape(request.thread), now)
     if not facts.number:
@@ -417,7 +399,7 @@ def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int)
 def _drop(
     connection: sqlite3.Connection, facts: Facts, namespace: str, keep: int, before: int | None, most: int
 ) -> int:
-    """Drop the checkpoints behind the newest *keep*, those before the order *before* only; at most *most*, -1 for all."""
+    """Drop up to *most* checkpoints, -1 for all: those behind the newest *keep*, and only orders below *before*."""
     newest = connection.execute(
         "SELECT position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
         "ORDER BY position DESC LIMIT 1 OFFSET ?",
@@ -437,22 +419,3 @@ def _drop(
     )
     logs.release(connection, facts, [row[2] for row in rows])
     return len(rows)
-
-
-_END = 2**62
-
-Answer = Callable[[sqlite3.Connection, Any, int], Any]
-
-READS: Mapping[type[Request[Any]], Answer] = {
-    GetCheckpoint: get_checkpoint,
-    GetWrites: get_writes,
-    ListCheckpoints: list_checkpoints,
-}
-"""These also tell whether the deadline of the thread is to be moved: see `threads.is_late`."""
-
-WRITES: Mapping[type[Request[Any]], Answer] = {
-    PutCheckpoint: put_checkpoint,
-    PutWrites: put_writes,
-    WriteBatch: write_batch,
-    PruneThread: prune_thread,
-}

@@ -1,48 +1,39 @@
-"""Copying a whole thread: it is read page by page, staged under a name that nobody asks for, and then given its own."""
+"""Copying a thread: read it page by page, stage the pages under a name that no reader asks for, then publish them."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
 
-from zerograph_redis.core import bounds
-from zerograph_redis.core.records import read_header
-from zerograph_redis.core.requests import (
-    ZERO,
-    Cursor,
-    LogRange,
-    Page,
-    PublishThread,
-    ScanThread,
-    StageThread,
-    StoredCheckpoint,
-)
+from zerograph_redis.core import bounds, requests
+from zerograph_redis.core.records import name_of, read_header
+from zerograph_redis.core.requests import ZERO, Cursor, LogRange, Page, StoredCheckpoint
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from . import leases
 from .checkpoints import read_writes
 from .logs import LONGEST, generation_of
-from .thread_rows import MOMENT, Facts, delete_thread_rows, new_number, number_of, save_write
+from .thread_rows import PERIOD, Facts, delete_thread_rows, new_number, number_of, save_write
 
 ROWS = 50
 PAGE = 256 * 1024  # bytes of a log
 STAGED_FOR = 600_000_000  # µs that an unfinished copy is kept
 
 
-def scan_thread(connection: sqlite3.Connection, request: ScanThread, now: int) -> Page:
-    """Read a page: all writes first, then the checkpoints, then the logs."""
+def scan_thread(connection: sqlite3.Connection, request: requests.ScanThread, now: int) -> Page:
+    """Read a page: first the pending writes, then the checkpoints, then the logs."""
     thread = number_of(connection, escape(request.thread), now)
     if not thread:
         return Page([], [], "", ZERO, None)
-    generation, gone, others = connection.execute(_LOGS, (thread,)).fetchone()
+    generation, removed, others = connection.execute(_LOGS, (thread,)).fetchone()
     bounds.whole(generation, bounds.END_OF_LOGS)
     kind, position = request.cursor or ("writes", SEPARATOR)
     rows, ranges, following = _SCANS[kind](connection, thread, position)
-    return Page(rows, ranges, f"{generation} {gone} {others}", f"{generation:016x}", following)
+    return Page(rows, ranges, f"{generation} {removed} {others}", f"{generation:016x}", following)
 
 
 _LOGS = """
-SELECT generation, gone, (SELECT GROUP_CONCAT(generation) FROM zerograph_redis_older_logs WHERE thread = ?1)
+SELECT generation, removed, (SELECT GROUP_CONCAT(generation) FROM zerograph_redis_older_logs WHERE thread = ?1)
 FROM zerograph_redis_threads WHERE number = ?1
 """
 
@@ -55,15 +46,10 @@ def _writes(connection: sqlite3.Connection, thread: int, position: str) -> Found
         "ORDER BY namespace, id LIMIT ?",
         (thread, *position.split(SEPARATOR), ROWS),
     ).fetchall()
-    found = [
-        (
-            read_name(namespace),
-            StoredCheckpoint(read_name(name), None, read_writes(connection, (thread, namespace, name))),
-        )
-        for namespace, name in rows
+    stored = [
+        (*key, StoredCheckpoint(read_name(key[1]), None, read_writes(connection, (thread, *key)))) for key in rows
     ]
-    following: Cursor = ("writes", SEPARATOR.join(rows[-1])) if len(rows) == ROWS else ("checkpoints", SEPARATOR)
-    return found, [], following
+    return _page(stored, "writes", ("checkpoints", SEPARATOR))
 
 
 def _checkpoints(connection: sqlite3.Connection, thread: int, position: str) -> Found:
@@ -72,12 +58,14 @@ def _checkpoints(connection: sqlite3.Connection, thread: int, position: str) -> 
         "ORDER BY namespace, id LIMIT ?",
         (thread, *position.split(SEPARATOR), ROWS),
     ).fetchall()
-    found = [
-        (read_name(namespace), StoredCheckpoint(read_name(name), bounds.blob(record), []))
-        for namespace, name, record in rows
-    ]
-    following = ("checkpoints", SEPARATOR.join(rows[-1][:2])) if len(rows) == ROWS else ("logs", SEPARATOR.join("00"))
-    return found, [], following
+    stored = [(*row[:2], StoredCheckpoint(read_name(row[1]), bounds.blob(row[2]), [])) for row in rows]
+    return _page(stored, "checkpoints", ("logs", SEPARATOR.join("00")))
+
+
+def _page(stored: list[tuple[str, str, StoredCheckpoint]], kind: str, following: Cursor) -> Found:
+    if len(stored) == ROWS:
+        following = (kind, SEPARATOR.join(stored[-1][:2]))
+    return [(read_name(namespace), each) for namespace, _, each in stored], [], following
 
 
 def _log(connection: sqlite3.Connection, thread: int, position: str) -> Found:
@@ -90,8 +78,8 @@ def _log(connection: sqlite3.Connection, thread: int, position: str) -> Found:
     ranges: list[LogRange] = []
     size = 0
     for name, start, end, data in rows:
-        place = f"{bounds.whole(name, bounds.END_OF_LOGS):016x}"
-        ranges.append(LogRange(place, bounds.whole(start), bounds.blob(data)))
+        log = f"{bounds.whole(name, bounds.END_OF_LOGS):016x}"
+        ranges.append(LogRange(log, bounds.whole(start), bounds.blob(data)))
         size += len(data)
         if size >= PAGE:
             rows.close()
@@ -102,8 +90,8 @@ def _log(connection: sqlite3.Connection, thread: int, position: str) -> Found:
 _SCANS = {"writes": _writes, "checkpoints": _checkpoints, "logs": _log}
 
 
-def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int) -> bool:
-    """Store a page under a name that no reader asks for. What has no order yet counts its pages there."""
+def stage_thread(connection: sqlite3.Connection, request: requests.StageThread, now: int) -> bool:
+    """Store a page under a name that no reader asks for. Until it is published, ``last_order`` counts its pages."""
     name = staged_name(request.thread, request.token)
     row = connection.execute(
         "SELECT number, last_order FROM zerograph_redis_threads WHERE thread = ?", (name,)
@@ -114,7 +102,7 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
     if not thread:
         thread = new_number(connection, now)
         connection.execute(
-            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, moment, ttl) "
+            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, period, ttl) "
             "VALUES (?1, ?2, ?3, ?3, 0, ?4)",
             (thread, name, now, STAGED_FOR),
         )
@@ -123,21 +111,18 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
         (now + STAGED_FOR, thread),
     )
     for namespace, stored in request.page.rows:
-        place = (thread, escape(namespace), escape(stored.checkpoint_id))
+        key = (thread, escape(namespace), escape(stored.checkpoint_id))
         if stored.record is not None:
+            header = read_header(name_of(request.thread, namespace, stored.checkpoint_id), stored.record)
             connection.execute(
                 "INSERT OR REPLACE INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) "
                 "VALUES (?, ?, ?, ?, ?)",
-                (
-                    *place,
-                    int(read_header(f"checkpoint {stored.checkpoint_id!r}", stored.record).order, 16),
-                    stored.record,
-                ),
+                (*key, int(header.order, 16), stored.record),
             )
         connection.executemany(
             "INSERT OR REPLACE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
             "VALUES (?, ?, ?, ?, ?)",
-            [(*place, write.identity, write.record) for write in stored.writes],
+            [(*key, write.identity, write.record) for write in stored.writes],
         )
     connection.executemany(
         "INSERT OR REPLACE INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
@@ -149,19 +134,19 @@ def stage_thread(connection: sqlite3.Connection, request: StageThread, now: int)
     return True
 
 
-def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: int) -> bool | None:
-    """Give staged rows the name of their thread, if it has none of its own."""
+def publish_thread(connection: sqlite3.Connection, request: requests.PublishThread, now: int) -> bool | None:
+    """Give staged rows the name of their thread, unless a thread with this name is stored."""
     held_until = leases.check_fence(connection, request, now)
     thread, staged = escape(request.thread), staged_name(request.thread, request.token)
     past = request.past
     origin = request.token if past is None else past.origin
     if number_of(connection, thread, now):
-        there = connection.execute(
-            "SELECT origin, updated, gone FROM zerograph_redis_threads WHERE thread = ?", (thread,)
+        stored = connection.execute(
+            "SELECT origin, updated, removed FROM zerograph_redis_threads WHERE thread = ?", (thread,)
         ).fetchone()
-        if there[0] == origin:
+        if stored[0] == origin:
             return True
-        if request.instead is None or there != (*request.instead, 0):
+        if request.instead is None or stored != (*request.instead, 0):
             return None
     number = number_of(connection, staged, now)
     staged_now = connection.execute(
@@ -179,8 +164,8 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
     save_write(connection, facts, request.ttl, now)
     updated = now if past is None else min(past.updated, now)
     connection.execute(
-        "UPDATE zerograph_redis_threads SET thread = ?, origin = ?, created = ?, updated = ?, moment = ? WHERE number = ?",
-        (thread, origin, now if past is None else min(past.created, updated), updated, updated // MOMENT, number),
+        "UPDATE zerograph_redis_threads SET thread = ?, origin = ?, created = ?, updated = ?, period = ? WHERE number = ?",
+        (thread, origin, now if past is None else min(past.created, updated), updated, updated // PERIOD, number),
     )
     if past is not None and past.left is not None:
         connection.execute(
@@ -192,7 +177,7 @@ def publish_thread(connection: sqlite3.Connection, request: PublishThread, now: 
 
 
 def _facts_of(connection: sqlite3.Connection, thread: int, current: int) -> Facts:
-    """Find the facts of rows that were staged, and note how many checkpoints need each of their older logs."""
+    """Work out the facts of a staged thread, and store how many checkpoints need each of its older logs."""
     facts = Facts(thread)
     live: Counter[int] = Counter()
     appended: Counter[int] = Counter()
@@ -217,5 +202,5 @@ def _facts_of(connection: sqlite3.Connection, thread: int, current: int) -> Fact
 
 
 def staged_name(thread: str, token: str) -> str:
-    """The name that the rows of a copy have until it is published."""
+    """The name of a copied thread until it is published."""
     return SEPARATOR + token + SEPARATOR + escape(thread)

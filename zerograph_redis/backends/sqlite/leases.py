@@ -1,4 +1,4 @@
-"""The leases of threads: taken, renewed, given back, and asked for by every write."""
+"""The leases of threads: take, renew, release and break them, and check them at every write."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zerograph_redis.core.refusals import lease_held, lease_lost
 from zerograph_redis.core.requests import DeleteThread, Leased, LeaseThread
 from zerograph_redis.ids import escape, read_name
 
-KEPT = 86_400_000_000  # µs that an ended lease is remembered, though tokens grow with the clock too
+KEPT = 86_400_000_000  # µs that an ended lease is kept; without it, later tokens are larger too, as they grow with the clock
 
 
 def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> int:
-    """Refuse a write that may not be: without a token while anyone holds the thread, or with one that is not current.
+    """Refuse a write without a token while a worker holds the thread, or with a token that is not the current one.
 
-    Returns the deadline of the last lease, 0 if there was none.
+    Returns the deadline of the thread's last lease, 0 if it has none.
     """
     thread = escape(request.thread)
     lease = connection.execute(
@@ -25,7 +25,7 @@ def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> int:
     try:
         return _check(request, lease or _NOBODY, now)
     except bounds.UNREADABLE:
-        # A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
+        # Nobody can hold an unreadable lease, so it must not prevent that a damaged thread is deleted.
         if not isinstance(request, DeleteThread):
             raise
         connection.execute("DELETE FROM zerograph_redis_leases WHERE thread = ?", (thread,))
@@ -47,14 +47,14 @@ def _check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
 
 
 def remaining(connection: sqlite3.Connection, thread: str, now: int) -> tuple[int, str]:
-    """For how many ms anyone holds an escaped thread, and who."""
+    """For how many ms a worker still holds an escaped thread, and its name."""
     _, deadline, _, owner = _read(connection, thread)
     left = max((deadline - now + 999) // 1000, 0)
     return left, owner if left else ""
 
 
 def _read(connection: sqlite3.Connection, thread: str) -> tuple[int, int, str, str]:
-    """Token, deadline, attempt and owner of the last lease of a thread."""
+    """Return token, deadline, attempt and owner of the last lease of a thread."""
     row = connection.execute(
         "SELECT token, deadline, attempt, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
     ).fetchone()
@@ -65,35 +65,35 @@ def _read(connection: sqlite3.Connection, thread: str) -> tuple[int, int, str, s
 
 
 def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int) -> Leased:
-    """Take, renew, give back, break or look at a lease: as in lease_thread.lua."""
+    """Take, renew, release, break or read a lease: as lease_thread.lua does."""
     thread = escape(request.thread)
     try:
         token, deadline, attempt, owner = _read(connection, thread)
     except bounds.UNREADABLE:
-        # Nobody can hold a lease that cannot be read, and breaking it is the way out. Tokens grow, as the clock does.
+        # Nobody can hold an unreadable lease, so it may be broken. The next token is larger all the same: see KEPT.
         if request.action != "break":
             raise
         token, deadline, attempt, owner = 0, now + 1, "-", ""
     is_held = deadline > now
-    mine = is_held and (request.token == token or request.attempt == attempt)
+    is_ours = is_held and (request.token == token or request.attempt == attempt)
     if request.action == "take" and not is_held:
         token, attempt, owner = max(now, token + 1), request.attempt, request.owner
-        mine = True
-    if mine and request.action in {"take", "renew"}:
+        is_ours = True
+    if is_ours and request.action in {"take", "renew"}:
         deadline = now + request.ttl * 1000
-    elif mine and request.action == "release":
+    elif is_ours and request.action == "release":
         deadline = 0
     elif is_held and request.action == "break":
-        deadline, attempt, mine = 0, request.attempt, True
+        deadline, attempt, is_ours = 0, request.attempt, True
     left = max(-(-(deadline - now) // 1000), 0)
-    if mine:
+    if is_ours:
         connection.execute("DELETE FROM zerograph_redis_leases WHERE deadline < ?", (now - KEPT,))
         connection.execute(
             "INSERT OR REPLACE INTO zerograph_redis_leases VALUES (?, ?, ?, ?, ?)",
             (thread, token, deadline or now, attempt, escape(owner)),
         )
         if left:
-            # Who holds a thread uses it.
+            # Holding a thread renews its TTL.
             connection.execute(
                 "UPDATE zerograph_redis_threads SET deadline = ?1 + MAX(ttl, ?2) * 1000 WHERE thread = ?3 AND deadline > ?1",
                 (now, left, thread),

@@ -1,4 +1,4 @@
-"""The logs of a thread: appended to by puts, read in ranges, gone with their last checkpoint."""
+"""The logs of a thread: puts append to them, reads fetch ranges, and each is deleted with its last checkpoint."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.records import read_ranges, read_stretch
+from zerograph_redis.core.records import log_name, read_ranges, read_stretch
 from zerograph_redis.core.requests import ZERO, LogRange
 from zerograph_redis.state_log.log import KnownRange
 
 from .thread_rows import Facts
 
-LONGEST = 1 << 40  # bytes of a log: what a record's header can spell
+LONGEST = 1 << 40  # bytes of a log: the header of a record has 10 hex digits for an offset
 
 
 def generation_of(record: bytes) -> tuple[int, int]:
-    """The generation of a record's log, and how much its put appended to that; ValueError for damage."""
+    """The generation of a record's log, and how many bytes its put appended; ValueError for damage."""
     generation, _, appended = read_stretch(bounds.blob(record))
     return bounds.whole(int(generation, 16), bounds.END_OF_LOGS), appended
 
 
 def is_due(dropped: int, needed: int) -> bool:
-    """Tell whether a log holds so much rubbish that a new one begins: as in put_checkpoint.lua."""
+    """Return whether so much of a log is garbage that a new one begins: as put_checkpoint.lua does."""
     return dropped > 4096 and dropped > 2 * needed
 
 
-def begin(connection: sqlite3.Connection, facts: Facts, generation: int) -> None:
-    """Begin a log. The one before stays for as long as a checkpoint needs it."""
+def _begin(connection: sqlite3.Connection, facts: Facts, generation: int) -> None:
+    """Begin a log. The previous one is kept while a checkpoint needs it."""
     if facts.live:
         connection.execute(
             "INSERT INTO zerograph_redis_older_logs VALUES (?, ?, ?)", (facts.number, facts.generation, facts.live)
@@ -37,8 +37,26 @@ def begin(connection: sqlite3.Connection, facts: Facts, generation: int) -> None
     facts.generation, facts.length, facts.dropped, facts.live = generation, 0, 0, 0
 
 
-def append(connection: sqlite3.Connection, facts: Facts, data: bytes) -> int:
-    """Append to the log; returns where the bytes begin."""
+def append(
+    connection: sqlite3.Connection, facts: Facts, data: bytes, attempt: str, now: int, needed: int, users: int = 1
+) -> tuple[int, int]:
+    """Append what a put, or several in a batch, add to the log; begin a new log if there is none, or it is due.
+
+    Args:
+        connection: In a transaction.
+        facts: Those of the thread. They count the *users* at once, so that retention cannot delete the log between puts.
+        data: What to append.
+        attempt: The random name of the put, or of the first one.
+        now: The time in µs.
+        needed: How many bytes of the log the state is made of; of several states, the most.
+        users: How many checkpoints need the log.
+
+    Returns:
+        The generation, and the offset of the bytes.
+    """
+    if not facts.generation or is_due(facts.dropped, needed):
+        _begin(connection, facts, log_name(attempt, max(now, facts.last_order + 1)))
+    facts.live += users
     start = bounds.whole(facts.length, LONGEST)
     if data:
         facts.length += len(data)
@@ -46,18 +64,18 @@ def append(connection: sqlite3.Connection, facts: Facts, data: bytes) -> int:
             "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
             (facts.number, facts.generation, start, facts.length, data),
         )
-    return start
+    return facts.generation, start
 
 
 def release(connection: sqlite3.Connection, facts: Facts, records: Iterable[bytes]) -> None:
-    """Count what gone checkpoints appended as rubbish, and remove the logs that no checkpoint is left of."""
+    """Count as garbage what removed checkpoints appended, and delete the logs that no checkpoint needs any more."""
     released: Counter[int] = Counter()
     for record in records:
-        facts.gone += 1  # tells a copy under way that it may have missed one
+        facts.removed += 1  # a copy in progress sees by this that it may have missed one
         try:
             generation, appended = generation_of(record)
         except ValueError:
-            continue  # it holds nothing that could be found; it must not keep a thread from being pruned
+            continue  # a damaged record names no log, and must not prevent that its thread is pruned
         released[generation] += 1
         if generation == facts.generation:
             facts.dropped += appended
@@ -78,17 +96,17 @@ def release(connection: sqlite3.Connection, facts: Facts, records: Iterable[byte
 
 
 def _release_older(connection: sqlite3.Connection, thread: int, generation: int, count: int) -> int:
-    place = (thread, generation)
+    key = (thread, generation)
     row = connection.execute(
-        "SELECT live FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", place
+        "SELECT live FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", key
     ).fetchone()
     left = 0 if row is None else max(bounds.whole(row[0]) - count, 0)
     if left:
         connection.execute(
-            "UPDATE zerograph_redis_older_logs SET live = ? WHERE thread = ? AND generation = ?", (left, *place)
+            "UPDATE zerograph_redis_older_logs SET live = ? WHERE thread = ? AND generation = ?", (left, *key)
         )
     else:
-        connection.execute("DELETE FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", place)
+        connection.execute("DELETE FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", key)
     return left
 
 
@@ -99,19 +117,19 @@ def fetch(
     known: Sequence[KnownRange],
     longest: int | None = None,
 ) -> list[LogRange]:
-    """Read what the records need of the logs and the reader lacks, each stretch once, but for ranges over *longest*."""
+    """Read the ranges of the logs that the records need and the reader lacks, each once. Skip ranges over *longest*."""
     wanted: dict[str, list[tuple[int, int]]] = {}
     reached = {name: last for name, first, last in known if first == 0}
     for record in records:
         try:
             generation, base, appended = read_stretch(record)
-            # A state is made of what the log had when it was put.
+            # A state refers only to bytes that the log had when it was put.
             if generation == ZERO or base + appended <= reached.get(generation, 0):
                 continue
             bounds.whole(int(generation, 16), bounds.END_OF_LOGS)
             ranges = read_ranges(record)
         except ValueError:
-            continue  # who reads the record finds out, and can say which it is
+            continue  # the reader of the record will find the damage, and name the checkpoint
         spans = [span[1:] for span in known if span[0] == generation]
         for each in ranges:
             start, stop = each if longest is None or each[1] - each[0] <= longest else (0, 0)
@@ -128,7 +146,7 @@ def fetch(
         LogRange(generation, bounds.whole(start), bounds.blob(data))
         for generation, ranges in wanted.items()
         for first, last in _merged(ranges)
-        for start, data in _stretches(connection, thread, int(generation, 16), first, last)
+        for start, data in _read_rows(connection, thread, int(generation, 16), first, last)
     ]
 
 
@@ -142,7 +160,7 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _stretches(
+def _read_rows(
     connection: sqlite3.Connection, thread: int, generation: int, first: int, last: int
 ) -> list[tuple[int, bytes]]:
     rows = connection.execute(
@@ -153,9 +171,7 @@ def _stretches(
     if not rows:
         return []
     rows = [(bounds.whole(start), bounds.blob(data)) for start, data in rows]
-    # One stretch for those that follow one another: a reader takes it in at once.
-    return [(rows[0][0], b"".join(data for _, data in rows))] if _gapless(rows) else rows
-
-
-def _gapless(rows: Sequence[tuple[int, bytes]]) -> bool:
-    return all(row[0] + len(row[1]) == following[0] for row, following in pairwise(rows))
+    # Join rows without a gap between them: a reader then takes them in at once.
+    if all(row[0] + len(row[1]) == following[0] for row, following in pairwise(rows)):
+        return [(rows[0][0], b"".join(data for _, data in rows))]
+    return rows

@@ -1,20 +1,19 @@
-"""Our tables. Their names keep clear of those of ZeroGraph's own saver, which may live in the same file.
+"""The tables. Their names differ from those of ZeroGraph's own saver, which may use the same file.
 
-A put writes as few pages as it can, since each is written to the disk before it returns. So the row of a thread has all
-that a put needs to know: its last order, and of the log that is written to now how long it is (``length``), how much of
-it gone checkpoints appended (``dropped``), and how many checkpoints need it (``live``). Older logs that are still needed
-have their count in a table of their own. A log is kept in the stretches that puts appended. And while every write changes
-``updated``, those of some seconds leave its ``moment`` as it is (see `threads.MOMENT`): so that is what the index is on
-that threads are listed by.
+A put writes as few pages as it can, since each is written to the disk before the put returns. So the row of a thread has
+all that a put needs: its last order; of its current log the length (``length``), how many of these bytes removed
+checkpoints appended (``dropped``), and how many checkpoints need the log (``live``). Older logs that are still needed are
+counted in a table of their own. A log is kept in the segments that puts appended. Every write changes ``updated``, but
+``period`` only every 16 seconds (see `threads.PERIOD`); so the index for listing threads is on ``period``.
 
-All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs in which the row of
-the thread was made: so new threads come last in every index, which changes few pages, and rows whose thread was lost are
-not taken for those of a later one. ``generation`` names a log, 0 for none. Ids are escaped.
-Orders and points in time are µs, ``ttl`` is ms. ``gone`` counts the records that were ever removed or replaced. A thread
-whose name begins with US is a copy that is not published yet. ``origin`` is what a thread was published from, if it was.
+All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs at which the row of
+the thread was inserted: so new threads come last in every index, which changes few pages, and if the row of a thread is
+lost, the rest of its rows never pass for those of a later thread. ``generation`` names a log, 0 for none. Ids are escaped.
+Orders and points in time are in µs, ``ttl`` in ms. ``removed`` counts the records that were ever removed or replaced. A
+thread whose name begins with US is a copy that is not published yet. ``origin`` is what a thread was published from.
 
-Whatever types columns declare, a row may hold any: who reads it looks (see `core.bounds`). STRICT tables would not spare
-that, since a file comes from anywhere; and a SQLite before 3.37 could not read ZeroGraph's own tables beside them.
+A column may hold any type, whatever the table declares: readers check it (see `core.bounds`). STRICT tables would not spare
+that, since a file may come from anywhere; and SQLite before 3.37 could not read ZeroGraph's own tables beside them.
 """
 
 FORMAT = 1
@@ -28,17 +27,17 @@ CREATE TABLE IF NOT EXISTS zerograph_redis_threads (
     last_order INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
-    moment INTEGER NOT NULL,
+    period INTEGER NOT NULL,
     ttl INTEGER,
     deadline INTEGER,
     generation INTEGER NOT NULL DEFAULT 0,
     length INTEGER NOT NULL DEFAULT 0,
     dropped INTEGER NOT NULL DEFAULT 0,
     live INTEGER NOT NULL DEFAULT 0,
-    gone INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0,
     origin TEXT
 );
-CREATE INDEX IF NOT EXISTS zerograph_redis_threads_moment ON zerograph_redis_threads (moment);
+CREATE INDEX IF NOT EXISTS zerograph_redis_threads_period ON zerograph_redis_threads (period);
 CREATE INDEX IF NOT EXISTS zerograph_redis_threads_deadline ON zerograph_redis_threads (deadline)
     WHERE deadline IS NOT NULL;
 

@@ -1,4 +1,4 @@
-"""Reading all that a thread holds, to see whether it is what was stored."""
+"""The doctor's deep check of one thread: everything in it is read, and verified."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zerograph_redis.core.examination import OutlineThread
-from zerograph_redis.core.links import Lineage
 from zerograph_redis.core.paging import read_pages
 from zerograph_redis.core.records import name_of
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.scanning import ThreadScan
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.core.verification import Verification
+from zerograph_redis.core.verification import Lineage, Verification
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 
 _TRIES = 5  # to read a thread that changes meanwhile
@@ -31,7 +30,7 @@ class Contents:
     reversed: int = 0
     """How many checkpoints are stored before their parents."""
     waiting: int = 0
-    """How many checkpoints have pending writes, and never came."""
+    """How many checkpoints have pending writes, and are not stored."""
     logs: int = 0
     """The bytes of its logs."""
     unused: int = 0
@@ -39,13 +38,16 @@ class Contents:
 
 
 def read_contents(thread: str, settings: Settings) -> Operation[Contents]:
-    """Read every record, every state and every pending write of a thread, and compare their checksums."""
+    """Read every record, state and pending write of a thread, and compare their checksums."""
     try:
         yield from _compare_index(thread)
         for _ in range(_TRIES):
-            reading = _Reading(thread, settings)
-            if (yield from reading.read()):
-                return reading.judge()
+            scan, verification = ThreadScan(thread), Verification(thread, settings)
+            while (page := (yield from scan.next_page())) is not None:
+                verification.add(page)
+            if not scan.changed:
+                verification.check()
+                return _count(scan, verification)
     except CorruptCheckpointError as error:
         return Contents(damage=str(error))
     except SerializationError as error:
@@ -54,49 +56,30 @@ def read_contents(thread: str, settings: Settings) -> Operation[Contents]:
 
 
 def _compare_index(thread: str) -> Operation[None]:
-    """Find records that are not where the index says: a scan, which goes by the records, would not."""
+    """Refuse records that are missing where the index has them: a scan goes by the records, and would not notice."""
     for page in (yield from read_pages(lambda cursor: OutlineThread(thread, cursor))):
         for each in page.outlines:
             if each.damage:
                 raise CorruptCheckpointError(f"{name_of(thread, each.namespace, each.checkpoint_id)}: {each.damage}")
 
 
-class _Reading:
-    """One attempt to read a thread whole."""
-
-    def __init__(self, thread: str, settings: Settings) -> None:
-        self._thread = thread
-        self._scan = ThreadScan(thread)
-        self._verification = Verification(thread, settings)
-
-    def read(self) -> Operation[bool]:
-        """Read all pages. Returns False if the thread changed meanwhile."""
-        while (page := (yield from self._scan.next_page())) is not None:
-            self._verification.add(page)
-        return not self._scan.changed
-
-    def judge(self) -> Contents:
-        """Verify what was read, and count it."""
-        self._verification.check()
-        used: dict[str, set[tuple[int, int]]] = {}
-        for _, _, record in self._verification.records:
-            ranges = used.setdefault(record.generation, set())
-            ranges.update(
-                (segment.offset, segment.offset + (segment.stored or segment.length))
-                for _, segments in record.placed()
-                for segment in segments
-            )
-        records = self._verification.records
-        lineages = {namespace: Lineage(self._thread, namespace) for namespace, _, _ in records}
-        for namespace, checkpoint_id, record in records:
-            lineages[namespace].add(checkpoint_id, record)
-        ends = self._scan.log_ends
-        return Contents(
-            reversed=sum(1 for lineage in lineages.values() for _ in lineage.reversed()),
-            waiting=len(self._scan.written - self._scan.checkpoints),
-            logs=sum(ends.values()),
-            unused=sum(end - _covered(used.get(log, ())) for log, end in ends.items()),
+def _count(scan: ThreadScan, verification: Verification) -> Contents:
+    used: dict[str, set[tuple[int, int]]] = {}
+    lineages: dict[str, Lineage] = {}
+    for namespace, checkpoint_id, record in verification.records:
+        lineages.setdefault(namespace, Lineage(scan.thread, namespace)).add(checkpoint_id, record)
+        used.setdefault(record.generation, set()).update(
+            (segment.offset, segment.offset + (segment.stored or segment.length))
+            for _, segments in record.placed()
+            for segment in segments
         )
+    ends = scan.log_ends
+    return Contents(
+        reversed=sum(1 for lineage in lineages.values() for _ in lineage.reversed()),
+        waiting=len(scan.written - scan.checkpoints),
+        logs=sum(ends.values()),
+        unused=sum(end - _covered(used.get(log, ())) for log, end in ends.items()),
+    )
 
 
 def _covered(ranges: Iterable[tuple[int, int]]) -> int:

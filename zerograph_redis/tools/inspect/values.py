@@ -1,4 +1,4 @@
-"""What a value is made of: its fields, a key to compare it by, and what JSON can say of it."""
+"""Values of any type: their fields, a key to compare them by, and what JSON can hold of them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from zoneinfo import ZoneInfo
 
 from zerograph_redis.serde.inspecting import StandIn
 from zerograph_redis.serde.packing import ThreadPackers
-from zerograph_redis.serde.spelling import has_digits, spell
+from zerograph_redis.serde.reprs import has_digits, safe_repr
 
-DEEPEST = 100  # values within values: deeper ones are shown as an ellipsis
+DEEPEST = 100  # levels of nesting; deeper values are shown as an ellipsis
 _EXACT = ThreadPackers({})
-_SPELLED = (
+_TEXTUAL = (
     *(Decimal, Fraction, UUID, PurePath, date, time, ZoneInfo),
     *(IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network),
 )
 
 
 def fields_of(value: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return the name and the fields of an object that has some; None for any other value."""
+    """Return the type name and the fields of an object, None for a value without fields."""
     if isinstance(value, ChainMap):
         return type(value).__name__, {"maps": list(value.maps)}
     if isinstance(value, StandIn):
@@ -52,20 +52,20 @@ def fields_of(value: Any) -> tuple[str, dict[str, Any]] | None:
 
 
 def array_of(value: Any) -> Any:
-    """Return *value* if it is an array of numpy, else None. Does not import numpy."""
+    """Return *value* if it is a numpy array, else None. Does not import numpy."""
     kind = type(value)
     return value if kind.__module__ == "numpy" and kind.__name__ == "ndarray" else None
 
 
 def key_of(value: Any, depth: int = 0) -> Any:
-    """Return something hashable that is equal for values of the same type and content, and for no others."""
+    """Return a hashable key: equal only for values of the same type and content."""
     kind = type(value)
     if kind in {str, int, bool, type(None), bytes}:
         return kind, value
     if depth > DEEPEST:
-        return kind, spell(value)
+        return kind, safe_repr(value)
     if kind in {dict, list}:
-        # What msgpack itself can say, as most of a state, has quickly a key: its bytes.
+        # Quick for most of a state: the packed bytes are the key.
         with suppress(Exception):
             return kind, _EXACT.pack(value)
     if isinstance(value, Mapping):
@@ -78,15 +78,15 @@ def key_of(value: Any, depth: int = 0) -> Any:
         return kind, tuple(key_of(each, depth + 1) for each in value)
     if (array := array_of(value)) is not None:
         return kind, array.dtype.str, array.shape, array.tobytes()
-    return kind, bytes(value) if isinstance(value, bytearray) else spell(value)
+    return kind, bytes(value) if isinstance(value, bytearray) else safe_repr(value)
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Make what JSON can say of *value*: objects as their type and fields, odd values as text, and never an error."""
+    """Convert *value* for JSON: objects to their type and fields, other types to text. Never an error."""
     if value is None or type(value) in {bool, str}:
         return value
     if type(value) is int:
-        return value if has_digits(value) else spell(value)
+        return value if has_digits(value) else safe_repr(value)
     if depth > DEEPEST:
         return "…"
     if isinstance(value, float):
@@ -96,23 +96,25 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Enum):
-        return spell(value)
+        return safe_repr(value)
     if (found := fields_of(value)) is not None:
         return {"type": found[0], "fields": plain(found[1], depth + 1)}
     if isinstance(value, Mapping):
-        return {key if type(key) is str else spell(key): plain(each, depth + 1) for key, each in list(value.items())}
+        return {
+            key if type(key) is str else safe_repr(key): plain(each, depth + 1) for key, each in list(value.items())
+        }
     if isinstance(value, list | tuple | set | frozenset | deque):
         return [plain(each, depth + 1) for each in value]
-    if isinstance(value, _SPELLED):
-        with suppress(ValueError):  # a fraction of ints that have too many digits
+    if isinstance(value, _TEXTUAL):
+        with suppress(ValueError):  # a fraction of ints with too many digits
             return str(value)
     if array_of(value) is not None or (type(value).__module__ == "numpy" and hasattr(value, "tolist")):
         return plain(value.tolist(), depth + 1)
-    return spell(value)
+    return safe_repr(value)
 
 
 def iso(moment: datetime) -> str:
-    """Spell a moment in ISO 8601: in UTC, or without a zone if it has none."""
+    """Format a point in time as ISO 8601: in UTC, or without a zone if it has none."""
     if moment.tzinfo is None:
         return moment.isoformat()
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

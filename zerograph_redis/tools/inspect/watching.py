@@ -1,7 +1,7 @@
-"""What happens to threads while it happens: found by asking now and then, at no cost to those who write.
+"""What happens to threads, found by polling: at next to no cost to workers.
 
-Each poll asks for the threads written last, and for the facts of some that were active lately. Only of a thread that has
-something new, checkpoints are read: those that are new, as records without their states.
+Each poll asks for the threads written last, and for the facts of some that were active lately. Checkpoints are read only of
+a thread that was written since: the new ones, and of the state log what is new.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from zerograph_redis.core.examination import ReadClock
 from zerograph_redis.core.leasing import look_at_lease
 from zerograph_redis.core.requests import ZERO, DescribeThreads, IndexedThread, ListThreads, Operation, ThreadFacts
 from zerograph_redis.core.settings import Settings
+from zerograph_redis.core.states import States
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.threads import LeaseInfo
 
-from .history import Entry, History, list_namespaces
+from .checkpoints import CheckpointReader, Entry, list_namespaces
 
-WATCHED = 50  # threads, those that were active last, whose leases and other news are asked for at every poll
-REMEMBERED = 10_000  # threads of which is known what was told
+WATCHED = 50  # threads, those active last, whose lease and facts each poll reads
+REMEMBERED = 10_000  # threads whose reported state is kept
 _PAGE = 16  # threads that one request lists
 _PAGES = 64
-_STRIDE = 1000
-_MOST = 50  # entries of a namespace that one poll tells
-_FEW = 4  # entries that one request reads, and namespaces that may have a new interrupt: there is seldom more news
+_STRIDE = 1000  # entries that one request skips where none is a thread's
+_MOST = 50  # checkpoints of a namespace that one poll reports
+_FEW = 4  # checkpoints that one request reads, and namespaces checked for a new interrupt: more is seldom new
 
 
 @dataclass(slots=True)
 class Event:
     """Something that happened to a thread."""
 
-    kind: Literal["checkpoint", "interrupt", "lease", "gone"]
+    kind: Literal["checkpoint", "interrupt", "lease", "removed"]
     thread: str
     entry: Entry | None = None
     """The new checkpoint, or the one that waits for an answer."""
@@ -43,21 +44,22 @@ class Event:
 
 @dataclass(slots=True)
 class _Known:
-    """What was told of a thread."""
+    """What was reported of a thread."""
 
     updated: int = 0
     order: str = ZERO
     owner: str | None = None
     waiting: set[tuple[str, str]] = field(default_factory=set)
-    """The checkpoints, by namespace and id, whose interrupts were told."""
+    """The checkpoints, by namespace and id, whose interrupts were reported."""
 
 
 class Watch:
     """Follows all threads, or one."""
 
     def __init__(self, settings: Settings, thread: str | None = None) -> None:
-        """Follow *thread*, None for all; what is stored is read as *settings* say."""
+        """Follow *thread*, None for all; *settings* are how to read what is stored."""
         self._settings = settings
+        self._states = States(settings)
         self._thread = thread
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._newest: IndexedThread | None = None
@@ -65,12 +67,10 @@ class Watch:
         self._start = ZERO
 
     def poll(self) -> Operation[list[Event]]:
-        """Find what happened since the last poll; the first one tells nothing."""
+        """Find what happened since the last poll; the first one reports nothing."""
         active = [self._thread] if self._thread is not None else (yield from self._active())
-        recent = list(
-            islice((name for name in reversed(self._known) if name not in active), max(WATCHED - len(active), 0))
-        )
-        names = [*recent, *active]
+        recent = (name for name in reversed(self._known) if name not in active)
+        names = [*islice(recent, max(WATCHED - len(active), 0)), *active]
         events: list[Event] = []
         for first in range(0, len(names), WATCHED):
             some = names[first : first + WATCHED]
@@ -82,12 +82,12 @@ class Watch:
                 except CorruptCheckpointError:
                     if self._thread is not None:
                         raise
-                    # Nothing can be told of it; others are no worse for that.
+                    # One damaged thread must not hide the others.
                     self._known.pop(name, None)
         self._began = True
         while self._thread is None and len(self._known) > REMEMBERED:
             _, forgotten = self._known.popitem(last=False)
-            # It was active before all others: what is older than that was told of each thread.
+            # All others were active later: of any thread, what is older than this was reported.
             self._start = max(self._start, forgotten.order)
         return events
 
@@ -98,7 +98,7 @@ class Watch:
         pages, size = _PAGES if self._began else WATCHED // _PAGE + 1, _PAGE
         while pages:
             page = yield from ListThreads(cursor, size)
-            # Entries that are no thread's are passed in long strides, and hide none.
+            # Entries that are no thread's are skipped in long strides.
             pages, size = (pages - 1, _PAGE) if page.found else (pages, _STRIDE)
             found += [each for each in page.found if self._newest is None or each.updated >= self._newest.updated]
             cursor = page.cursor
@@ -108,11 +108,11 @@ class Watch:
                 break
         if any(self._newest is None or each.updated > self._newest.updated for each in found):
             now = yield from ReadClock()
-            # One that is listed in the future must not keep what others write from being news.
+            # A thread listed in the future must not hide what is written to others.
             found_now = [each for each in found if each.updated <= now]
             self._newest = max(found_now, key=lambda each: each.updated, default=self._newest)
             if not self._began and self._newest is not None:
-                # What was stored before this moment is no news.
+                # What was stored before this moment is not new.
                 self._start = f"{self._newest.updated:016x}"
         return list(dict.fromkeys(each.thread for each in reversed(found)))
 
@@ -120,12 +120,11 @@ class Watch:
         known = self._known.get(name)
         lease = yield from self._lease(name, facts)
         if facts is None:
-            gone = known is not None and known.updated > 0
             self._known.pop(name, None)
-            events = [Event("gone", name)] if gone else []
-            if self._thread is not None:  # a thread that is not there yet may be held
+            events = [Event("removed", name)] if known is not None and known.updated else []
+            if self._thread is not None:  # a thread may be held before it is stored
                 self._known[name] = _Known(owner=None if known is None else known.owner)
-                events += self._told_lease(name, self._known[name], lease)
+                events += self._lease_event(name, self._known[name], lease)
             return events
         if known is None:
             known = self._known[name] = _Known(order=self._start)
@@ -136,22 +135,25 @@ class Watch:
         if facts.updated != known.updated:
             self._known.move_to_end(name)
             events = yield from self._checkpoints(name, known, facts)
-        return events + self._told_lease(name, known, lease)
+        return events + self._lease_event(name, known, lease)
 
     def _begin(self, name: str, known: _Known, facts: ThreadFacts, lease: LeaseInfo | None) -> Operation[None]:
         known.updated, known.order = facts.updated, facts.order
         known.owner = None if lease is None else lease.owner
         if self._thread is not None:
             for space in (yield from list_namespaces(name)):
-                for entry in (yield from History(self._settings, name).read(space.namespace, 1, compared=False)):
-                    known.waiting.add((entry.namespace, entry.checkpoint_id))
+                newest = yield from self._reader(name).read_newest(space.namespace, 1)
+                known.waiting |= {(each.namespace, each.checkpoint_id) for each in newest}
+
+    def _reader(self, name: str) -> CheckpointReader:
+        return CheckpointReader(self._settings, name, self._states)
 
     def _lease(self, name: str, facts: ThreadFacts | None) -> Operation[LeaseInfo | None]:
         if facts is not None:
             return LeaseInfo(facts.owner, facts.held / 1000) if facts.held else None
         return None if self._thread is None else (yield from look_at_lease(name))
 
-    def _told_lease(self, name: str, known: _Known, lease: LeaseInfo | None) -> list[Event]:
+    def _lease_event(self, name: str, known: _Known, lease: LeaseInfo | None) -> list[Event]:
         owner = None if lease is None else lease.owner
         if owner == known.owner:
             return []
@@ -159,27 +161,27 @@ class Watch:
         return [Event("lease", name, lease=lease)] if self._began else []
 
     def _checkpoints(self, name: str, known: _Known, facts: ThreadFacts) -> Operation[list[Event]]:
-        """Read what is new: checkpoints, and interrupts, which are written a moment after their checkpoint."""
-        history = History(self._settings, name)
+        """Read the new checkpoints, and the new interrupts, which are written a moment after their checkpoint."""
+        reader = self._reader(name)
         spaces = sorted((yield from list_namespaces(name)), key=lambda each: each.newest, reverse=True)
         entries: list[Entry] = []
-        newest: set[tuple[str, str]] = set()
+        newest: set[str] = set()
         for place, space in enumerate(spaces):
             if space.newest <= known.order and place >= _FEW:
                 break
             oldest = min(known.order, space.newest)
-            found = yield from history.read(space.namespace, _MOST, oldest, page=_FEW)
+            found = yield from reader.read_newest(space.namespace, _MOST, oldest, page=_FEW)
             entries += found
-            newest |= {(each.namespace, each.checkpoint_id) for each in found[:1]}
+            newest |= {each.order for each in found[:1]}
         events: list[Event] = []
         last = known.order
         for entry in sorted(entries, key=lambda each: each.order):
-            name_of = (entry.namespace, entry.checkpoint_id)
+            address = (entry.namespace, entry.checkpoint_id)
             is_new = entry.order > last
             if is_new:
                 events.append(Event("checkpoint", name, entry))
-            if entry.interrupts and name_of not in known.waiting and (is_new or name_of in newest):
-                known.waiting.add(name_of)
+            if entry.interrupts and address not in known.waiting and (is_new or entry.order in newest):
+                known.waiting.add(address)
                 events.append(Event("interrupt", name, entry))
             known.order = max(known.order, entry.order)
         known.updated, known.order = facts.updated, max(known.order, facts.order)

@@ -1,14 +1,10 @@
-"""Moving threads: between stores, out of ZeroGraph's own files, to one file and back.
+"""Moving threads between stores, from ZeroGraph's own files, and to and from one file: each thread whole, or not at all.
 
-A thread is moved whole or not at all. The way of one, each step a file:
-
-1. ``reading``: a thread is read page by page, until what was read is the thread as it was at one moment.
-2. ``image``: so it is here whole, as it is stored, out of memory. ``engine`` makes the same of ZeroGraph's own tables,
-   ``frames`` of a file.
-3. ``contents``: every checkpoint and write is read and checked, and becomes a digest.
-4. ``reading`` again: the pages are staged at the destination, where nobody sees them, and published at once.
-   ``relaying`` makes two logs of many first.
-5. ``moves``: what is there now is read back, and both are compared. ``outcomes`` says what became of it.
-
-``archive`` writes and reads files, of the ``blocks`` that make any damage known; ``exports`` fills one.
+- ``moves``: moves threads one by one: read, store, read back, compare. It reports an outcome for each.
+- ``reading``: reads a thread as it was at one moment, and stores one: staged page by page, and published at once.
+- ``image``: a thread as it is stored, in a temporary file, encrypted again or with fewer logs if its next store needs that.
+- ``digests``: verifies every checkpoint and pending write of a thread, and makes a digest of each.
+- ``engine``: reads the database files of ZeroGraph's own `SqliteSaver`.
+- ``exports``: makes a file of threads, which is a SQLite store, and opens one to import it.
+- ``files``: what the last two share about SQLite files.
 """

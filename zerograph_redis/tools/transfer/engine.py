@@ -1,4 +1,4 @@
-"""The database files of ZeroGraph's own `SqliteSaver`, as a place that threads come from."""
+"""The database files of ZeroGraph's own `SqliteSaver`, as a source of threads."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from zerograph.checkpoint import sqlite as engine
 
 from zerograph_redis.core.configs import Address
-from zerograph_redis.core.records import (
-    digest_of,
-    pack_header,
-    pack_writes,
-)
-from zerograph_redis.core.requests import ZERO, LogRange, Placed, StoredCheckpoint
+from zerograph_redis.core.records import digest_of, name_of, pack_header, pack_writes
+from zerograph_redis.core.requests import ZERO, LogRange, Page, Placed, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
 from zerograph_redis.core.writes import encrypt_writes
@@ -27,22 +22,21 @@ from zerograph_redis.errors import BackendUnavailableError, CheckpointError, Con
 from zerograph_redis.ids import WITHIN, escape, random_name
 from zerograph_redis.state_log import BaseCheckpoint, draft
 
-from .image import Image, Life
+from .files import THEIRS, connect, tables_in, translated
+from .image import ThreadImage, ThreadTimes
 
-BUSY_TIMEOUT = 60.0  # seconds
-_THEIRS = frozenset({"checkpoints", "pending_writes"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MOMENT = 4_000_000_000_000_000  # µs, in the year 2096: a later one would leave no room for the orders after it
 
 
 class EngineFile:
-    """Reads the threads of a file that a ZeroGraph may be using: read only, in one short transaction for each thread.
+    """Reads the threads of a file that a ZeroGraph may be using: read-only, in one short transaction for each thread.
 
-    Values come out as ZeroGraph's own saver gives them, in its own order.
+    Values are those that ZeroGraph's own saver returns, in its order.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
-        """Open the file; threads are laid out as *settings* say.
+        """Open the file; threads are laid out as a store under *settings* would.
 
         Raises:
             BackendUnavailableError: There is no such file, or it cannot be opened.
@@ -52,10 +46,10 @@ class EngineFile:
         self.settings = settings
         if not Path(path).is_file():
             raise BackendUnavailableError(f"there is no SQLite database {path}")
-        with self._translated(), closing(_connect(self.path)) as connection:
-            if not _tables(connection) >= _THEIRS:
+        with translated(self.path), closing(connect(self.path)) as connection:
+            if not tables_in(connection) >= THEIRS:
                 raise ConfigError(f"{path} has no tables of ZeroGraph's own SqliteSaver")
-        self._connection = _connect(self.path)
+        self._connection = connect(self.path)
         self._connection.row_factory = sqlite3.Row
         self._saver = _ReadOnlySaver(self._connection)
 
@@ -63,39 +57,39 @@ class EngineFile:
         """Close the file."""
         self._connection.close()
 
-    def threads(self, prefix: str) -> list[str]:
+    def list_ids(self, prefix: str) -> list[str]:
         """Name the threads whose ids begin with *prefix*.
 
         Raises:
             ConfigError: One has an id that no other store could take, and *prefix* does not leave it out.
         """
-        with self._translated():
+        with translated(self.path):
             rows = self._connection.execute(
                 "SELECT thread_id FROM checkpoints UNION SELECT thread_id FROM pending_writes ORDER BY thread_id"
             ).fetchall()
         names = [name for (name,) in rows]
         odd = next((name for name in names if not isinstance(name, str)), None)
         if odd is not None and not prefix:
-            raise ConfigError(f"{self.path} has a thread whose id is no text, {odd!r}: name those that are to be moved")
+            raise ConfigError(f"{self.path} has a thread whose id is no text, {odd!r}: name the threads to move")
         return [name for name in names if isinstance(name, str) and name.startswith(prefix)]
 
-    def read(self, thread: str) -> Image | None:
-        """Read a thread; None if there is none.
+    def read_thread(self, thread: str) -> ThreadImage | None:
+        """Read a thread; None if the file does not have it.
 
         Raises:
             CorruptCheckpointError: ZeroGraph itself could not read it.
             SerializationError: A value cannot be stored.
         """
-        building = _Building(thread, self.settings)
+        builder = _ImageBuilder(thread, self.settings)
         try:
-            with self._translated(), self._transaction():
-                self._build(thread, building)
+            with translated(self.path), self._transaction():
+                self._build(thread, builder)
         except BaseException:
-            building.image.close()
+            builder.image.close()
             raise
-        return building.end()
+        return builder.end()
 
-    def _build(self, thread: str, building: _Building) -> None:
+    def _build(self, thread: str, builder: _ImageBuilder) -> None:
         rows = self._connection.execute(
             "SELECT checkpoint_ns, checkpoint_id, created_at FROM checkpoints WHERE thread_id = ? "
             "ORDER BY created_at, rowid",
@@ -104,7 +98,7 @@ class EngineFile:
         for namespace, checkpoint_id, created in rows:
             with self._named(thread, namespace, checkpoint_id):
                 found = self._saver.get_tuple(_config(thread, namespace, checkpoint_id))
-                building.add_checkpoint(namespace, checkpoint_id, found, _microseconds(created))
+                builder.add_checkpoint(namespace, checkpoint_id, found, _microseconds(created))
         places = self._connection.execute(
             "SELECT DISTINCT checkpoint_ns, checkpoint_id FROM pending_writes WHERE thread_id = ? ORDER BY 1, 2",
             (thread,),
@@ -112,7 +106,7 @@ class EngineFile:
         for namespace, checkpoint_id in places:
             with self._named(thread, namespace, checkpoint_id):
                 writes = self._saver.get_pending_writes(_config(thread, namespace, checkpoint_id))
-                building.add_writes(namespace, checkpoint_id, writes)
+                builder.add_writes(namespace, checkpoint_id, writes)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -128,24 +122,15 @@ class EngineFile:
             yield
         except (sqlite3.Error, CheckpointError):
             raise
-        except Exception as error:  # whatever its decoding makes of what is there
+        except Exception as error:  # whatever ZeroGraph's decoding raises
             raise CorruptCheckpointError(
-                f"checkpoint {checkpoint_id!r} of thread {thread!r}, namespace {namespace!r} cannot be read from "
-                f"{self.path}: {type(error).__name__}: {error}"
+                f"{name_of(thread, namespace, checkpoint_id)} cannot be read from {self.path}: "
+                f"{type(error).__name__}: {error}"
             ) from error
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            text = f"the SQLite database {self.path} cannot be read: {error}"
-            kind = CorruptCheckpointError if type(error) is sqlite3.DatabaseError else BackendUnavailableError
-            raise kind(text) from error
 
 
 class _ReadOnlySaver(engine.SqliteSaver):
-    """ZeroGraph's saver on a connection of ours: its own would make tables, and write."""
+    """ZeroGraph's saver on our connection: with a connection that it opens, it would make tables and write."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -154,11 +139,11 @@ class _ReadOnlySaver(engine.SqliteSaver):
         return self._connection
 
 
-class _Building:
-    """Lays a thread out as puts would have, one checkpoint after the other."""
+class _ImageBuilder:
+    """Lays a thread out as puts would have, one checkpoint after another."""
 
     def __init__(self, thread: str, settings: Settings) -> None:
-        self.image = Image(thread, Life(0, 0, None, None))
+        self.image = ThreadImage(thread, ThreadTimes(0, 0, None, None))
         self._settings = settings
         self._cipher, self._coding = settings.cipher(thread), settings.coding(thread)
         self._bases: dict[str, BaseCheckpoint] = {}
@@ -166,7 +151,7 @@ class _Building:
         self._generation = random_name()
 
     def add_checkpoint(self, namespace: str, checkpoint_id: str, found: Any, moment: int) -> None:
-        """Add what follows all that was added before."""
+        """Add a checkpoint that comes after all that were added before."""
         if not isinstance(found.checkpoint, Mapping) or not isinstance(found.metadata, Mapping | None):
             raise TypeError("a checkpoint and its metadata are dicts")
         parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
@@ -182,11 +167,10 @@ class _Building:
         generation, base = (self._generation, self._end) if drafted.segments else (ZERO, 0)
         size = len(drafted.appended)
         header = pack_header(request.version, self._order, int(generation, 16), base, size, request.attempt)
-        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, header + request.record, []))
+        ranges = [LogRange(generation, base, drafted.appended)] if size else []
+        self._add(namespace, StoredCheckpoint(checkpoint_id, header + request.record, []), ranges)
+        self._end += size
         placed = Placed(f"{self._order:016x}", generation, base)
-        if drafted.appended:
-            self.image.add_range(LogRange(placed.generation, base, drafted.appended))
-            self._end += size
         self._bases[namespace] = base_of(prepared, request, digest, drafted, placed)
 
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
@@ -199,36 +183,21 @@ class _Building:
             stored = pack_writes(namespace, checkpoint_id, packed, None)
         else:
             stored = encrypt_writes(namespace, checkpoint_id, packed, self._cipher)
-        self.image.add_row(namespace, StoredCheckpoint(checkpoint_id, None, stored))
+        self._add(namespace, StoredCheckpoint(checkpoint_id, None, stored), [])
 
-    def end(self) -> Image | None:
-        """Return what was added; None if there was nothing."""
+    def _add(self, namespace: str, row: StoredCheckpoint, ranges: list[LogRange]) -> None:
+        current = self._generation if self._end or ranges else ZERO
+        self.image.add(Page([(namespace, row)], ranges, "", current, None))
+
+    def end(self) -> ThreadImage | None:
+        """Return the image; None if nothing was added."""
         image = self.image
         if not image.checkpoints and not image.written:
             image.close()
             return None
-        image.current = self._generation if image.generations else ZERO
         now = time.time_ns() // 1000
-        image.life = Life(self._first or now, self._order or now, None, None)
+        image.times = ThreadTimes(self._first or now, self._order or now, None, None)
         return image
-
-
-def savers_of(path: str | Path) -> tuple[bool, bool]:
-    """Tell whether a database file has the tables of ZeroGraph's own saver, and whether it has ours."""
-    try:
-        with closing(_connect(str(path))) as connection:
-            names = _tables(connection)
-    except sqlite3.Error:  # whoever opens it can say what is wrong
-        return False, False
-    return names >= _THEIRS, "zerograph_redis_threads" in names
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
-
-
-def _tables(connection: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _config(thread: str, namespace: str, checkpoint_id: str) -> dict[str, Any]:
@@ -239,7 +208,7 @@ def _config(thread: str, namespace: str, checkpoint_id: str) -> dict[str, Any]:
 
 
 def _microseconds(moment: Any) -> int:
-    """Read when a checkpoint was made; 0 if it is not to be read."""
+    """Read when a checkpoint was made; 0 if that is no time."""
     try:
         found = datetime.fromisoformat(moment)
         aware = found if found.tzinfo else found.replace(tzinfo=UTC)

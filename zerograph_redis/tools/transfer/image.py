@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
-from zerograph_redis.core.records import read_header
-from zerograph_redis.core.requests import ZERO, LogRange, Page, StoredCheckpoint, StoredWrite, ThreadFacts
+from zerograph_redis.core.records import name_of, pack_header, read_header, repacked, unpack_checkpoint
+from zerograph_redis.core.reencryption import Reencryption
+from zerograph_redis.core.requests import ZERO, LogRange, Page, StoredCheckpoint, StoredWrite
+from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.serde.wire import msgpack
+from zerograph_redis.ids import random_name
+from zerograph_redis.serde.packing import msgpack
 
-IN_MEMORY = 8 * 1024 * 1024  # bytes of an image; a larger one is kept on disk
+IN_MEMORY = 8 * 1024 * 1024  # bytes of the rows, and of each log; more are kept on disk
 PAGE_ROWS = 50
 PAGE_BYTES = 256 * 1024
 
@@ -22,46 +25,33 @@ Place = tuple[str, str]
 """Namespace and id of a checkpoint."""
 
 
-class Life(NamedTuple):
-    """The times of a thread: ``created`` and ``updated`` in µs; ``lifetime``, its ttl, and what is ``left`` of it in ms."""
+class ThreadTimes(NamedTuple):
+    """``created`` and ``updated`` in µs; ``ttl``, and how much of it is ``left``, in ms."""
 
     created: int
     updated: int
-    lifetime: int | None
+    ttl: int | None
     left: int | None
     origin: str | None = None
-    """What it was published from, if it was."""
-
-    @classmethod
-    def of(cls, facts: ThreadFacts) -> Life:
-        """Take what a store says."""
-        return cls(facts.created, facts.updated, facts.lifetime, facts.ttl, facts.origin)
+    """What the thread was published from, if it was."""
 
 
-@dataclass(slots=True)
-class _Log:
-    """Where the bytes of a log are in the file."""
+class ThreadImage:
+    """One thread, whole, as it is stored: its rows and logs, in temporary files. Only ids are in memory.
 
-    starts: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    end: int = 0
-
-
-class Image:
-    """One thread, whole, as it is stored: its rows and logs, in a temporary file. Only ids are in memory.
-
-    It is filled page by page, as `ThreadScan` reads them, and gives pages that can be staged anywhere.
+    `add` takes pages as `ThreadScan` reads them, and `pages` gives pages that can be staged in any store.
     """
 
-    def __init__(self, thread: str, life: Life) -> None:
+    def __init__(self, thread: str, times: ThreadTimes) -> None:
         """Make an empty image of *thread*."""
         self.thread = thread
-        self.life = life
+        self.times = times
         self.current = ZERO
-        self._file: IO[bytes] = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by `close`
-        self._end = 0
+        """The generation of the log that is written to now, zeros for none."""
+        self._file = _temporary()
         self._rows: dict[str, dict[Place, tuple[int, int]]] = {"writes": {}, "checkpoints": {}}
-        self._logs: dict[str, _Log] = {}
+        self._logs: dict[str, IO[bytes]] = {}
+        self._ends: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         """Return the image itself."""
@@ -70,133 +60,175 @@ class Image:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the file."""
+        """Close the image."""
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Remove the temporary files."""
+        for file in (self._file, *self._logs.values()):
+            file.close()
 
     @property
     def checkpoints(self) -> int:
-        """How many checkpoints there are."""
+        """How many checkpoints it has."""
         return len(self._rows["checkpoints"])
 
     @property
     def written(self) -> int:
-        """How many checkpoints, stored or still to come, have pending writes."""
+        """How many checkpoints, stored or not, have pending writes."""
         return len(self._rows["writes"])
 
     @property
-    def log_bytes(self) -> int:
-        """How long the logs are, all together."""
-        return sum(log.end for log in self._logs.values())
-
-    @property
-    def generations(self) -> list[str]:
-        """The logs that checkpoints are made of."""
-        return sorted(self._logs)
-
-    def length_of(self, generation: str) -> int:
-        """How long a log is."""
-        return self._logs[generation].end
+    def log_ends(self) -> dict[str, int]:
+        """How long each log is, by its generation."""
+        return dict(sorted(self._ends.items()))
 
     def add(self, page: Page) -> None:
-        """Take a page in. Rows that come again are the same."""
+        """Add a page. Rows that come again are the same.
+
+        Raises:
+            CorruptCheckpointError: A record is damaged, or a log has a gap.
+        """
         self.current = page.current
         for namespace, row in page.rows:
-            self.add_row(namespace, row)
+            self._add_row(namespace, row)
         for each in page.ranges:
-            self.add_range(each)
+            if each.start != self._ends.get(each.generation):
+                raise CorruptCheckpointError(f"thread {self.thread!r} cannot be read: bytes of its log are missing")
+            _append(self._logs[each.generation], each.data)
+            self._ends[each.generation] += len(each.data)
 
-    def add_row(self, namespace: str, row: StoredCheckpoint) -> None:
-        """Take in a checkpoint's record, or its pending writes; CorruptCheckpointError for what is neither."""
+    def _add_row(self, namespace: str, row: StoredCheckpoint) -> None:
         place = (namespace, row.checkpoint_id)
         if row.record is not None:
-            header = read_header(self.name_of(place), row.record)
-            if header.generation != ZERO:
-                self._logs.setdefault(header.generation, _Log())
+            generation = read_header(name_of(self.thread, *place), row.record).generation
+            if generation != ZERO and generation not in self._logs:
+                self._logs[generation], self._ends[generation] = _temporary(), 0
         content = (*place, row.record, [(write.identity, write.record) for write in row.writes])
         packed: bytes = msgpack.packb(content, unicode_errors="surrogatepass")
-        self._rows["writes" if row.record is None else "checkpoints"][place] = (self._append(packed), len(packed))
-
-    def add_range(self, part: LogRange) -> None:
-        """Take in what follows of a log; CorruptCheckpointError for what does not."""
-        log = self._logs.get(part.generation)
-        if log is None or part.start != log.end:
-            raise CorruptCheckpointError(f"thread {self.thread!r} cannot be read: its log has not all its bytes")
-        log.starts.append(part.start)
-        log.places.append(self._append(part.data))
-        log.end += len(part.data)
+        kind = "writes" if row.record is None else "checkpoints"
+        self._rows[kind][place] = (_append(self._file, packed), len(packed))
 
     def leave_out(self, places: Iterable[Place]) -> None:
-        """Forget checkpoints, and their writes."""
+        """Remove checkpoints, and their writes."""
         for place in places:
             self._rows["writes"].pop(place, None)
             self._rows["checkpoints"].pop(place, None)
 
     def rows(self, kind: str) -> Iterator[tuple[str, StoredCheckpoint]]:
         """The rows with ``writes``, or those of ``checkpoints``."""
-        for offset, size in self._rows[kind].values():
+        for at in self._rows[kind].values():
             namespace, checkpoint_id, record, writes = msgpack.unpackb(
-                self._read(offset, size), unicode_errors="surrogatepass"
+                _read(self._file, *at), unicode_errors="surrogatepass"
             )
             yield namespace, StoredCheckpoint(checkpoint_id, record, [StoredWrite(*write) for write in writes])
 
-    def ranges(self) -> Iterator[LogRange]:
-        """The logs, in stretches of a bounded size."""
-        for generation, log in sorted(self._logs.items()):
-            for start in range(0, log.end, PAGE_BYTES):
-                data = self.read(generation, start, min(PAGE_BYTES, log.end - start))
-                yield LogRange(generation, start, data or b"")
-
     def pages(self) -> Iterator[Page]:
-        """All of it, in pages to be staged: writes, then checkpoints, then logs."""
-        for kind, sizes in self._rows.items():
-            held: list[tuple[str, StoredCheckpoint]] = []
+        """All of it, in pages to be staged: writes, then checkpoints, then logs in the order of their generations."""
+        for kind, places in self._rows.items():
+            rows: list[tuple[str, StoredCheckpoint]] = []
             weight = 0
-            for (namespace, row), (_, size) in zip(self.rows(kind), sizes.values(), strict=True):
-                if held and weight + size > PAGE_BYTES:
-                    yield self._page(rows=held)
-                    held, weight = [], 0
-                held.append((namespace, row))
+            for row, (_, size) in zip(self.rows(kind), places.values(), strict=True):
+                if rows and (len(rows) == PAGE_ROWS or weight + size > PAGE_BYTES):
+                    yield self._page(rows, [])
+                    rows, weight = [], 0
+                rows.append(row)
                 weight += size
-                if len(held) == PAGE_ROWS:
-                    yield self._page(rows=held)
-                    held, weight = [], 0
-            if held:
-                yield self._page(rows=held)
-        for each in self.ranges():
-            yield self._page(ranges=[each])
+            if rows:
+                yield self._page(rows, [])
+        for generation, end in self.log_ends.items():
+            for start in range(0, end, PAGE_BYTES):
+                data = _read(self._logs[generation], start, PAGE_BYTES)
+                yield self._page([], [LogRange(generation, start, data)])
+
+    def _page(self, rows: list[tuple[str, StoredCheckpoint]], ranges: list[LogRange]) -> Page:
+        return Page(rows, ranges, "", self.current, None)
 
     def read(self, generation: str, start: int, length: int) -> bytes | None:
-        """Return bytes of a log, or None if not all are there."""
-        log = self._logs.get(generation)
-        if log is None or start < 0 or start + length > log.end:
+        """Return bytes of a log, or None if it does not have all of them."""
+        if start < 0 or start + length > self._ends.get(generation, 0):
             return None
-        found = []
-        while length > 0:
-            number = bisect_right(log.starts, start) - 1
-            stop = log.starts[number + 1] if number + 1 < len(log.starts) else log.end
-            size = min(length, stop - start)
-            found.append(self._read(log.places[number] + start - log.starts[number], size))
-            start, length = start + size, length - size
-        return b"".join(found)
+        return _read(self._logs[generation], start, length)
 
-    def name_of(self, place: Place) -> str:
-        """What to call a checkpoint in an error."""
-        return f"checkpoint {place[1]!r} of thread {self.thread!r}, namespace {place[0]!r}"
+    def changed(self, change: Callable[[Page], Page]) -> ThreadImage:
+        """Return an image of the pages that *change* makes of this one's."""
+        made = ThreadImage(self.thread, self.times)
+        try:
+            for page in self.pages():
+                made.add(change(page))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
-    def _page(self, **content: Any) -> Page:
-        return Page(**{"rows": [], "ranges": [], **content}, logs="", current=self.current, cursor=None)
 
-    def _append(self, data: bytes) -> int:
-        place = self._end
-        self._file.seek(place)
-        self._file.write(data)
-        self._end += len(data)
-        return place
+def _temporary() -> IO[bytes]:
+    return SpooledTemporaryFile(max_size=IN_MEMORY)
 
-    def _read(self, offset: int, size: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(size)
+
+def _append(file: IO[bytes], data: bytes) -> int:
+    place = file.seek(0, os.SEEK_END)
+    file.write(data)
+    return place
+
+
+def _read(file: IO[bytes], start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
+
+
+def fit_encryption(image: ThreadImage, source: Settings, target: Settings) -> ThreadImage:
+    """Return an image that a store under *target* can decrypt, or *image* itself if it already can.
+
+    Encrypted bytes open only under the name of their store, so they are encrypted again. Without keys on both sides they
+    stay as they are, and open under the name of their first store.
+
+    Raises:
+        CorruptCheckpointError: Something is missing or damaged.
+        SerializationError: Something is encrypted with another key.
+    """
+    decrypting, encrypting = source.cipher(image.thread), target.cipher(image.thread)
+    if decrypting is None or encrypting is None or decrypting.place == encrypting.place:
+        return image
+    return image.changed(Reencryption(image.thread, decrypting, encrypting).page)
+
+
+def merge_logs(image: ThreadImage, settings: Settings) -> ThreadImage:
+    """Return an image with the older logs merged into one, for stores that keep two. States stay as they are.
+
+    Raises:
+        SerializationError: A record is encrypted, and *settings* have no keys to change the places in it.
+    """
+    joined, starts, end = random_name(), dict[str, int](), 0
+    for generation, size in image.log_ends.items():
+        if generation != image.current:
+            starts[generation] = end
+            end += size
+
+    def moved(namespace: str, row: StoredCheckpoint) -> StoredCheckpoint:
+        stored = row.record or b""
+        header = read_header(name_of(image.thread, namespace, row.checkpoint_id), stored)
+        start = starts.get(header.generation)
+        if start is None:
+            return row
+        cipher = settings.cipher(image.thread)
+        record = unpack_checkpoint(image.thread, namespace, row.checkpoint_id, stored, cipher)
+        record.parts = [
+            (place, [segment._replace(offset=segment.offset + start) for segment in segments])
+            for place, segments in record.placed()
+        ]
+        order, base = int(header.order, 16), header.base + start
+        head = pack_header(stored[:1], order, int(joined, 16), base, header.appended, header.attempt)
+        return replace(row, record=head + repacked(namespace, row.checkpoint_id, record, cipher))
+
+    def change(page: Page) -> Page:
+        rows = [(space, row if row.record is None else moved(space, row)) for space, row in page.rows]
+        ranges = [
+            replace(each, generation=joined, start=starts[each.generation] + each.start)
+            if each.generation in starts
+            else each
+            for each in page.ranges
+        ]
+        return replace(page, rows=rows, ranges=ranges)
+
+    return image.changed(change)

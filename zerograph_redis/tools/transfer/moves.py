@@ -1,188 +1,248 @@
 """Moving threads: each is read whole, stored at once, read back and compared.
 
-Nothing is kept of how far a move came: what is at the destination tells. So one that was cut short is begun again, and
-finds what it had done. A thread that the destination has already is compared and left alone.
+Progress is not recorded anywhere: the destination shows it. A move that was cut short is started again, and finds what
+was moved. A thread that the destination already has is compared, and left alone.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias
 
 from zerograph_redis.core.requests import Untouched
-from zerograph_redis.core.settings import Settings
-from zerograph_redis.errors import (
-    BusyThreadError,
-    ConfigError,
-    CorruptCheckpointError,
-    LeaseError,
-    SerializationError,
+from zerograph_redis.errors import BusyThreadError, ConfigError, CorruptCheckpointError, LeaseError, SerializationError
+from zerograph_redis.store import Store
+
+from .digests import ThreadDigests, digest_thread
+from .engine import EngineFile
+from .image import ThreadImage, ThreadTimes, fit_encryption
+from .reading import list_ids, place_thread, read_thread
+
+Source: TypeAlias = Store[Any] | EngineFile
+"""A store that threads are read from."""
+
+
+class MoveOutcome(StrEnum):
+    """The outcome of one thread's move."""
+
+    MOVED = "moved"
+    """It was read, stored, and read back: both are the same."""
+    UPDATED = "updated"
+    """It was stored as it was moved earlier, and was replaced by the source's newer version."""
+    SAME = "same"
+    """It was stored already, and both are the same."""
+    CONTINUED = "continued"
+    """It was stored already, and a worker has continued it there."""
+    MISSING = "missing"
+    """It was deleted or expired before it was moved, or before it was read back."""
+    BUSY = "busy"
+    """It changed faster than it could be read."""
+    BEHIND = "behind"
+    """It is stored as it was moved earlier, and the source has changed since."""
+    CONFLICT = "conflict"
+    """The destination has another thread of its id, which was left alone."""
+    HELD = "held"
+    """A worker holds its lease at the destination."""
+    FAILED = "failed"
+    """It cannot be stored there."""
+    DAMAGED = "damaged"
+    """Stored bytes of it are missing or damaged, at either side."""
+    MISMATCH = "mismatch"
+    """It was read back, and is not what was stored."""
+
+
+_FINE = frozenset(
+    {MoveOutcome.MOVED, MoveOutcome.UPDATED, MoveOutcome.SAME, MoveOutcome.CONTINUED, MoveOutcome.MISSING}
 )
 
-from .adapting import adapted
-from .archive import Archive
-from .contents import Contents, survey
-from .ends import Source, StoreEnd
-from .image import Image, Life
-from .outcomes import Outcome, Report, Result
 
-Note = Callable[[Result], None]
-"""Is told what became of each thread."""
+@dataclass(frozen=True, slots=True)
+class ThreadMove:
+    """How the move of one thread ended."""
+
+    thread: str
+    outcome: MoveOutcome
+    message: str = ""
+    """What went wrong."""
+    source: ThreadDigests | None = None
+    target: ThreadDigests | None = None
+    """What both sides have; of the target, only what can be compared."""
 
 
-def migrate_threads(
-    source: Source, target: StoreEnd, threads: Iterable[str], note: Note, *, update: bool = False
-) -> Report:
-    """Move threads from one place to another, both of which may be in use.
+@dataclass(slots=True)
+class DigestSum:
+    """Counts and one digest of many threads, in any order."""
+
+    threads: int = 0
+    checkpoints: int = 0
+    writes: int = 0
+    _sum: int = 0
+
+    def add(self, digests: ThreadDigests) -> None:
+        """Count a thread."""
+        self.threads += 1
+        self.checkpoints += digests.checkpoints
+        self.writes += digests.writes
+        self._sum = (self._sum + int(digests.digest, 16)) % (1 << 128)
+
+    @property
+    def digest(self) -> str:
+        """The sum of the threads' digests."""
+        return f"{self._sum:032x}"
+
+
+@dataclass(slots=True)
+class MoveReport:
+    """The outcomes of all threads, and what both sides have of those that were compared."""
+
+    outcomes: Counter[MoveOutcome] = field(default_factory=Counter)
+    problems: list[ThreadMove] = field(default_factory=list)
+    """The moves that went wrong, without their digests."""
+    missing: list[str] = field(default_factory=list)
+    """The threads that were missing."""
+    source: DigestSum = field(default_factory=DigestSum)
+    target: DigestSum = field(default_factory=DigestSum)
+    beyond: int = 0
+    """Continued threads whose moved checkpoints are no longer all stored: the digests leave them out."""
+
+    def add(self, move: ThreadMove) -> None:
+        """Count a thread."""
+        self.outcomes[move.outcome] += 1
+        if move.outcome not in _FINE:
+            self.problems.append(ThreadMove(move.thread, move.outcome, move.message))
+        if move.outcome is MoveOutcome.MISSING:
+            self.missing.append(move.thread)
+        if move.source is not None and move.target is not None:
+            self.source.add(move.source)
+            self.target.add(move.target)
+        elif move.outcome is MoveOutcome.CONTINUED:
+            self.beyond += 1
+
+    @property
+    def equal(self) -> bool:
+        """Whether both sides have the same."""
+        return self.source == self.target
+
+
+def list_source(source: Source, prefix: str = "") -> list[str]:
+    """Name the threads of a source whose ids begin with *prefix*, each once."""
+    return source.list_ids(prefix) if isinstance(source, EngineFile) else source.run(list_ids(prefix))
+
+
+def read_source(source: Source, thread: str) -> ThreadImage | None:
+    """Read a thread whole; None if the source does not have it."""
+    return source.read_thread(thread) if isinstance(source, EngineFile) else source.run(read_thread(thread))
+
+
+def move_threads(
+    source: Source,
+    target: Store[Any],
+    threads: Iterable[str],
+    moved: Callable[[], object],
+    *,
+    update: bool = False,
+) -> MoveReport:
+    """Move threads from one store to another; both may be in use.
 
     Args:
-        source: Where they come from.
+        source: Where they come from. They stay stored there.
         target: Where they go.
         threads: Their ids.
-        note: Is told of each.
-        update: Whether a thread that is there as it was moved earlier, written by nobody since, is replaced by what the
-            source has now.
+        moved: Called after each.
+        update: Whether to replace a thread that was moved earlier, if it was not written at the target since, by the
+            source's newer version.
 
     Raises:
-        BackendUnavailableError: A store does not answer. What was moved is there; doing it again goes on.
+        BackendUnavailableError: A store does not answer. Moved threads stay stored; move again to continue.
     """
-    report = Report()
+    report = MoveReport()
     for thread in threads:
-        result = attempt(thread, partial(_moved_from, source, thread, target, update=update))
-        report.add(result)
-        note(result)
+        report.add(_move(source, thread, target, update=update))
+        moved()
     return report
 
 
-def check_archive(archive: Archive, settings: Settings, checked: Callable[[str], None]) -> None:
-    """Read all of a file, and check every checkpoint of it; *checked* is told of each thread.
-
-    Raises:
-        CorruptCheckpointError: It is damaged, cut off, or of an unknown format.
-    """
-    for image in archive.images():
-        try:
-            survey(image, settings.of_files())
-        except CorruptCheckpointError as error:
-            raise CorruptCheckpointError(f"{archive.path} is refused: {error}") from error
-        checked(image.thread)
-
-
-def import_threads(
-    archive: Archive, target: StoreEnd, wanted: Callable[[str], bool], note: Note, *, update: bool = False
-) -> Report:
-    """Store the threads of a file; check it first, with `check_archive`.
-
-    Args:
-        archive: The file. Encrypted threads of it are encrypted for the store's name.
-        target: Where they go.
-        wanted: Tells by its id whether a thread is to be stored.
-        note: Is told of each.
-        update: As in `migrate_threads`.
-
-    Raises:
-        BackendUnavailableError: The store does not answer. Doing it again goes on.
-        CorruptCheckpointError: The file is damaged.
-    """
-    report = Report()
-    for image in archive.images():
-        if wanted(image.thread):
-            files = target.settings.of_files()
-            result = attempt(image.thread, partial(_moved, image, files, target, update=update))
-            report.add(result)
-            note(result)
-    return report
-
-
-def attempt(thread: str, move: Callable[[], Result]) -> Result:
-    """Tell what becomes of a thread; what is wrong with it does not keep others from being moved."""
+def _move(source: Source, thread: str, target: Store[Any], *, update: bool) -> ThreadMove:
+    """Move a thread. An error of one thread must not keep others from being moved."""
     try:
-        return move()
+        image = read_source(source, thread)
+        if image is None:
+            return ThreadMove(thread, MoveOutcome.MISSING)
+        with image, fit_encryption(image, source.settings, target.settings) as fitting:
+            return _place(fitting, target, update=update)
     except BusyThreadError as error:
-        return Result(thread, Outcome.BUSY, str(error))
+        return ThreadMove(thread, MoveOutcome.BUSY, str(error))
     except CorruptCheckpointError as error:
-        return Result(thread, Outcome.DAMAGED, str(error))
+        return ThreadMove(thread, MoveOutcome.DAMAGED, str(error))
     except LeaseError as error:
-        return Result(thread, Outcome.HELD, str(error))
+        return ThreadMove(thread, MoveOutcome.HELD, str(error))
     except (SerializationError, ConfigError) as error:
-        return Result(thread, Outcome.FAILED, str(error))
+        return ThreadMove(thread, MoveOutcome.FAILED, str(error))
 
 
-def _moved_from(source: Source, thread: str, target: StoreEnd, *, update: bool) -> Result:
-    image = source.read(thread)
-    if image is None:
-        return Result(thread, Outcome.GONE)
-    with image:
-        return _moved(image, source.settings, target, update=update)
+def _place(image: ThreadImage, target: Store[Any], *, update: bool) -> ThreadMove:
+    mine = digest_thread(image, target.settings)
+    stored = _read_back(target, image.thread)
+    outcome, instead = MoveOutcome.SAME, None
+    if stored is None:
+        outcome = MoveOutcome.MOVED
+    elif update and stored.is_behind(mine):
+        outcome, instead = MoveOutcome.UPDATED, Untouched(stored.origin, stored.times.updated)
+    if outcome is not MoveOutcome.SAME:
+        target.run(place_thread(image, mine.digest, target.settings, instead))
+        stored = _read_back(target, image.thread)
+    if stored is None:
+        return ThreadMove(image.thread, MoveOutcome.MISSING)
+    if mine.entries == stored.digests.entries:
+        return ThreadMove(image.thread, outcome, "", mine, stored.digests)
+    return _explain(image, mine, stored)
 
 
-def _moved(image: Image, settings: Settings, target: StoreEnd, *, update: bool) -> Result:
-    """Move what is stored under *settings*."""
-    with adapted(image, settings, target.settings) as fitting:
-        return _placed(fitting, target, update=update)
+class _StoredThread(NamedTuple):
+    """A thread of the same id at the target."""
 
-
-def _placed(image: Image, target: StoreEnd, *, update: bool) -> Result:
-    mine = survey(image, target.settings)
-    there = _look(target, image.thread)
-    done = Outcome.SAME
-    if there is None:
-        done = Outcome.MOVED
-        target.place(image, mine.digest)
-        there = _look(target, image.thread)
-    elif update and there.is_behind(mine):
-        done = Outcome.UPDATED
-        target.place(image, mine.digest, Untouched(there.origin, there.life.updated))
-        there = _look(target, image.thread)
-    if there is None:
-        return Result(image.thread, Outcome.GONE)
-    if mine.entries == there.contents.entries:
-        return Result(image.thread, done, "", mine, there.contents)
-    return _compared(image, mine, there)
-
-
-class _There(NamedTuple):
-    """A thread of the same id at the destination."""
-
-    life: Life
-    contents: Contents
+    times: ThreadTimes
+    digests: ThreadDigests
 
     @property
     def origin(self) -> str:
-        """The digest of what it was when it was moved there, if it was."""
-        return self.life.origin or ""
+        """Its digest when it was moved there; empty if it was not moved."""
+        return self.times.origin or ""
 
-    def is_behind(self, mine: Contents) -> bool:
-        """Tell whether it is as it was moved, while the source is not."""
-        return self.origin == self.contents.digest != mine.digest
+    def is_behind(self, mine: ThreadDigests) -> bool:
+        """Return whether it is unchanged since it was moved, and the source is not."""
+        return self.origin == self.digests.digest != mine.digest
 
 
-def _look(target: StoreEnd, thread: str) -> _There | None:
+def _read_back(target: Store[Any], thread: str) -> _StoredThread | None:
     try:
-        image = target.read(thread)
+        image = target.run(read_thread(thread))
         if image is None:
             return None
         with image:
-            return _There(image.life, survey(image, target.settings))
+            return _StoredThread(image.times, digest_thread(image, target.settings))
     except CorruptCheckpointError as error:
         raise CorruptCheckpointError(f"at the destination, {error}") from error
 
 
-def _compared(image: Image, mine: Contents, there: _There) -> Result:
-    """Tell two threads apart that have one id."""
+def _explain(image: ThreadImage, mine: ThreadDigests, stored: _StoredThread) -> ThreadMove:
+    """Find out why two threads of one id differ."""
     thread = image.thread
-    if there.origin == mine.digest and there.life.updated == image.life.updated:
-        said = f"thread {thread!r} is not there as it was stored"
-        return Result(thread, Outcome.MISMATCH, said, mine, there.contents)
-    if there.is_behind(mine):
-        said = (
-            f"thread {thread!r} is there as it was moved earlier, and changed at the source since: --update replaces it"
-        )
-        return Result(thread, Outcome.BEHIND, said)
-    common = there.contents.within(mine)
+    if stored.origin == mine.digest and stored.times.updated == image.times.updated:
+        message = f"thread {thread!r} is not read back as it was stored"
+        return ThreadMove(thread, MoveOutcome.MISMATCH, message, mine, stored.digests)
+    if stored.is_behind(mine):
+        message = f"thread {thread!r} was moved earlier, and has changed at the source since: --update replaces it"
+        return ThreadMove(thread, MoveOutcome.BEHIND, message)
+    common = stored.digests.within(mine)
     if common.entries == mine.entries:
-        return Result(thread, Outcome.CONTINUED, "", mine, common)
-    if there.origin == mine.digest:
-        return Result(thread, Outcome.CONTINUED)
-    return Result(thread, Outcome.CONFLICT, f"there is another thread {thread!r}, which was left alone")
+        return ThreadMove(thread, MoveOutcome.CONTINUED, "", mine, common)
+    if stored.origin == mine.digest:
+        return ThreadMove(thread, MoveOutcome.CONTINUED)
+    message = (
+        f"the destination has another thread {thread!r}, which was left alone: delete it, or move to another store"
+    )
+    return ThreadMove(thread, MoveOutcome.CONFLICT, message)

@@ -1,7 +1,7 @@
-"""What an object keeps, read and written past every property, descriptor and hook of its class.
+"""What an object holds, read and written past every property, descriptor and hook of its class.
 
-So nothing of the class can change a value on its way: what is read from an object is all that it keeps, and an object to
-which the same is written keeps the same.
+So no code of the class can change a value: what is read from an object is all that it holds, and an object to which the
+same is written holds the same.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final
 
-from zerograph_redis.serde.table import RefusedError
+from .codes import RefusedError
 
 _CACHED_HASH: Final = "_attrs_cached_hash"
 _BY_PYTHON: Final = ("__dict__", "__weakref__")
 
 
-class Storage:
-    """Where the objects of one class keep their fields: in their ``__dict__``, or in slots of the class and its bases."""
+class Attributes:
+    """Reads and writes the fields of one class: in the ``__dict__`` of objects, or in slots of the class and its bases."""
 
     __slots__ = ("_caches", "_dict", "_foreign", "_getters", "_in_dict", "_slots")
 
     def __init__(self, cls: type, fields: Iterable[str], beside: Iterable[str] = ()) -> None:
-        """Look where *cls*, which is open, keeps *fields*. Slots named in *beside* are left to the caller."""
-        as_dict: Any = static(cls, "__dict__")
+        """Find where objects of *cls*, which `is_open`, hold *fields*. The slots *beside* are the caller's business."""
+        as_dict: Any = raw_attribute(cls, "__dict__")
         self._dict: Callable[[Any], dict[str, Any]] | None = as_dict and as_dict.__get__
-        self._slots = {name: found for name in fields if isinstance(found := static(cls, name), MemberDescriptorType)}
+        self._slots = {
+            name: found for name in fields if isinstance(found := raw_attribute(cls, name), MemberDescriptorType)
+        }
         self._getters = [(name, slot.__get__) for name, slot in self._slots.items()]
         self._in_dict = frozenset(name for name in fields if name not in self._slots) if as_dict else frozenset()
         self._caches = frozenset(_caches(cls))
@@ -35,10 +37,10 @@ class Storage:
         self._foreign = [slot for slot in _slots(cls) if slot not in own and slot.__name__ not in left_out]
 
     def read(self, value: Any) -> dict[str, Any]:
-        """Return the fields that *value* keeps; not all need be there. The dict may be the object's own.
+        """Return the fields that are set in *value*. The dict may be the object's own.
 
         Raises:
-            RefusedError: It keeps something that is no field, which would be lost.
+            RefusedError: The object holds something besides fields, which would not be stored.
         """
         for slot in self._foreign:
             if _is_set(slot, value):
@@ -53,11 +55,11 @@ class Storage:
             return found
         held = self._dict(value)
         if held.keys() != self._in_dict:
-            held = self._sorted_out(held)
+            held = self._fields_of(held)
         return found | held if found else held
 
     def write(self, value: Any, fields: dict[str, Any]) -> None:
-        """Have *value*, which is new, keep *fields*."""
+        """Set *fields* in *value*, which is a new object."""
         for name, slot in self._slots.items():
             if name in fields:
                 slot.__set__(value, fields[name])
@@ -66,7 +68,7 @@ class Storage:
                 fields = {name: each for name, each in fields.items() if name in self._in_dict}
             self._dict(value).update(fields)
 
-    def _sorted_out(self, held: dict[str, Any]) -> dict[str, Any]:
+    def _fields_of(self, held: dict[str, Any]) -> dict[str, Any]:
         for name in held:
             if name not in self._in_dict and name not in self._caches:
                 raise _not_a_field(name)
@@ -74,23 +76,24 @@ class Storage:
 
 
 def refuse_attributes(value: Any, known: Container[str] = ()) -> None:
-    """Raise RefusedError if *value*, of a class of the standard library, keeps attributes besides those *known*."""
+    """Raise RefusedError if *value*, whose class stores its content in C, holds attributes besides those *known*."""
     for name in value.__dict__:
-        if name not in known and not isinstance(static(type(value), name), functools.cached_property):
-            raise _not_a_field(name)
+        if name not in known and not isinstance(raw_attribute(type(value), name), functools.cached_property):
+            raise RefusedError(f"its attribute {name!r} is not part of what is stored of such an object; remove it")
 
 
 def _not_a_field(name: Any) -> RefusedError:
     return RefusedError(
-        f"its attribute {name!r} is no field of the class, and would be lost; give the class an encode and a decode function"
+        f"its attribute {name!r} is not a field of the class, so it would not be stored; make it a field, or give the class "
+        f"an encode and a decode function"
     )
 
 
 def is_open(cls: type) -> bool:
-    """Tell if all that the objects of *cls* keep is in a ``__dict__`` and in slots, where it can be read."""
+    """Return whether everything that objects of *cls* hold is in a ``__dict__`` and in slots, where it can be read."""
     for base in cls.__mro__[:-1]:
         found = vars(base)
-        # Made in C, as dict and datetime are: what it holds is no field.
+        # Implemented in C, as dict and datetime are: what it holds is not in fields.
         if base.__module__ == "builtins" or isinstance(found.get("__new__"), BuiltinFunctionType):
             return False
         if not isinstance(found.get("__dict__", None), GetSetDescriptorType | None):
@@ -99,7 +102,7 @@ def is_open(cls: type) -> bool:
         for name in (declared,) if isinstance(declared, str) else declared:
             mangled = f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and name[-2:] != "__" else name
             if name not in _BY_PYTHON and not isinstance(found.get(mangled), MemberDescriptorType):
-                return False  # something else hides the slot
+                return False  # another attribute hides the slot
     return True
 
 
@@ -110,14 +113,14 @@ def _slots(cls: type) -> Iterator[MemberDescriptorType]:
                 yield found
 
 
-def static(cls: type, name: str) -> Any:
-    """Return what the class has by that name, as it stands there."""
+def raw_attribute(cls: type, name: str) -> Any:
+    """Return an attribute of a class without calling its descriptor; None if it has none."""
     return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
 
 
 def is_described(cls: type, name: str) -> bool:
-    """Tell if a property or another descriptor of the class answers for *name*, and no slot."""
-    found = static(cls, name)
+    """Return whether *name* is a property or another descriptor of the class, and not a slot."""
+    found = raw_attribute(cls, name)
     return hasattr(type(found), "__set__") and not isinstance(found, MemberDescriptorType)
 
 
@@ -130,14 +133,14 @@ def _is_set(slot: MemberDescriptorType, value: Any) -> bool:
 
 
 def _caches(cls: type) -> Iterator[str]:
-    """Name what is kept only to save work, and comes again: cached properties, and the hash that attrs caches."""
+    """Yield what is computed again if it is missing: cached properties, and the hash that attrs caches."""
     yield _CACHED_HASH
     for base in cls.__mro__:
         for name, found in vars(base).items():
-            if isinstance(found, functools.cached_property) and static(cls, name) is found:
+            if isinstance(found, functools.cached_property) and raw_attribute(cls, name) is found:
                 yield name
         getter = vars(base).get("__getattr__")
         if "__attrs_attrs__" in vars(base) and isinstance(getter, FunctionType) and getter.__defaults__:
-            # In a class with slots, attrs has its cached properties in a default of its own __getattr__.
+            # In a class with slots, attrs has its cached properties in a default of the __getattr__ that it generates.
             properties, *_ = getter.__defaults__
             yield from properties if isinstance(properties, dict) else ()

@@ -1,0 +1,136 @@
+"""What the commands that move threads share: the options that select threads, and the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveReport
+
+from .exits import Code
+from .output import console, note, print_json
+from .tables import Cut, shown, table
+from .text import count
+
+SHOWN = 30
+
+Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
+ThreadsFile = Annotated[
+    Path | None,
+    typer.Option("--threads", metavar="FILE", help="Only threads whose ids are in this file, one a line; - for stdin."),
+]
+Update = Annotated[
+    bool, typer.Option("--update", help="Replace threads that were moved earlier, and not written there since.")
+]
+
+_PROBLEMS: dict[MoveOutcome, tuple[str, Code]] = {
+    MoveOutcome.MISMATCH: ("not read back as stored", Code.DAMAGED),
+    MoveOutcome.DAMAGED: ("damaged", Code.DAMAGED),
+    MoveOutcome.CONFLICT: ("conflict", Code.REFUSED),
+    MoveOutcome.BEHIND: ("behind", Code.REFUSED),
+    MoveOutcome.HELD: ("held", Code.REFUSED),
+    MoveOutcome.FAILED: ("failed", Code.ERROR),
+    MoveOutcome.BUSY: ("busy", Code.ERROR),
+}
+"""A word and an exit code for each problem. The first that occurs decides."""
+
+
+class ThreadChoice:
+    """Which threads the options select."""
+
+    def __init__(self, match: str, file: Path | None) -> None:
+        """Take the options; a typer.BadParameter if *file* cannot be read."""
+        self.match = match
+        self.named: list[str] | None = None
+        if file is None:
+            return
+        try:
+            text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        except (OSError, UnicodeError) as error:
+            raise typer.BadParameter(f"{file} cannot be read: {error}") from error
+        self.named = list(dict.fromkeys(line for line in text.split("\n") if line))
+
+    def among(self, list_ids: Callable[[str], list[str]]) -> list[str]:
+        """The selected threads; *list_ids* lists those of a store whose ids begin with a prefix."""
+        if self.named is None:
+            return list_ids(self.match)
+        return [thread for thread in self.named if thread.startswith(self.match)]
+
+
+def report(
+    found: MoveReport, sides: tuple[str, str], phrases: dict[MoveOutcome, str], choice: ThreadChoice, *, json: bool
+) -> None:
+    """Print the outcome of a move, and end with its exit code.
+
+    Args:
+        found: What happened to the threads.
+        sides: What to call the source and the target.
+        phrases: What to print about threads without a problem.
+        choice: The threads that the user selected. Named ones that are missing are listed.
+        json: Whether to print one JSON document.
+
+    Raises:
+        typer.Exit: There is a problem.
+    """
+    totals = dict(zip(sides, (found.source, found.target), strict=True))
+    missing = [] if choice.named is None else found.missing
+    if json:
+        print_json(_as_json(found, totals, missing))
+    else:
+        _show(found, totals, phrases, missing)
+    code = next((code for outcome, (_, code) in _PROBLEMS.items() if found.outcomes[outcome]), None)
+    if code is None and not found.equal:
+        code = Code.DAMAGED
+    if code is None and missing:
+        code = Code.NOT_THERE
+    if code is not None:
+        raise typer.Exit(code)
+
+
+def _show(found: MoveReport, totals: dict[str, DigestSum], phrases: dict[MoveOutcome, str], missing: list[str]) -> None:
+    rows = table(**{"": "left"}, threads="right", checkpoints="right", writes="right", digest="left")
+    for name, total in totals.items():
+        digest = shown(total.digest, "green" if found.equal else "red")
+        rows.add_row(name, f"{total.threads:,}", f"{total.checkpoints:,}", f"{total.writes:,}", digest)
+    console().print(rows)
+    if not found.equal:
+        console().print(shown("The digests differ.", "bold red"))
+    if found.problems:
+        _show_problems(found)
+    for outcome, phrase in phrases.items():
+        number = 0 if missing and outcome is MoveOutcome.MISSING else found.outcomes[outcome]
+        if number:
+            note(f"{count(number, 'thread')} {phrase}.")
+    if found.beyond:
+        note(f"{count(found.beyond, 'thread')} of these left out of the digests: older checkpoints were removed since.")
+    if missing:
+        note(f"Not found: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+
+
+def _show_problems(found: MoveReport) -> None:
+    console().print()
+    rows = table(thread="cut", problem="left", message="cut")
+    for each in found.problems[:SHOWN]:
+        rows.add_row(Cut(each.thread), shown(_PROBLEMS[each.outcome][0], "red"), Cut(each.message))
+    console().print(rows)
+    if len(found.problems) > SHOWN:
+        note(f"… and {len(found.problems) - SHOWN:,} more; --json has all.")
+
+
+def _as_json(found: MoveReport, totals: dict[str, DigestSum], missing: list[str]) -> dict[str, Any]:
+    columns = ("threads", "checkpoints", "writes", "digest")
+    return {
+        "equal": found.equal,
+        **{name: {each: getattr(total, each) for each in columns} for name, total in totals.items()},
+        "outcomes": {outcome.value: found.outcomes[outcome] for outcome in MoveOutcome},
+        "continued_beyond": found.beyond,
+        "problems": [
+            {"thread_id": each.thread, "outcome": each.outcome.value, "message": each.message}
+            for each in found.problems
+        ],
+        "not_there": missing,
+    }
