@@ -6,9 +6,9 @@ offsets that are ahead of any log; in the records these offsets count back from 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
-from zerograph_redis.state_log import BaseCheckpoint, Draft, KnownLogs, draft
+from zerograph_redis.state_log import BaseCheckpoint, KnownLogs, draft
 from zerograph_redis.state_log.segments import Segments, joined
 
 from .records import digest_of
@@ -18,19 +18,6 @@ from .states import PreparedPut, base_of, request_of
 
 _AHEAD = 1 << 40
 """The first offset of bytes that are not in the log yet. No log is as long."""
-
-
-class _Latest(NamedTuple):
-    """The latest checkpoint of a namespace in a batch."""
-
-    number: int
-    """Of the puts of the batch."""
-    offset: int
-    """How many bytes the puts before it append."""
-    prepared: PreparedPut
-    request: PutCheckpoint
-    digest: bytes
-    drafted: Draft
 
 
 class Batch:
@@ -43,7 +30,8 @@ class Batch:
         self._logs = known.of(thread)
         self._puts = 0
         self._bases: dict[str, BaseCheckpoint] = {}
-        self._latest: dict[str, _Latest] = {}
+        self._latest: dict[str, Callable[[PlacedBatch], BaseCheckpoint]] = {}
+        """By namespace: what is known of its last checkpoint once the batch is stored."""
         self.size = 0
         """How many bytes the batch appends to the log."""
 
@@ -57,9 +45,14 @@ class Batch:
         if earlier is not None:
             drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
         request = request_of(prepared, self._settings, digest, drafted)
-        ahead = Placed("", "", _AHEAD + self.size)
-        self._bases[namespace] = base_of(prepared, request, digest, drafted, ahead)
-        self._latest[namespace] = _Latest(self._puts, self.size, prepared, request, digest, drafted)
+        number, offset = self._puts, self.size
+
+        def base_at(batch: PlacedBatch) -> BaseCheckpoint:
+            placed = Placed(batch.orders[number], batch.generation, batch.base + offset)
+            return base_of(prepared, request, digest, drafted, placed)
+
+        self._bases[namespace] = base_of(prepared, request, digest, drafted, Placed("", "", _AHEAD + offset))
+        self._latest[namespace] = base_at
         self._puts += 1
         self.size += len(drafted.appended)
         return request
@@ -76,7 +69,6 @@ class Batch:
 
     def note(self, placed: PlacedBatch) -> None:
         """Note where the batch was stored."""
-        for namespace, (number, offset, prepared, request, digest, drafted) in self._latest.items():
-            where = Placed(placed.orders[number], placed.generation, placed.base + offset)
-            self._logs.note(namespace, base_of(prepared, request, digest, drafted, where))
+        for namespace, base_at in self._latest.items():
+            self._logs.note(namespace, base_at(placed))
         self._known.weigh(self._thread)

@@ -237,7 +237,7 @@ def test_an_outline_reports_records_that_are_missing_or_in_a_wrong_place(redis_s
     assert [bool(each.damage) for each in outlines(saver)[0]] == [False, True, False]
     client.hdel(key, b"\x1fc1")
     client.hset(key, b"\x1fother", record)
-    assert [each.damage for each in outlines(saver)[0]] == ["", "its record is gone", ""]
+    assert [each.damage for each in outlines(saver)[0]] == ["", "its record is missing", ""]
 
 
 @pytest.mark.parametrize(
