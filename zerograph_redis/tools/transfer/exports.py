@@ -290,7 +290,7 @@ def _problem_of(connection: sqlite3.Connection, name: Path) -> str:
 def _digest_rows(connection: sqlite3.Connection) -> bytes:
     """Return a digest of all rows of all threads, and of the tables that they are in."""
     digest = blake2b(digest_size=32)
-    connection.text_factory = bytes
+    connection.text_factory = lambda raw: (raw,)  # not to be taken for a blob
     for query in _DIGESTED:
         for row in connection.execute(query):
             for value in row:
