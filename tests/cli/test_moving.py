@@ -339,7 +339,7 @@ def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
     shown = b""
     terminal = {**os.environ, "TERM": "xterm"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=terminal) as process:
-        # This end of the terminal stays open until then, so that no output is lost.
+        # This end of the terminal stays open until then, so that all output is read.
         while process.poll() is None or select.select([ours], [], [], 0)[0]:
             if select.select([ours], [], [], 0.05)[0]:
                 shown += os.read(ours, 100_000)

@@ -104,7 +104,7 @@ def export(
 ) -> None:
     """Copy threads into one file, and compare both sides. Run it again to continue after an interruption.
 
-    The file is a SQLite store: --url sqlite:///FILE shows what is in it. With --zstd, only `import` reads it.
+    The file is a SQLite store: --url sqlite:///FILE reads it. With --zstd, only `import` reads it.
     """
     session: Session = context.obj
     choice = ThreadChoice(match, threads)

@@ -191,18 +191,18 @@ def test_a_thread_that_is_not_read_back_as_it_was_stored_is_a_mismatch(source, t
 def test_pages_that_the_store_drops_are_staged_again(source, target):
     end = store_of(target)
     inner = end.backend
-    lost = []
+    dropped = []
 
     class Forgetting:
         def execute(self, request):
-            if isinstance(request, StageThread) and len(lost) < 2:
-                lost.append(request)
+            if isinstance(request, StageThread) and len(dropped) < 2:
+                dropped.append(request)
                 return None
             return inner.execute(request)
 
     end.backend = Forgetting()
     assert migrate(source, end).outcomes == {MoveOutcome.MOVED: 1}
-    assert len(lost) == 2
+    assert len(dropped) == 2
 
 
 @pytest.mark.parametrize("kind", ["redis-sync", "sqlite-sync"])
@@ -213,17 +213,17 @@ def test_writes_that_the_store_drops_are_staged_again(request, target, kind):
     source.put_writes(config, [("t", "c", 1)], "")
     end = store_of(target)
     inner = end.backend
-    lost = []
+    dropped = []
 
     class Forgetting:
         def execute(self, request):
-            if isinstance(request, StageThread) and not lost and request.page.rows[0][1].record is None:
-                lost.append(request)
+            if isinstance(request, StageThread) and not dropped and request.page.rows[0][1].record is None:
+                dropped.append(request)
                 return None
             return inner.execute(request)
 
     end.backend = Forgetting()
     assert migrate(source, end).outcomes == {MoveOutcome.MOVED: 1}
-    assert lost
+    assert dropped
     assert target.get_pending_writes(at(id="c0")) == [("t", "c", 1)]
     store.close()

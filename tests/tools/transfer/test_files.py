@@ -97,7 +97,7 @@ def test_a_file_is_a_store(saver, tmp_path):
     path = tmp_path / "threads.db"
     threads = fill_all(saver)
     export(saver, path)
-    assert path.read_bytes()[18:20] == b"\1\1", "its journal is not a WAL, which has files of its own"
+    assert path.read_bytes()[18:20] == b"\1\1", "its journal is not a WAL, which would be another file"
     url = f"sqlite:///{path}"
     assert run("--url", url, "history", "chat", "--json").code == 0
     assert run("--url", url, "doctor", "--json").code == 0
@@ -288,7 +288,7 @@ def test_pages_that_are_swapped_are_found(path):
         "UPDATE zerograph_redis_threads SET ttl = ttl + 1 WHERE ttl",
         "UPDATE zerograph_redis_threads SET updated = updated - 1",
         "UPDATE zerograph_redis_threads SET origin = NULL",
-        "UPDATE zerograph_redis_export SET seal = NULL",
+        "UPDATE zerograph_redis_export SET digest = NULL",
         "UPDATE zerograph_redis_format SET version = 7",
         "DELETE FROM zerograph_redis_checkpoints WHERE id = 'c0'",
         "DELETE FROM zerograph_redis_writes WHERE identity LIKE '%d'",
@@ -489,8 +489,8 @@ def test_one_process_at_a_time_writes_a_file(path, part):
 
 
 def test_a_file_that_the_disk_does_not_read_back_gets_no_name(path, monkeypatch):
-    seals = iter([b"one", b"another"])
-    monkeypatch.setattr(exports, "_seal", lambda _: next(seals))
+    digests = iter([b"one", b"another"])
+    monkeypatch.setattr(exports, "_digest_rows", lambda _: next(digests))
     with in_memory() as saver:
         fill(saver, 2)
         with pytest.raises(CorruptCheckpointError):

@@ -99,14 +99,11 @@ def test_an_import_leaves_whole_threads_wherever_it_is_killed_and_is_completed(s
 
 
 EXPORT_DEATHS = [
-    (0, "source", "ScanThread", 4, "after"),
     (0, "source", "ScanThread", 12, "after"),
-    (0, "file", "StageThread", 1, "after"),
     (0, "file", "StageThread", 8, "before"),
     (0, "file", "PublishThread", 3, "before"),
     (3, "file", "PublishThread", 3, "after"),
     (0, "sync", 1),
-    (3, "sync", 1),
     (3, "sync", 2),
 ]
 

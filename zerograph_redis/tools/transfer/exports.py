@@ -1,7 +1,7 @@
 """A file of threads: a SQLite store in one file, perhaps compressed.
 
 While it is made, it is ``FILE.part``. One more table has the selection of threads that is exported, and in a complete file
-a seal: a digest over all rows of all threads. So damage that SQLite does not notice is found, and a file that is not as
+a digest of all rows of all threads. So damage that SQLite does not notice is found, and a file that is not as
 `export` completed it. Threads in a file do not expire: they have a ttl, and no deadline.
 """
 
@@ -41,7 +41,7 @@ MOST_TIMES = (
 _CHUNK = 1024 * 1024
 _SQLITE, _ZSTD = b"SQLite format 3\0", b"\x28\xb5\x2f\xfd"
 _EXPORT = "zerograph_redis_export"
-_SEALED = (
+_DIGESTED = (
     "SELECT name, sql FROM sqlite_master WHERE name GLOB 'zerograph_redis_*' ORDER BY name",
     "SELECT * FROM zerograph_redis_threads ORDER BY number",
     "SELECT * FROM zerograph_redis_checkpoints ORDER BY number",
@@ -142,13 +142,13 @@ class ExportFile:
             staged = connection.execute("SELECT number FROM zerograph_redis_threads WHERE thread < ' '").fetchall()
             for (number,) in staged:
                 delete_rows(connection, number)
-            connection.execute(f"UPDATE {_EXPORT} SET seal = ?", (_seal(connection),))  # noqa: S608 - our own name
+            connection.execute(f"UPDATE {_EXPORT} SET digest = ?", (_digest_rows(connection),))  # noqa: S608 - our own name
             try:
                 connection.execute("PRAGMA journal_mode = DELETE")
             except sqlite3.OperationalError as error:
                 raise ConflictError(f"another process has {self.part} open: close it, and export again") from error
             connection.execute("VACUUM")
-        _open_sealed(self.part, self.part).close()
+        _open_complete(self.part, self.part).close()
         os.fsync(self._lock)
         finished = self.part if level is None else self._compress(level)
         self._check_free()
@@ -196,7 +196,7 @@ class ExportFile:
                 if not begun:
                     with connection:
                         connection.execute("BEGIN IMMEDIATE")
-                        connection.execute(f"CREATE TABLE {_EXPORT} (selection TEXT NOT NULL, seal BLOB)")
+                        connection.execute(f"CREATE TABLE {_EXPORT} (selection TEXT NOT NULL, digest BLOB)")
                         connection.execute(f"INSERT INTO {_EXPORT} (selection) VALUES (?)", (selection,))  # noqa: S608
                 (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
                 begun_as = connection.execute(f"SELECT selection FROM {_EXPORT}").fetchall()  # noqa: S608
@@ -230,7 +230,7 @@ def open_export(path: str | Path, settings: Settings) -> Iterator[Store[Any]]:
                 file.writelines(_decompress(path))
         elif head != _SQLITE:
             raise _refused(path, "it is neither a SQLite database nor a compressed one")
-        connection = stack.enter_context(closing(_open_sealed(plain, path)))
+        connection = stack.enter_context(closing(_open_complete(plain, path)))
         yield Store(_ExportReader(connection, path), settings.of_files(), str(path))
 
 
@@ -250,8 +250,8 @@ class _ExportReader:
         return reply
 
 
-def _open_sealed(path: Path, name: Path) -> sqlite3.Connection:
-    """Open a complete export that is as it was sealed; errors call it *name*."""
+def _open_complete(path: Path, name: Path) -> sqlite3.Connection:
+    """Open an export that is complete and unchanged; errors call it *name*."""
     connection = connect(path)
     try:
         connection.execute("BEGIN")
@@ -278,8 +278,8 @@ def _problem_of(connection: sqlite3.Connection, name: Path) -> str:
     versions = connection.execute("SELECT version FROM zerograph_redis_format").fetchall()
     if versions != [(FORMAT,)]:
         return f"its format is {versions}, and this version of zerograph_redis knows only {FORMAT}"
-    seal = connection.execute(f"SELECT seal FROM {_EXPORT}").fetchall()  # noqa: S608 - our own name
-    if seal != [(_seal(connection),)]:
+    digest = connection.execute(f"SELECT digest FROM {_EXPORT}").fetchall()  # noqa: S608 - our own name
+    if digest != [(_digest_rows(connection),)]:
         return (
             f"it is unfinished, damaged, or was changed after its export; `migrate sqlite:///{name} DST` moves the threads "
             f"that are whole"
@@ -287,11 +287,11 @@ def _problem_of(connection: sqlite3.Connection, name: Path) -> str:
     return ""
 
 
-def _seal(connection: sqlite3.Connection) -> bytes:
+def _digest_rows(connection: sqlite3.Connection) -> bytes:
     """Return a digest of all rows of all threads, and of the tables that they are in."""
     digest = blake2b(digest_size=32)
-    connection.text_factory = bytes
-    for query in _SEALED:
+    connection.text_factory = lambda raw: (raw,)  # not to be taken for a blob
+    for query in _DIGESTED:
         for row in connection.execute(query):
             for value in row:
                 data = value if isinstance(value, bytes) else repr(value).encode()
