@@ -49,7 +49,7 @@ def open_worker(cluster, prefix):
 
 
 def shard_of(saver, thread):
-    return saver.store.backend.keyspace.list_of(thread)
+    return saver.store.backend.keyspace.shard_of(thread)
 
 
 def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster, open_worker, monkeypatch):
@@ -75,7 +75,7 @@ def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster
     total = sum(writes.values())
     assert total >= len(threads)
     assert writes.most_common(1)[0][1] <= total / 32
-    shards = saver.store.backend.keyspace.lists
+    shards = saver.store.backend.keyspace.shards
     sizes = [cluster.shared_client.zcard(key) for key in shards]
     assert sum(sizes) == len(threads)
     assert max(sizes) <= len(threads) / 32

@@ -104,7 +104,7 @@ def test_a_binding_passes_as_many_arguments_as_its_script_declares(name, cluster
     request, binding = BOUND[name]
     script = binding.script
     _, arguments = called(request, binding, clustered=clustered)
-    declared = len(script.arguments) + sum(len(each.names) for each in script.fields)
+    declared = len(script.arguments) + sum(len(each.names) for each in script.groups)
     if name == "write_batch":  # each of its writes is either a put or a batch of pending writes
         assert len(arguments) == len(script.arguments) + 1 + len(PUT.names)
     elif re.search(r"ARGV\[argument|#ARGV", code(SOURCES[name])):
@@ -117,7 +117,7 @@ def test_a_binding_passes_as_many_arguments_as_its_script_declares(name, cluster
 def test_a_header_says_what_is_declared_and_nothing_numbers_it(name):
     script, source = BOUND[name][1].script, SOURCES[name]
     said = part(source, "ARGV")
-    for each in (*script.arguments, *(name for fields in script.fields for name in fields.names)):
+    for each in (*script.arguments, *(name for fields in script.groups for name in fields.names)):
         assert re.search(rf"\b{each}\b", said), f"{each} is not explained"
     assert not re.search(r"\b(?:ARGV|KEYS)\[\d", code(source))
     assert not re.search(r"\bKEYS\.", script.source)

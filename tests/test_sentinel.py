@@ -17,7 +17,7 @@ from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
-from zerograph_redis.backends.redis.retries import PLAIN
+from zerograph_redis.backends.redis.faults import PLAIN
 
 
 class Site:

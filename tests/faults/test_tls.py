@@ -21,7 +21,7 @@ from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, InMemorySaver, RedisSaver, aopen_saver, open_saver
 from zerograph_redis.backends.redis import wires
-from zerograph_redis.backends.redis.retries import PLAIN
+from zerograph_redis.backends.redis.faults import PLAIN
 
 PASSWORD = "hunter2"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)

@@ -36,7 +36,7 @@ while argument <= #ARGV do
     end
     steps[#steps + 1] = { put = put, first = first }
   else
-    local behind, field, how = batch_at(first)
+    local behind, field, how = writes_at(first)
     argument = behind + 2 * count
     local manifest = redis.call('HGET', KEYS.writes, field)
     if manifest and read_manifest(manifest) >= redis.call('HLEN', KEYS.writes) then

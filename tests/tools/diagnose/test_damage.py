@@ -151,7 +151,7 @@ def test_a_thread_that_the_list_lacks_is_listed_again(checked_redis):
     fill(saver, 2, "other")
     client = checked_redis.client()
     lists = (
-        saver.saver.store.backend.keyspace.lists
+        saver.saver.store.backend.keyspace.shards
         if checked_redis.kind == "cluster"
         else [f"{checked_redis.prefix}:threads"]
     )
@@ -195,7 +195,7 @@ def test_entries_of_a_cluster_without_a_thread_are_in_order_and_go_with_a_repair
     fill(saver, 2)
     keyspace = saver.saver.store.backend.keyspace
     client = cluster_store.client()
-    client.zadd(keyspace.list_of("gone"), {"gone": 5})
+    client.zadd(keyspace.shard_of("gone"), {"gone": 5})
     report = look(saver)
     assert amiss(report.within) == {}
     assert report.tally.expired == ["gone"]
