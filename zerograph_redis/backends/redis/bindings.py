@@ -327,7 +327,7 @@ BINDINGS: Mapping[type[requests.Request[Any]], Binding] = {
         Script(
             "publish_thread",
             (
-                *("id", "ttl", "copy", "current", "token", "checkpoint_count", "written", "log_bytes"),
+                *("id", "ttl", "copy", "current", "token", "checkpoint_count", "with_writes", "log_bytes"),
                 *("created", "updated", "left", "instead", "instead_updated", "page_count"),
             ),
             keys=(*KINDS, *(f"staged_{kind}" for kind in KINDS), *ACROSS),
