@@ -93,7 +93,7 @@ def test_without_retries_a_lease_that_may_have_been_taken_is_given_back(rig, ope
 @pytest.mark.parametrize("way", WAYS)
 def test_without_retries_a_put_that_fails_ends_the_block_and_its_lease(rig, opened, way):
     prefix, saver, error = without_retries(rig, opened, 2, way)
-    assert "PutCheckpoint of checkpoint 'new' of thread 'thread'" in str(error)
+    assert "(storing checkpoint 'new' of thread 'thread')" in str(error)
     assert ids(saver.list(at())) == [*(["new"] if way in DONE else []), "c2", "c1", "c0"]
     assert held_for(rig, prefix) == 0
 

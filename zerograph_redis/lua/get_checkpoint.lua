@@ -1,10 +1,10 @@
 -- Read one checkpoint with its pending writes: the named one, or the newest of the namespace.
 -- KEYS  of the thread, see thread.lua
--- ARGV  begin: namespace US   checkpoint_id: or '' for the newest   base: the proof of the record that the reader knows, or ''
---       known: ranges of the log that the reader has   renew: the id of the thread, to renew its TTL, or ''
+-- ARGV  begin: namespace US   checkpoint_id: or '' for the newest   base: the proof of the record that the reader knows,
+--       or ''   known: ranges of the log that the reader has   renew: the id of the thread, to renew its TTL, or ''
 -- Reply {id, record, order by the note or nil, {generation, start, bytes of the log …}}, and with pending writes also
---       manifest and {record of each write}; nil if there is no such checkpoint. A missing record is nil. No bytes of the log
---       are sent if the record is the one that the reader knows: the reader compares the rest
+--       manifest and {record of each write}; nil if there is no such checkpoint. A missing record is nil. No bytes of the
+--       log are sent if the record is the one that the reader knows: the reader compares the rest
 
 local note, packed = unpack(redis.call('HMGET', KEYS.thread, begin, 'facts'))
 local order, named = false, checkpoint_id ~= ''

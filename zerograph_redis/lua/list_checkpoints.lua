@@ -1,7 +1,7 @@
 -- Read checkpoints of a namespace with their pending writes, newest first.
 -- KEYS  of the thread, see thread.lua
--- ARGV  id: the thread   namespace   before: begin before this checkpoint id, or ''   order: begin before this order, or ''
---       limit: how many   renew: '1' to renew the TTL   known: ranges of the log that the reader has
+-- ARGV  id: the thread   namespace   before: begin before this checkpoint id, or ''   order: begin before this order, or
+--       ''   limit: how many   renew: '1' to renew the TTL   known: ranges of the log that the reader has
 --       longest: the longest segment to read, bytes, or ''
 -- Reply {list of {id, record, manifest, {record of each write}, order by the index}, {generation, start, bytes of the log
 --       …}}; a missing record is nil
@@ -9,7 +9,9 @@
 local facts, stored = read_facts(KEYS.thread, namespace .. US)
 local failure = missing_keys(facts)
 if failure then return failure end
-if redis.call('ZCARD', KEYS.index) ~= facts.checkpoints + 0 then return damaged('its index does not have all checkpoints') end
+if redis.call('ZCARD', KEYS.index) ~= facts.checkpoints + 0 then
+  return damaged('its index does not have all checkpoints')
+end
 if renew == '1' then refresh(id, facts) end
 
 local first, last = range_of(namespace)

@@ -1,5 +1,5 @@
--- Repair what surrounds a thread: its entry in the thread index, and the deadlines of its keys. The deadline is the time that
--- its keys have left, or its whole TTL if that is unknown.
+-- Repair what surrounds a thread: its entry in the thread index, and the deadlines of its keys. The deadline is the time
+-- that its keys have left, or its whole TTL if that is unknown.
 -- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread
 -- Reply 1, or 0 if the thread does not exist

@@ -1,7 +1,7 @@
 -- Drop all but the newest checkpoints of every namespace, with their writes, a bounded number at a time.
 -- KEYS  of the thread, see thread.lua
--- ARGV  id: the thread   keep: how many to keep   slice: the name of this call   cursor: where to begin: '-', or the cursor of
---       the last reply   token: of the lease, or ''   max_age: drop only what is older, µs, or ''
+-- ARGV  id: the thread   keep: how many to keep   slice: the name of this call   cursor: where to begin: '-', or the
+--       cursor of the last reply   token: of the lease, or ''   max_age: drop only what is older, µs, or ''
 -- Reply {how many were dropped, cursor or nil}; a slice that was answered already gets the same reply again
 
 local now = microseconds()

@@ -1,9 +1,10 @@
--- Publish a staged copy as the thread, if the thread is empty, or unchanged since the copy that may be replaced was published.
+-- Publish a staged copy as the thread, if the thread is empty, or unchanged since the copy that may be replaced was
+-- published.
 -- KEYS  of the thread, those of the staged copy in the same order, and those across threads, see thread.lua
 -- ARGV  id: the thread   ttl: ms or ''   copy: the name of this copy   current: generation of the current log, or zeros
---       token: of the lease, or ''   checkpoint_count, with_writes, log_bytes: how many checkpoints must be staged, how many
---       of them with pending writes, how many bytes of logs   created: µs, or '' for now   updated: the last write, µs
---       left: what is left of the ttl, ms or ''   instead: the name of the copy that may be replaced, or ''
+--       token: of the lease, or ''   checkpoint_count, with_writes, log_bytes: how many checkpoints must be staged, how
+--       many of them with pending writes, how many bytes of logs   created: µs, or '' for now   updated: the last write,
+--       µs   left: what is left of the ttl, ms or ''   instead: the name of the copy that may be replaced, or ''
 --       instead_updated: the last write of that copy, µs   page_count: how many pages must be staged
 -- Reply 1, or 0 if not all of it is staged (any more), or nil if the thread was not empty
 

@@ -1,13 +1,14 @@
--- Store a checkpoint under the next order of its thread, or, if its id is known, in place of the earlier one. Then drop the
--- checkpoints of its namespace that the saver no longer keeps.
+-- Store a checkpoint under the next order of its thread, or, if its id is known, in place of the earlier one. Then drop
+-- the checkpoints of its namespace that the saver no longer keeps.
 -- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread   ttl: ms or ''; then a put:
---       begin: namespace US   checkpoint_id   version: of the format   name: of this put, after the number of bytes that it
---       appends, as in its record   record: from its segments on   appended: bytes for the log   needed: how many bytes of the
---       log the state is made of   base: the base checkpoint of its segments, <generation> <proof> <id>, or '';
+--       begin: namespace US   checkpoint_id   version: of the format   name: of this put, after the number of bytes that
+--       it appends, as in its record   record: from its segments on   appended: bytes for the log   needed: how many
+--       bytes of the log the state is made of   base: the base checkpoint of its segments, <generation> <proof> <id>, or
+--       '';
 --       then, if one or more follow: token: of the lease, or ''; then, if any is given, each or '':
---       keep_last: how many to keep   max_age: how old to keep, µs   expected: '=' and the id that the newest checkpoint must
---       have, '=' alone for none   parent_order: of the parent that the record names   parent_id
+--       keep_last: how many to keep   max_age: how old to keep, µs   expected: '=' and the id that the newest checkpoint
+--       must have, '=' alone for none   parent_order: of the parent that the record names   parent_id
 -- Reply its order, the generation and where the appended bytes begin, concatenated; nil if the segments refer to missing
 --       bytes, or a new log begins: then the state must be sent whole; or if the checkpoint does not follow that parent
 
@@ -18,9 +19,9 @@ local lease, packed, note = unpack(found, 1, 3)
 local field = begin .. checkpoint_id
 local earlier = redis.call('HGET', KEYS.checkpoints, field)
 
--- The fast path: most puts store a new checkpoint, as the first of a thread or after the newest of its namespace, while the
--- log continues and the deadline stays. Then few of the facts change, and no others are read. The code behind this block does
--- the same for every put.
+-- The fast path: most puts store a new checkpoint, as the first of a thread or after the newest of its namespace, while
+-- the log continues and the deadline stays. Then few of the facts change, and no others are read. The code behind this
+-- block does the same for every put.
 local free = not (lease or token)
 if lease and packed and ttl == '' then
   -- with refused
@@ -32,8 +33,8 @@ if free and not (keep_last or earlier) then
   local head, with_writes, its_ttl, deadline, garbage, log, generation, last, count, bytes, length, live_0, live_1
   local keys = 0
   if packed and note and #packed < 200 then
-    head, with_writes, its_ttl, deadline, garbage, log, generation, last, count, bytes, length, live_0, live_1 = packed:match(
-      '^(1 (%d+) (%d*) (%d+) [1-9]%d* %d+ (%d+) %d+ ([01-]) (%x+)) %d+ (000%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    head, with_writes, its_ttl, deadline, garbage, log, generation, last, count, bytes, length, live_0, live_1 =
+      packed:match('^(1 (%d+) (%d*) (%d+) [1-9]%d* %d+ (%d+) %d+ ([01-]) (%x+)) %d+ (000%x+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
     keys = 2 + (with_writes ~= '0' and 1 or 0) + (live_0 ~= '0' and 1 or 0) + (live_1 ~= '0' and 1 or 0)
     local later = head and ttl ~= '' and math.floor(now / 1000) + ttl - deadline
     local used = log == '0' and live_0 or log == '1' and live_1 or '0'

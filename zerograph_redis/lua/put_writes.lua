@@ -2,8 +2,8 @@
 -- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread   ttl: ms or ''   token: of the lease, or ''; then a batch:
 --       field: namespace US checkpoint id
---       how: '' to replace a known write, or 'keep' to keep it; then, for a conditional batch, ':', the version that this batch
---       gives the list of writes, ':', and the version that the list must have ('-' for no list)
+--       how: '' to replace a known write, or 'keep' to keep it; then, for a conditional batch, ':', the version that this
+--       batch gives the list of writes, ':', and the version that the list must have ('-' for no list)
 --       then identity and record of each write
 -- Reply 1; for a conditional batch {1, the version now}, or, if the list has another version and nothing was stored,
 --       {0, the version now, manifest or nil, {record of each write}}
@@ -13,8 +13,8 @@ local now = time[1] * 1000000 + time[2]
 local found = redis.call('HMGET', KEYS.thread, 'lease', 'facts')
 local lease, packed = found[1], found[2]
 
--- The fast path: most batches change few of the facts, while the deadline stays. The code behind this block does the same for
--- every batch.
+-- The fast path: most batches change few of the facts, while the deadline stays. The code behind this block does the same
+-- for every batch.
 local free = not lease and token == ''
 if lease and ttl == '' then
   -- with refused
@@ -35,8 +35,8 @@ if free and packed then
     local reply = store_writes(facts, field, how, FIRST, #ARGV)
     if reply == 1 or reply[1] == 1 then
       local updated = #time[2] == 6 and time[1] .. time[2] or string.format('%d', now)
-      redis.call('HSET', KEYS.thread, 'facts', string.format('1 %d ', facts.with_writes) .. kept .. ' ' .. updated .. ' ' .. order
-        .. string.format(' %d ', facts.bytes) .. rest)
+      redis.call('HSET', KEYS.thread, 'facts', string.format('1 %d ', facts.with_writes) .. kept .. ' ' .. updated
+        .. ' ' .. order .. string.format(' %d ', facts.bytes) .. rest)
       -- with enter
       enter(id, updated, now)
     end

@@ -1,7 +1,8 @@
--- Shared by the scripts that read checkpoints: records, their pending writes, and the bytes of the log that the reader lacks.
+-- Shared by the scripts that read checkpoints: records, their pending writes, and the bytes of the log that the reader
+-- lacks.
 
--- The facts that most reads need: how many checkpoints have writes, ttl and deadline. It matches nothing if nothing is stored,
--- or if the facts cannot be read.
+-- The facts that most reads need: how many checkpoints have writes, ttl and deadline. It matches nothing if nothing is
+-- stored, or if the facts cannot be read.
 local GLANCE = '^1 (%d+) (%d*) (%d+) [1-9]'
 
 -- Renew a thread's TTL, the one that its last write asked for.
@@ -33,7 +34,8 @@ local function check_thread()
   return failure or false, facts
 end
 
--- An error if the note of a namespace does not name its newest checkpoint; and the order and the id of that, and the note.
+-- An error if the note of a namespace does not name its newest checkpoint; and the order and the id of that, and the
+-- note.
 local function check_namespace(facts, namespace)
   local first, last = range_of(namespace)
   local _, order, id = parse_member(redis.call('ZREVRANGEBYLEX', KEYS.index, last, first, 'LIMIT', 0, 1)[1])
@@ -42,8 +44,8 @@ local function check_namespace(facts, namespace)
   return failure, order, id, note
 end
 
--- An error if there are more or fewer notes than namespaces, or the note of one of the first namespaces is wrong, or differs
--- from the record that it names.
+-- An error if there are more or fewer notes than namespaces, or the note of one of the first namespaces is wrong, or
+-- differs from the record that it names.
 local function check_namespaces()
   local facts, found = read_facts(KEYS.thread, 'copy', 'pruned')
   local others = (found[1] and 1 or 0) + (found[2] and 1 or 0) + (found[3] and 1 or 0) + (found[4] and 1 or 0)
@@ -78,8 +80,8 @@ local function read_fields(key, fields)
   return found
 end
 
--- The pending writes of the checkpoints in `fields`: the list of their manifests (false for none), and of the records that each
--- manifest names, up to the first missing one, after which the reader needs no more.
+-- The pending writes of the checkpoints in `fields`: the list of their manifests (false for none), and of the records
+-- that each manifest names, up to the first missing one, after which the reader needs no more.
 local function read_all_writes(fields)
   local manifests, names, counts = read_fields(KEYS.writes, fields), {}, {}
   local total
@@ -127,8 +129,8 @@ local function parse_known(text)
   return known_ranges
 end
 
--- Add to `wanted` (log -> generation, length of the log, and start -> stop of each range) the bytes that a record needs and the
--- reader lacks, but for segments of more than `longest` bytes, if that is given.
+-- Add to `wanted` (log -> generation, length of the log, and start -> stop of each range) the bytes that a record needs
+-- and the reader lacks, but for segments of more than `longest` bytes, if that is given.
 local function want(wanted, known_ranges, record, longest)
   local generation, log, base = record:sub(18, 33), record:sub(34, 34), tonumber(record:sub(35, 44), 16)
   -- A plain search is faster than a pattern.

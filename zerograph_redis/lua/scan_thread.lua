@@ -1,8 +1,8 @@
 -- Read a page of a thread's content: all writes first, then the checkpoints, then the logs.
 -- KEYS  of the thread, see thread.lua
 -- ARGV  kind: 'writes', 'checkpoints', 'log:0' or 'log:1'   cursor: of the last page, '0' for the first
--- Reply {what the rows are; what to read next, '' for nothing, and its cursor; the current log, which logs exist and how many
---       records were removed: pages belong together only while these stay the same; rows}. A row is
+-- Reply {what the rows are; what to read next, '' for nothing, and its cursor; the current log, which logs exist and how
+--       many records were removed: pages belong together only while these stay the same; rows}. A row is
 --       {namespace US id, manifest, {record of each write}} or {namespace US id, record} or {start, bytes of the log}
 
 local failure, facts = check_thread()

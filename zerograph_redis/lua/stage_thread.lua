@@ -1,8 +1,8 @@
 -- Store a page of a copied thread in staged keys, which nobody reads until the thread is published.
 -- KEYS  of the staged copy, see thread.lua
--- ARGV  kind: 'writes', 'checkpoints' or 'log'   lifetime: of the staged keys, ms   number: how many pages come before; then,
---       flat, for checkpoints namespace, id, record; for writes namespace, id, manifest, and the record of each write; for
---       logs generation, start, bytes
+-- ARGV  kind: 'writes', 'checkpoints' or 'log'   lifetime: of the staged keys, ms   number: how many pages come before;
+--       then, flat, for checkpoints namespace, id, record; for writes namespace, id, manifest, and the record of each
+--       write; for logs generation, start, bytes
 -- Reply 1, or 0 if the pages before are not staged (any more)
 
 local facts, found = read_facts(KEYS.thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
@@ -60,7 +60,8 @@ while argument <= #ARGV do
     argument = argument + 3
   end
 end
-redis.call('HSET', KEYS.thread, 'pages', pages + 1, 'appended:0', integer(appended['0']), 'appended:1', integer(appended['1']))
+redis.call('HSET', KEYS.thread, 'pages', pages + 1, 'appended:0', integer(appended['0']),
+  'appended:1', integer(appended['1']))
 for log, generation in pairs(generations) do
   if generation then redis.call('HSET', KEYS.thread, 'generation:' .. log, generation) end
 end

@@ -7,9 +7,9 @@ local function log_name(attempt, order)
   return string.format('%08x%08x', high % 2 ^ 31, low % 2 ^ 32)
 end
 
--- Whether a new log must begin for `size` more bytes, the number that is free for a log, and the error if there is no room.
--- Garbage in the log is what removed checkpoints appended. Much of it may still be in use, but not all if it is more than
--- twice what the newest state needs. And a short log is quick to append to and to free.
+-- Whether a new log must begin for `size` more bytes, the number that is free for a log, and the error if there is no
+-- room. Garbage in the log is what removed checkpoints appended. Much of it may still be in use, but not all if it is
+-- more than twice what the newest state needs. And a short log is quick to append to and to free.
 local function next_log(facts, needed, size)
   local length, garbage = facts.length + size, facts.garbage + 0
   local free = facts['0'] + 0 == 0 and '0' or facts['1'] + 0 == 0 and '1'
@@ -18,9 +18,9 @@ local function next_log(facts, needed, size)
     and redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
 end
 
--- Whether the bytes that the segments of a put refer to exist. `base` names the checkpoint that they were taken from; `note` is
--- the note of the namespace, with the same proof if that is the newest. A log keeps its bytes while a checkpoint uses it, so
--- the record itself proves the bytes that it names.
+-- Whether the bytes that the segments of a put refer to exist. `base` names the checkpoint that they were taken from;
+-- `note` is the note of the namespace, with the same proof if that is the newest. A log keeps its bytes while a
+-- checkpoint uses it, so the record itself proves the bytes that it names.
 local function is_proven(facts, begin, base, note, begins_log)
   if begins_log or base:sub(1, 16) ~= facts.generation then return false end
   -- Both have the same length, so the base can only be at that place.
@@ -72,8 +72,8 @@ local function retain(facts, namespace, keep_last, max_age, now)
   end
 end
 
--- Store a checkpoint under `order`, or, if its id is known, in place of the earlier one. `start`: where its appended bytes
--- begin in the log. `name`, `version`, `record`: see put_checkpoint. The facts are changed, but not yet written.
+-- Store a checkpoint under `order`, or, if its id is known, in place of the earlier one. `start`: where its appended
+-- bytes begin in the log. `name`, `version`, `record`: see put_checkpoint. The facts are changed, but not yet written.
 -- Returns its order, and the note of the namespace if it is the newest.
 local function store_checkpoint(facts, begin, id, order, log, generation, start, name, version, record, earlier, note)
   local field, newest = begin .. id, true

@@ -1,7 +1,7 @@
 -- Shared by the scripts that store pending writes.
 
--- Store pending writes of a checkpoint: identity and record of each are ARGV from `first` to `last`. `field`, `how` and the
--- result: see put_writes. The facts are changed, but not yet written.
+-- Store pending writes of a checkpoint: identity and record of each are ARGV from `first` to `last`. `field`, `how` and
+-- the result: see put_writes. The facts are changed, but not yet written.
 local function store_writes(facts, field, how, first, last)
   local manifest = redis.call('HGET', KEYS.writes, field)
   local count, size, identities, version, given = 0, 0, US, '-', ''

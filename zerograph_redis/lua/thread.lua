@@ -1,16 +1,18 @@
 -- What the scripts of a thread share: the clock, the facts, the deadline.
 --
--- KEYS of most scripts: thread (hash), index (zset), checkpoints, writes (hashes), log_0, log_1 (strings), all of one thread;
--- then, on a single server, threads (zset: last write, µs) and deadlines (zset: ms), the thread index of all threads.
--- The scripts of a staged copy get the first six, under the names of the copy.
--- The thread hash holds the facts (see parse_facts), the lease, and in <namespace> US the note of a namespace (see note_of).
+-- KEYS of most scripts: thread (hash), index (zset), checkpoints, writes (hashes), log_0, log_1 (strings), all of one
+-- thread; then, on a single server, threads (zset: last write, µs) and deadlines (zset: ms), the thread index. The scripts
+-- of a staged copy get the first six, under the names of the copy.
+-- The thread hash holds the facts (see parse_facts), the lease, and in <namespace> US the note of a namespace (see
+-- note_of).
 -- A checkpoint's record begins with 70 plain bytes, see read_header. Then come its segments up to the first US,
 -- [+-]<offset>:<stored length>… with commas between; with a sign, an offset counts from where the appended bytes begin.
--- A manifest names the pending writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th write is
--- in the field <namespace> US <id> US <n>. With encryption, :<version> follows <bytes>, a new one for every batch.
+-- A manifest names the pending writes of a checkpoint: 1:<count>:<bytes> US <identity 1> US <identity 2> US; the n-th
+-- write is in the field <namespace> US <id> US <n>. With encryption, :<version> follows <bytes>, a new one for every
+-- batch.
 -- No stored byte decides how much a script does: counts and lengths are compared with what exists before any loop.
--- A server creates each function whenever the script reaches it. So rare parts of a script create what they need themselves:
--- `-- with <name>, …` stands for these functions, and for what they use in turn.
+-- A server creates each function whenever the script reaches it. So rare parts of a script create what they need
+-- themselves: `-- with <name>, …` stands for these functions, and for what they use in turn.
 
 local US = '\31'
 local OWN_KEYS = 6
@@ -54,14 +56,15 @@ local function parse_member(member)
   return namespace, order, id
 end
 
--- The header of a record: format version (1 byte), order (16 hex digits), generation of the log (16 hex), number of the log
--- (1: 0, 1, or - for none), and the proof of where its bytes are (36). Every version begins with version and order.
+-- The header of a record: format version (1 byte), order (16 hex digits), generation of the log (16 hex), number of the
+-- log (1: 0, 1, or - for none), and the proof of where its bytes are (36). Every version begins with version and order.
 local HEADER = 70
 local function read_header(record)
   return record:sub(2, 17), record:sub(18, 33), record:sub(34, 34), record:sub(35, HEADER)
 end
 
--- A proof: where the bytes that the put appended begin (10 hex), how many they are (10 hex), the put's random name (16 hex).
+-- A proof: where the bytes that the put appended begin (10 hex), how many they are (10 hex), the put's random name (16
+-- hex).
 local function parse_proof(proof)
   return tonumber(proof:sub(1, 10), 16), tonumber(proof:sub(11, 20), 16), proof:sub(21)
 end
@@ -84,16 +87,16 @@ local function read_manifest(manifest)
 end
 
 -- Parse the facts of a thread, which are one field of its hash; `lease` is another field.
--- created, updated: µs; '0' while nothing is stored. ttl: ms, '' for none. deadline: of its keys, ms, 0 for none. order: the
--- last one assigned. checkpoints, namespaces: how many. bytes: of records and writes. with_writes: how many checkpoints have
--- pending writes. log, generation, length: of the current log. garbage: how many of its bytes were appended by checkpoints
--- that were removed. ['0'], ['1']: how many checkpoints use that log. removed: how many records were ever dropped or replaced,
--- so that a copy finds out that it missed some.
+-- created, updated: µs; '0' while nothing is stored. ttl: ms, '' for none. deadline: of its keys, ms, 0 for none. order:
+-- the last one assigned. checkpoints, namespaces: how many. bytes: of records and writes. with_writes: how many
+-- checkpoints have pending writes. log, generation, length: of the current log. garbage: how many of its bytes were
+-- appended by checkpoints that were removed. ['0'], ['1']: how many checkpoints use that log. removed: how many records
+-- were ever dropped or replaced, so that a copy finds out that it missed some.
 -- All are text, since most scripts use few of them as numbers: add 0 before you compare.
 local function parse_facts(packed, lease)
   packed = packed or '1 0  0 0 0 0 0 - 0000000000000000 0 0000000000000000 0 0 0 0 0'
-  local with_writes, ttl, deadline, created, namespaces, garbage, removed, log, generation, updated, order, count, bytes, length,
-    live_0, live_1
+  local with_writes, ttl, deadline, created, namespaces, garbage, removed, log, generation, updated, order, count, bytes,
+    length, live_0, live_1
   if #packed <= 300 then
     with_writes, ttl, deadline, created, namespaces, garbage, removed, log, generation, updated, order, count, bytes, length,
       live_0, live_1 = packed:match(
@@ -146,8 +149,8 @@ local function missing_keys(facts)
   return #missing > 0 and damaged('keys are missing: ' .. table.concat(missing, ', ')) or nil
 end
 
--- The note of a namespace names its newest checkpoint: <order> <log> <generation> <proof> <id>, from the header of the record.
--- So a read need not search the index for it, and a put that builds on it need not read the record.
+-- The note of a namespace names its newest checkpoint: <order> <log> <generation> <proof> <id>, from the header of the
+-- record. So a read need not search the index for it, and a put that builds on it need not read the record.
 local NOTED_BASE = 20
 local NOTED_ID = 74
 local function note_of(record, id)
@@ -208,8 +211,8 @@ local function is_due(ttl, deadline, next_deadline)
   return later < 0 or later * 100 >= ttl + 0
 end
 
--- Set the deadline of the facts: `ttl` ms from now, or none (''), but not before the lease ends. A deadline that would move by
--- less than a hundredth of the ttl stays as it is, unless a key was just created (`key_made`).
+-- Set the deadline of the facts: `ttl` ms from now, or none (''), but not before the lease ends. A deadline that would
+-- move by less than a hundredth of the ttl stays as it is, unless a key was just created (`key_made`).
 -- Returns whether the facts changed: then they must be written, and their deadline given to the keys.
 local function choose_deadline(facts, ttl, now, key_made)
   local deadline = 0

@@ -1,6 +1,7 @@
 -- Shared by the scripts that write to a thread: who may write, what every write changes, and the removal of checkpoints.
 
--- The error for a write without a token ('') while a worker holds the thread, or with a token that is not the current one.
+-- The error for a write without a token ('') while a worker holds the thread, or with a token that is not the current
+-- one.
 local function refused(lease, token, now)
   if not lease and token == '' then return nil end
   local current, deadline, _, owner = parse_lease(lease)
@@ -38,8 +39,8 @@ local function enter(id, updated, now)
   end
 end
 
--- Write the facts with what every write changes, and perhaps the note of a namespace, and enter the thread in the thread index.
--- `left`: the part of the ttl that is left, if not all of it. `updated`: the last write, if not now.
+-- Write the facts with what every write changes, and perhaps the note of a namespace, and enter the thread in the thread
+-- index. `left`: the part of the ttl that is left, if not all of it. `updated`: the last write, if not now.
 local function save_facts(id, facts, ttl, now, field, note, left, updated)
   updated = updated or string.format('%d', now)
   local moved = false

@@ -1,10 +1,10 @@
 -- Store checkpoints and pending writes of a thread in the order in which they come: all of them, or none.
 -- KEYS  of the thread, see thread.lua
--- ARGV  id: the thread   ttl: ms or ''   token: of the lease, or ''   keep_last   max_age; then for each: how many pending
---       writes it has, or '' for a checkpoint, and its arguments as in put_checkpoint or put_writes, without conditions:
---       begin checkpoint_id version name record appended needed base, or field how and the writes
--- All that the checkpoints append is appended at once, one after the other: so the segments of one may refer to what those
--- before it append. A base checkpoint that is in the batch itself is not named.
+-- ARGV  id: the thread   ttl: ms or ''   token: of the lease, or ''   keep_last   max_age; then for each: how many
+--       pending writes it has, or '' for a checkpoint, and its arguments as in put_checkpoint or put_writes, without
+--       conditions: begin checkpoint_id version name record appended needed base, or field how and the writes
+-- All that the checkpoints append is appended at once, one after the other: so the segments of one may refer to what
+-- those before it append. A base checkpoint that is in the batch itself is not named.
 -- Reply {generation, where the appended bytes begin, order of each checkpoint}, or nil, as in put_checkpoint
 
 local now = microseconds()
@@ -51,8 +51,8 @@ local blob, reply = table.concat(appended), {}
 if last and last.earlier then
   local _, generation, _, proof = read_header(last.earlier)
   if proof:sub(11) == last.name then
-    -- This batch was stored already; it is a retry, since its reply was lost. The last put that uses the log appended the end
-    -- of the batch's bytes.
+    -- This batch was stored already; it is a retry, since its reply was lost. The last put that uses the log appended the
+    -- end of the batch's bytes.
     reply = { generation, parse_proof(proof) + last.size - #blob }
     for _, put in ipairs(puts) do
       reply[#reply + 1] = put.earlier and put.earlier:sub(2, 17) or '0000000000000000'
