@@ -83,7 +83,7 @@ def test_a_server_that_fills_up_keeps_what_it_acknowledged_and_goes_on_when_ther
         def found(thread):
             return [(each.checkpoint, each.pending_writes) for each in saver.list(at(thread), limit=None)[::-1]]
 
-        # Reading goes on, and begins the ttl anew, which takes no memory.
+        # Reading goes on, and renews the TTL, which takes no memory.
         assert {name: found(name) for name in thread_ids(saver, limit=None)} == stored
         with pytest.raises(BackendUnavailableError, match="OOM"):
             saver.put(at("one more"), state("c0"), {})

@@ -1,4 +1,4 @@
--- Remove a deleted or expired thread from the thread index; not one that lost its facts alone, which is damaged.
+-- Remove a deleted or expired thread from the thread index; not a thread whose facts alone are missing, which is damaged.
 -- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread
 -- Reply nil

@@ -25,7 +25,7 @@ from .sentinel import (
     FollowingConnection,
     RememberingSentinels,
 )
-from .shielding import shielded
+from .shielding import ShieldedCall, shielded
 from .urls import host_and_port, options_of, redacted, split_url
 from .wires import AsyncWire, is_cluster, sentinels_of
 
@@ -64,9 +64,16 @@ def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -
 def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
     tries = Tries("asking the cluster for its nodes", CLUSTER, timeout, time.monotonic() + timeout)
     options = {**_TIMEOUTS, "retry": retry}
+
+    def make(call: ShieldedCall) -> Any:
+        client = kinds.RedisCluster.from_url(url, **options)
+        if not call.wanted:  # nobody would close it later
+            client.close()
+        return client
+
     while True:
         try:
-            return shielded(lambda _: kinds.RedisCluster.from_url(url, **options), tries.left())
+            return shielded(make, tries.left())
         except CLUSTER.errors as error:
             pause = tries.pause(error)
         time.sleep(pause)

@@ -8,7 +8,7 @@ No reply is ever taken for another request's, whatever is raised and wherever:
   as many replies as it sent commands. An exception in between leaves the connection out, and it is closed. A signal
   handler that makes a request itself does not find the connection, and uses another.
 - Redis answers each connection in order, and a connection on which a reply may be outstanding is never used again. That is
-  why replies need not name their requests. Before a connection that was idle is used, unread data on it is looked for.
+  why replies need not name their requests. A connection that was idle is checked for unread data before it is used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connections through Sentinel: they ask it for the primary when they connect, at times, and when their server is none.
 
-redis-py's own connections ask only when they are taken from the pool: one that broke in the middle of an operation would
-connect to the old primary again, at every retry. Of the errors of a server that a failover left behind, they know only
+redis-py's own connections ask only when they are taken from the pool: a connection that broke in the middle of an operation
+would connect to the old primary again, at every retry. Of the errors of a server that a failover left behind, they know only
 READONLY. And a primary that was cut off, or stood still, does not know of its failover: it goes on to accept writes,
 although another primary exists, until the Sentinels reach it.
 
