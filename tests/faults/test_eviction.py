@@ -1,4 +1,4 @@
-"""Servers that evict keys: whichever keys of a thread are missing, a read finds it as it was, or raises, or nothing is left."""
+"""Servers that evict keys: whichever keys of a thread are missing, reads find it as it was, or raise, or find nothing."""
 
 from __future__ import annotations
 
