@@ -105,7 +105,7 @@ def test_a_cluster_that_stopped_as_a_whole_is_an_error(cluster_of_one, monkeypat
         with pytest.raises(BackendUnavailableError):
             waiting.put(at(), state("new"), {})
     bound = {"timeout": 0.3}
-    address = rf"cannot use redis\+cluster://127\.0\.0\.1:{cluster_of_one.port}: "
+    address = rf"cannot connect to redis\+cluster://127\.0\.0\.1:{cluster_of_one.port}: "
     for make in (RedisSaver.from_url, AsyncRedisSaver.from_url, open_saver):
         with pytest.raises(BackendUnavailableError, match=address) as caught:
             make(url, **bound)

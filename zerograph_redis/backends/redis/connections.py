@@ -67,12 +67,10 @@ class _Timed:
         self._set_time_outs(*self._usual)
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
-        """Send a command."""
         self._limit_step()
         super().send_packed_command(command, check_health)  # type: ignore[misc]
 
     def read_response(self, *given: Any, **options: Any) -> Any:
-        """Read a reply."""
         self._limit_step()
         return super().read_response(*given, **options)  # type: ignore[misc]
 

@@ -170,7 +170,8 @@ def translate(error: Exception, request: Request[Any], server: str, tries: Tries
     fix = _FIXES.get(code, "")
     if code in _REFUSING_WRITES and getattr(request, "refresh", False):
         fix += ", or read with refresh_on_read=False: a read that renews a thread's TTL is a write too"
-    text = str(error).partition(" script: ")[0].rstrip(".")
+    # Without the position in a script, and the representations of the Sentinels' clients.
+    text = re.split(" script: | : <redis", str(error), maxsplit=1)[0].rstrip(".")
     return BackendUnavailableError(
         f"{_headline(error, server)} ({doing(request)}): {type(error).__name__}: {text}{tried}{fix and f'. {code}: {fix}'}"
     )

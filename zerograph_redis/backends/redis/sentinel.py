@@ -49,19 +49,21 @@ class _Following:
     disconnect: Any
     connect_to: Any
 
+    connection_pool: Any
+    host: Any
+    port: Any
+
     def may_be_left(self) -> bool:
         """Whether another server may be the primary by now."""
-        here: Any = self
-        pool = here.connection_pool
-        return bool(pool.sentinel_manager.is_outdated() or pool.master_address != (here.host, here.port))
+        pool = self.connection_pool
+        return bool(pool.sentinel_manager.is_outdated() or pool.master_address != (self.host, self.port))
 
     def _following(self, *, is_open: bool) -> Generator[Callable[[], Any], Any, None]:
         """Connect to the current primary, if the connection is closed or leads to another server."""
-        here: Any = self
-        pool = here.connection_pool
+        pool = self.connection_pool
         if is_open and pool.sentinel_manager.is_outdated():
             yield partial(self._ask, quietly=True)
-        if is_open and pool.master_address != (here.host, here.port):
+        if is_open and pool.master_address != (self.host, self.port):
             yield self.disconnect
             is_open = False
         if not is_open:
