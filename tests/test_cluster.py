@@ -1,4 +1,4 @@
-"""A cluster as such: its list of threads, a slot that moves, a primary that is killed."""
+"""A cluster as such: its thread index, a slot that moves, a primary that is killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zerograph_redis.backends.redis.keys import Keyspace
 from zerograph_redis.core.examination import IndexThread, UnindexThread
 
 SHORT = 0.15
-BUDGET = 2.0  # seconds that a client made from an url goes on trying, at the least
+BUDGET = 2.0  # seconds for which a client made from a URL goes on trying, at the least
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def prefix(cluster):
 
 @pytest.fixture
 def open_worker(cluster, prefix):
-    """Open savers as workers do, by an url."""
+    """Open savers as workers do, by URL."""
     opened = []
 
     def open_(**options):
@@ -49,7 +49,7 @@ def open_worker(cluster, prefix):
 
 
 def shard_of(saver, thread):
-    return saver.store.backend.keyspace.list_of(thread)
+    return saver.store.backend.keyspace.shard_of(thread)
 
 
 def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster, open_worker, monkeypatch):
@@ -75,7 +75,7 @@ def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster
     total = sum(writes.values())
     assert total >= len(threads)
     assert writes.most_common(1)[0][1] <= total / 32
-    shards = saver.store.backend.keyspace.lists
+    shards = saver.store.backend.keyspace.shards
     sizes = [cluster.shared_client.zcard(key) for key in shards]
     assert sum(sizes) == len(threads)
     assert max(sizes) <= len(threads) / 32
@@ -130,7 +130,7 @@ def test_the_list_of_threads_is_right_after_another_worker_deleted_some(open_wor
     second.prune("c", 0)
     assert thread_ids(first) == thread_ids(second) == ["b", "a"]
     assert thread_ids(first, limit=1) == ["b"]
-    # The first worker need not note it anew, for the note of its own stands.
+    # The first worker need not enter the thread again, for its own entry is still fresh.
     fill(first, 1, "d")
     assert sorted(thread_ids(second)) == ["a", "b", "d"]
     first.delete_thread("d")
@@ -146,7 +146,7 @@ def test_a_worker_that_died_before_it_wrote_what_it_noted_leaves_nothing_in_the_
     assert thread_ids(saver) == thread_ids(saver, limit=1) == ["real"]
     fill(saver, 1, "never written 3")
     assert thread_ids(saver) == ["never written 3", "real"]
-    # A note as old as this is nobody's any more.
+    # An entry as old as this is stale.
     shard = shard_of(saver, "never written 4")
     cluster.shared_client.zadd(shard, {"never written 4": 1})
     assert thread_ids(saver) == ["never written 3", "real"]
@@ -340,7 +340,7 @@ def test_too_few_replicas_are_an_error_on_a_cluster_too(cluster, prefix):
 
 
 def test_a_put_whose_wait_for_replicas_is_cut_short_is_done_again(new_cluster):
-    """As by a failover: what a primary that becomes a replica says, a test can have it say."""
+    """As by a failover: a test can provoke the answer of a primary that becomes a replica."""
     cluster = new_cluster(replicas=0)
     with closing(RedisSaver.from_url(cluster.url)) as saver:
         saver.put(at("a"), state("c"), {})  # which leaves its script there

@@ -99,7 +99,7 @@ def test_a_flipped_byte_of_a_checkpoint_is_an_error_at_every_position(stored):
         stored.write(address, changed)
         for read in (lambda: stored.saver.get_tuple(at()), lambda: stored.saver.list(at())[0]):
             if position in HEADER:
-                # Not all of the plain header is part of the state, but the state is never told wrongly.
+                # Not all of the plain header is part of the state, but the state is never wrong.
                 with suppress(CorruptCheckpointError):
                     assert read() == truth
             else:

@@ -1,4 +1,4 @@
-"""A server that evicts keys can lose parts of a thread: the saver says so at its start."""
+"""A server that evicts keys can lose parts of a thread: the saver warns of it at its start."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ def test_a_saver_warns_of_an_evicting_server_once(evicting, caplog):
     with RedisSaver.from_url(evicting.url) as saver:
         for _ in range(3):
             saver.put(at(), state("c"), {})
-    (said,) = warnings(caplog)
-    assert "maxmemory-policy is allkeys-lru" in said
-    assert "noeviction" in said
+    (warning,) = warnings(caplog)
+    assert "maxmemory-policy is allkeys-lru" in warning
+    assert "noeviction" in warning
 
 
 def test_the_awaited_methods_warn_too(evicting, caplog):

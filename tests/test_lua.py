@@ -44,7 +44,7 @@ def header(source: str) -> str:
 
 
 def part(source: str, title: str) -> str | None:
-    """What a header says of KEYS or ARGV: its line, and the indented ones that follow."""
+    """The lines of a header about KEYS or ARGV: the first, and the indented ones that follow."""
     match = re.search(rf"^ {title}\b(.*(?:\n\s{{3,}}.*)*)", header(source), re.MULTILINE)
     return None if match is None else match[1]
 
@@ -88,11 +88,12 @@ def test_every_script_belongs_to_one_request():
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_a_file_begins_with_a_header(name):
-    said = header(SOURCES[name])
-    assert len(said.strip()) > 20
+    text = header(SOURCES[name])
+    assert len(text.strip()) > 20
     if name in BOUND:
+        assert part(SOURCES[name], "KEYS")
         assert part(SOURCES[name], "ARGV")
-        assert "Reply" in said
+        assert "Reply" in text
 
 
 SINGLE_AND_CLUSTER = pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
@@ -104,7 +105,7 @@ def test_a_binding_passes_as_many_arguments_as_its_script_declares(name, cluster
     request, binding = BOUND[name]
     script = binding.script
     _, arguments = called(request, binding, clustered=clustered)
-    declared = len(script.arguments) + sum(len(each.names) for each in script.fields)
+    declared = len(script.arguments) + sum(len(each.names) for each in script.groups)
     if name == "write_batch":  # each of its writes is either a put or a batch of pending writes
         assert len(arguments) == len(script.arguments) + 1 + len(PUT.names)
     elif re.search(r"ARGV\[argument|#ARGV", code(SOURCES[name])):
@@ -114,11 +115,11 @@ def test_a_binding_passes_as_many_arguments_as_its_script_declares(name, cluster
 
 
 @pytest.mark.parametrize("name", sorted(BOUND))
-def test_a_header_says_what_is_declared_and_nothing_numbers_it(name):
+def test_a_header_explains_every_declared_argument_and_nothing_numbers_it(name):
     script, source = BOUND[name][1].script, SOURCES[name]
-    said = part(source, "ARGV")
-    for each in (*script.arguments, *(name for fields in script.fields for name in fields.names)):
-        assert re.search(rf"\b{each}\b", said), f"{each} is not explained"
+    text = part(source, "ARGV")
+    for each in (*script.arguments, *(name for fields in script.groups for name in fields.names)):
+        assert re.search(rf"\b{each}\b", text), f"{each} is not explained"
     assert not re.search(r"\b(?:ARGV|KEYS)\[\d", code(source))
     assert not re.search(r"\bKEYS\.", script.source)
 
@@ -221,7 +222,7 @@ BUILT_IN = {
 
 
 @pytest.mark.parametrize("name", sorted(BOUND))
-def test_all_that_a_script_uses_is_there_where_it_uses_it(name):
+def test_all_that_a_script_uses_is_defined_where_it_uses_it(name):
     assert globals_of(BOUND[name][1].script.source) <= BUILT_IN
     assert globals_of("local a = b; local function f() return a, c, function() d = 1 end end") == {"b", "c", "d"}
 

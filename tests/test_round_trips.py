@@ -12,7 +12,7 @@ from zerograph_redis import EncryptedSerializer
 
 
 class Watch:
-    """What a server was told by a call: each command, and how many more its script ran."""
+    """The commands that a call sends, and how many more the script of each runs."""
 
     def __init__(self, server: Any) -> None:
         self._client = server.client()

@@ -1,7 +1,7 @@
 """Savers through Sentinel whose server is no primary any more, on real servers.
 
-The test demotes it and tells the Sentinel itself: then connections stay open, which a failover by the Sentinel closes as
-soon as it reaches the server.
+The test demotes it and reconfigures the Sentinel itself: then connections stay open, which a failover by the Sentinel
+closes as soon as it reaches the server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
-from zerograph_redis.backends.redis.retries import PLAIN
+from zerograph_redis.backends.redis.faults import PLAIN
 
 
 class Site:
@@ -25,8 +25,8 @@ class Site:
 
     def __init__(self, new_server, sentinel: RedisServer) -> None:
         self.primary, self.other, replica = new_server(), new_server("--repl-diskless-sync", "no"), new_server()
-        self.tell(replica, "REPLICAOF", "127.0.0.1", self.other.port)
-        until(lambda: self.tell(self.other, "WAIT", 1, 100) == 1)
+        self.call(replica, "REPLICAOF", "127.0.0.1", self.other.port)
+        until(lambda: self.call(self.other, "WAIT", 1, 100) == 1)
         with RedisSaver.from_url(self.primary.url) as saver:  # which leaves its scripts there
             saver.put_writes(saver.put(at("earlier"), state("c"), {}), [("t", "a", 1)], "")
         self.sentinel = sentinel
@@ -34,20 +34,20 @@ class Site:
         self.name(self.primary)
 
     @staticmethod
-    def tell(server: RedisServer, *words):
+    def call(server: RedisServer, *words):
         with server.client() as client:
             return client.execute_command(*words)
 
     def name(self, server: RedisServer) -> None:
         """Have the Sentinel name *server* as the primary."""
-        self.tell(self.sentinel, "SENTINEL", "MONITOR", "service", "127.0.0.1", server.port, 1)
+        self.call(self.sentinel, "SENTINEL", "MONITOR", "service", "127.0.0.1", server.port, 1)
 
     def leave_behind(self, *commands: tuple) -> None:
         """Have the Sentinel name the other primary, and change the first one, whose connections stay open."""
-        self.tell(self.sentinel, "SENTINEL", "REMOVE", "service")
+        self.call(self.sentinel, "SENTINEL", "REMOVE", "service")
         self.name(self.other)
         for each in commands:
-            self.tell(self.primary, *each)
+            self.call(self.primary, *each)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def demotion(site):
 
 LEFT_BEHIND = {
     "a replica": lambda site: [demotion(site)],
-    # Its script succeeds, so that it is the WAIT behind it that tells.
+    # The script succeeds; only the WAIT after it fails.
     "a replica that takes writes": lambda site: [("CONFIG", "SET", "replica-read-only", "no"), demotion(site)],
     "a replica that serves nothing stale": lambda _: [
         ("CONFIG", "SET", "replica-serve-stale-data", "no"),
@@ -105,7 +105,7 @@ def test_a_put_whose_primary_is_demoted_while_it_waits_for_replicas_goes_to_the_
     saver = opening(site.url, wait_replicas=1, wait_timeout=60_000)
     with ThreadPoolExecutor(1) as pool:
         put = pool.submit(saver.put, at(), state("c"), {})
-        until(lambda: site.tell(site.primary, "INFO", "clients")["blocked_clients"] == 1)
+        until(lambda: site.call(site.primary, "INFO", "clients")["blocked_clients"] == 1)
         site.leave_behind(demotion(site))
         put.result(timeout=30)
     with RedisSaver.from_url(site.other.url) as there:
@@ -127,7 +127,7 @@ def test_a_put_waits_longer_for_a_failover_than_for_a_server_that_restarts(site,
     caplog.set_level(logging.DEBUG, "zerograph_redis")
     saver = opening(site.url)
     assert saver.get(at()) is None
-    site.tell(site.sentinel, "SENTINEL", "REMOVE", "service")
+    site.call(site.sentinel, "SENTINEL", "REMOVE", "service")
     site.primary.stop()
     with ThreadPoolExecutor(1) as pool:
         put = pool.submit(saver.put, at(), state("c"), {})
@@ -138,8 +138,8 @@ def test_a_put_waits_longer_for_a_failover_than_for_a_server_that_restarts(site,
         assert there.get(at()) == state("c")
 
 
-def test_when_no_other_primary_is_named_the_error_tells_what_the_server_said(site):
-    site.tell(site.primary, "CONFIG", "SET", "min-replicas-to-write", 1)
+def test_when_no_other_primary_is_named_the_error_quotes_the_server(site):
+    site.call(site.primary, "CONFIG", "SET", "min-replicas-to-write", 1)
     with (
         RedisSaver.from_url(site.url, timeout=1) as saver,
         pytest.raises(BackendUnavailableError, match=r"thread 'thread'.*NOREPLICAS Not enough good replicas"),

@@ -28,7 +28,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture(params=["sync", "async"])
 def opening(request) -> Iterator[Callable[..., Any]]:
-    """Open savers by an url, with retries or without, to be used through either face, each in an OS thread of its own."""
+    """Open savers by URL, with or without retries, to be used through either face."""
     with ExitStack() as stack:
 
         def blocking(url: str) -> redis.Redis:

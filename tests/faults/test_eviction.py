@@ -1,4 +1,4 @@
-"""Servers that evict keys: whatever of a thread is gone, it is read as it was, or refused, or all of it is gone."""
+"""Servers that evict keys: whichever keys of a thread are missing, reads find it as it was, or raise, or find nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READS = {
 }
 ABSENT = {name: [] if name.startswith(("list", "get_pending")) else None for name in READS}
 WHOLE = ("list", "list in another namespace", "list before")
-"""The reads that must find a loss, whatever is lost; others may answer from what they need alone."""
+"""The reads that must notice any missing key; others may answer from the keys that they need."""
 WRITES = {
     "put": lambda saver: saver.put(at(id="new"), state("newer"), {}),
     "put again": lambda saver: saver.put(at(), state("new", text=os.urandom(600)), {}),
@@ -76,7 +76,7 @@ def test_whichever_keys_of_a_thread_are_lost_it_never_reads_as_another_thread_or
         lose(lost)
         # A worker that knows the thread, and one that does not.
         for reader in (saver, real_store.open()):
-            # What is told of a thread at a glance is its facts; one without them is not shown, but not forgotten either.
+            # A list shows the facts of a thread. A thread without them is not shown, but stays in the thread index.
             assert thread_ids(reader) == (["other"] if "thread" in lost else ["thread", "other"])
             for name, read in READS.items():
                 try:
@@ -144,7 +144,7 @@ def test_a_server_that_evicts_under_load_never_shows_a_thread_that_is_not_as_it_
                 except CorruptCheckpointError:
                     refused.add(thread)
                     continue
-                # All of a thread may be gone, and it may have begun anew since; then it has all from there.
+                # All of a thread may be missing, and it may have begun again since: then it has all from there.
                 assert ids(found) == list(steps)[::-1][: len(found)]
                 for each in found:
                     name = each.checkpoint["id"]

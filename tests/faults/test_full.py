@@ -75,7 +75,7 @@ def test_a_server_that_fills_up_keeps_what_it_acknowledged_and_goes_on_when_ther
                 saver.put_writes(config, [("t", "a", value)], "")
                 stored[thread][-1] = made, [("t", "a", value)]
 
-        with pytest.raises(BackendUnavailableError, match="OOM: the server has all the memory") as caught:
+        with pytest.raises(BackendUnavailableError, match="OOM: the server uses all the memory") as caught:
             fill_up()
         check(caught.value, redis.ResponseError)
         assert len(stored) == 20
@@ -83,7 +83,7 @@ def test_a_server_that_fills_up_keeps_what_it_acknowledged_and_goes_on_when_ther
         def found(thread):
             return [(each.checkpoint, each.pending_writes) for each in saver.list(at(thread), limit=None)[::-1]]
 
-        # Reading goes on, and begins the ttl anew, which takes no memory.
+        # Reading goes on, and renews the TTL, which takes no memory.
         assert {name: found(name) for name in thread_ids(saver, limit=None)} == stored
         with pytest.raises(BackendUnavailableError, match="OOM"):
             saver.put(at("one more"), state("c0"), {})
@@ -126,7 +126,7 @@ def test_a_server_whose_disk_is_full_refuses_writes_and_answers_reads(new_server
         saver = RedisSaver(client)
         acknowledged, error = fill_the_disk(server, saver)
         check(error, redis.ResponseError)
-        assert "MISCONF: the server cannot save what it holds: look at its log and its disk" in str(error)
+        assert "MISCONF: the server cannot save its data: check its log and its disk" in str(error)
         assert states_of(saver) == acknowledged
         with pytest.raises(BackendUnavailableError, match="MISCONF"):
             saver.delete_thread("thread")

@@ -1,4 +1,4 @@
-"""What the log tells of requests that are repeated, and of leases."""
+"""What the log reports about requests that are tried again, and about leases."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from zerograph_redis.core.requests import LeaseThread
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_request_that_is_repeated_is_told_with_its_thread(opened, rig, log, way):
-    saver = opened(rig.seeded("small"), patience=PATIENCE[way])
+def test_a_repeated_request_is_logged_with_its_thread(opened, rig, log, way):
+    saver = opened(rig.seeded("small"), patience=max(PATIENCE[way], 1.0))
     saver.get(at())
     assert log == []
     rig.proxy.arm(1, way)
@@ -43,7 +43,7 @@ def test_an_outage_warns_once_for_each_request(opened, rig, log):
     assert {record.thread_id for record in log} == {"thread"}
 
 
-def test_a_request_of_no_thread_in_particular_is_told_without_one(opened, rig, log):
+def test_a_request_of_no_thread_is_logged_without_one(opened, rig, log):
     saver = opened(rig.seeded("small"), retries=True)
     saver.get(at())
     rig.proxy.arm(1, BEFORE)
@@ -52,7 +52,7 @@ def test_a_request_of_no_thread_in_particular_is_told_without_one(opened, rig, l
     assert record.thread_id is None
 
 
-def test_a_lease_that_cannot_be_renewed_or_given_back_is_told_with_its_thread(opened, rig, log):
+def test_a_lease_that_cannot_be_renewed_or_released_is_logged_with_its_thread(opened, rig, log):
     saver = opened(rig.seeded("small"), retries=False)
     with saver.lease("thread", ttl=60) as lease:
         rig.proxy.disturb(1.0, [AFTER], seed=1)
@@ -65,7 +65,7 @@ def test_a_lease_that_cannot_be_renewed_or_given_back_is_told_with_its_thread(op
     assert "will expire" in log[-1].getMessage()
 
 
-def test_a_lost_lease_is_told_with_its_thread(rig, log):
+def test_a_lost_lease_is_logged_with_its_thread(rig, log):
     with (
         RedisSaver.from_url(rig.server.url, prefix=rig.seeded("small")) as saver,
         saver.lease("thread", ttl=0.3) as lease,

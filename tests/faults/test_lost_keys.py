@@ -1,4 +1,4 @@
-"""Threads that lost some of their keys, or whose keys something else wrote: corruption, never another state."""
+"""Threads with missing keys, or keys that something else wrote: corruption, never another state."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_thread_that_lost_a_key_never_reads_as_something_else(redis_store, cal
     for key in keys_of_the_thread(redis_store):
         redis_store.client().delete(key)
         try:
-            # What does not need the lost key may still be told, if it is the truth.
+            # A read that does not need the missing key may still answer, with the truth.
             assert TRUTHS[call](saver) == truth, key
         except CorruptCheckpointError as error:
             assert "'thread'" in str(error)  # noqa: PT017 - either outcome is right
@@ -82,7 +82,7 @@ def test_a_list_of_a_thread_that_lost_a_key_is_always_refused(redis_store):
         stored_thread(redis_store, writes=True)
 
 
-def test_a_damaged_thread_can_be_deleted_and_written_anew(redis_store):
+def test_a_damaged_thread_can_be_deleted_and_written_again(redis_store):
     saver = stored_thread(redis_store, writes=True)
     for key in keys_of_the_thread(redis_store):
         redis_store.client().delete(key)
@@ -103,7 +103,7 @@ def test_a_key_of_another_type_is_corruption(redis_store, call):
         except CorruptCheckpointError as error:
             check(error, redis.ResponseError)
         else:
-            # What does not need the key may go on; the reads that need it say so.
+            # A call that does not need the key may go on; the reads that need it raise.
             assert call.startswith("put") or found == truth
             with pytest.raises(CorruptCheckpointError):
                 saver.list(at())

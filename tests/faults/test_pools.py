@@ -1,4 +1,4 @@
-"""Pools that a user made: a connection is borrowed without help where nothing is wrong, and is never lost."""
+"""Pools that a user made: an idle connection is borrowed without a helper where nothing is wrong, and none leaks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from support.interrupts import Interrupted, interrupt_at
 from support.polling import until
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
-from zerograph_redis.backends.redis import borrowed
-from zerograph_redis.backends.redis.commands import command
-from zerograph_redis.backends.redis.own import AsyncOwn
+from zerograph_redis.backends.redis import pools
+from zerograph_redis.backends.redis.connections import AsyncOwnConnections
+from zerograph_redis.backends.redis.scripts import command
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
 
 
@@ -48,14 +48,14 @@ def test_a_request_that_is_interrupted_at_any_point_leaves_the_pool_as_it_was(cl
     for point in count():
         if not interrupt_at(point, send, error):
             break
-        # The pool has one place: a connection that was lost would be missed here.
+        # The pool has one place: a leaked connection would be missing here.
         assert wire.send(PING, LONG) == [b"PONG"]
         assert wire.send([command("ECHO", point)], LONG) == [str(point).encode()]
         assert pool_damage(client) == []
         assert client.connection_pool._available_connections == [connection]
     assert point > 30
-    assert not wire._lines._lent
-    assert not wire._lines._dead
+    assert not wire.connections._lent
+    assert not wire.connections._dead
 
 
 def test_a_request_within_a_signal_handler_takes_another_connection(real_store):
@@ -64,14 +64,14 @@ def test_a_request_within_a_signal_handler_takes_another_connection(real_store):
     idle = wire.client.connection_pool._available_connections
     found = []
 
-    usual = borrowed.exchange
+    usual = pools.exchange
 
     def exchange(*given):
         found.append(wire.send(PING, LONG) if not found else None)
         return usual(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(borrowed, "exchange", exchange)
+        patch.setattr(pools, "exchange", exchange)
         assert wire.send(PING, LONG) == [b"PONG"]
     assert found[-1] == [b"PONG"]
     assert pool_damage(wire.client) == []
@@ -84,13 +84,13 @@ def helpless(monkeypatch):
         raise AssertionError("no help is needed where nothing is wrong")
 
     def forbid():
-        monkeypatch.setattr(borrowed, "undisturbed", refuse)
-        monkeypatch.setattr(borrowed, "aundisturbed", refuse)
+        monkeypatch.setattr(pools, "shielded", refuse)
+        monkeypatch.setattr(pools, "ashielded", refuse)
 
     return forbid
 
 
-def test_a_connection_that_is_well_is_borrowed_without_help(client, real_store, helpless):
+def test_an_idle_connection_is_borrowed_without_help(client, real_store, helpless):
     saver = RedisSaver(client, prefix=real_store.prefix)
     saver.put(at(), state("c0"), {})
     helpless()
@@ -103,7 +103,7 @@ def test_a_connection_that_is_well_is_borrowed_without_help(client, real_store, 
     assert found == [state("c0")]
 
 
-def test_a_connection_that_is_well_is_borrowed_by_tasks_without_help(real_store, helpless):
+def test_an_idle_connection_is_borrowed_by_tasks_without_help(real_store, helpless):
     async def run():
         async with redis.asyncio.Redis.from_url(real_store.url, max_connections=1) as client:
             saver = AsyncRedisSaver(client, sync_client=real_store.client(), prefix=real_store.prefix)
@@ -129,13 +129,13 @@ def test_what_arrived_on_an_idle_connection_is_no_reply(client):
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
-def test_what_a_server_says_unasked_is_no_reply(real_store, own):
+def test_a_push_message_is_no_reply(real_store, own):
     tracking = [command("CLIENT", "TRACKING", "ON", "BCAST")]
     client = real_store.client(protocol=3)
     wire = Wire(client, own=own)
     assert wire.send(tracking, LONG) == [b"OK"]
     for number in range(5):
-        # What is set is said again to the connection that set it, before the next reply.
+        # The server reports each change to the connection that made it, before the next reply.
         commands = [command("SET", "unasked", number), command("ECHO", number)]
         assert wire.send(commands, LONG) == [b"OK", str(number).encode()]
     wire.send([command("DEL", "unasked")], LONG)
@@ -143,7 +143,7 @@ def test_what_a_server_says_unasked_is_no_reply(real_store, own):
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
-def test_what_a_server_says_unasked_is_no_reply_to_a_task(real_store, own):
+def test_a_push_message_is_no_reply_to_a_task(real_store, own):
     async def run():
         async with redis.asyncio.Redis.from_url(real_store.url, protocol=3) as client:
             wire = AsyncWire(client, own=own)
@@ -167,9 +167,9 @@ def standing_still(server):
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
-def test_a_reply_is_waited_for_as_long_as_the_client_was_told_to(new_server, own):
+def test_a_reply_is_waited_for_as_long_as_the_clients_time_out(new_server, own):
     server = new_server()
-    with server.client(socket_timeout=0.2, retry=Retry(NoBackoff(), 0)) as client:
+    with server.client(socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
         wire = Wire(client, own=own)
         wire.send(PING, LONG)
         with standing_still(server), pytest.raises(redis.TimeoutError):
@@ -179,7 +179,7 @@ def test_a_reply_is_waited_for_as_long_as_the_client_was_told_to(new_server, own
 
 
 @pytest.mark.parametrize("kind", ["own client", "given client", "given client of a cluster"])
-def test_a_reply_is_awaited_for_as_long_as_the_client_was_told_to(new_server, kind):
+def test_a_reply_is_awaited_for_as_long_as_the_clients_time_out(new_server, kind):
     options = ("--cluster-enabled", "yes") if kind.endswith("cluster") else ()
     server = new_server(*options)
     if options:
@@ -188,7 +188,7 @@ def test_a_reply_is_awaited_for_as_long_as_the_client_was_told_to(new_server, ki
             until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
 
     async def run():
-        given = {"host": "127.0.0.1", "port": server.port, "socket_timeout": 0.2}
+        given = {"host": "127.0.0.1", "port": server.port, "socket_timeout": 1.0}
         once = redis.asyncio.retry.Retry(NoBackoff(), 0)
         async with (redis.asyncio.RedisCluster if options else redis.asyncio.Redis)(**given, retry=once) as client:
             wire = AsyncWire(client, own=kind == "own client")
@@ -202,15 +202,15 @@ def test_a_reply_is_awaited_for_as_long_as_the_client_was_told_to(new_server, ki
 
 
 def test_tasks_that_are_more_than_connections_wait_for_their_turn(real_store, monkeypatch):
-    monkeypatch.setattr("zerograph_redis.backends.redis.own.AT_ONCE", 2)
+    monkeypatch.setattr("zerograph_redis.backends.redis.connections.AT_ONCE", 2)
 
     async def run():
         async with redis.asyncio.Redis.from_url(real_store.url) as client:
             wire = AsyncWire(client, own=True)
             asked = [wire.send([command("ECHO", number)], LONG) for number in range(20)]
             assert await asyncio.gather(*asked) == [[str(number).encode()] for number in range(20)]
-            assert len(wire._lines._free) == 2
-            assert wire._lines._busy == 0
+            assert len(wire.connections._idle) == 2
+            assert wire.connections._busy == 0
             assert await wire.send([], LONG) == []
             await wire.aclose()
 
@@ -220,7 +220,7 @@ def test_tasks_that_are_more_than_connections_wait_for_their_turn(real_store, mo
 @pytest.mark.parametrize("has_turn", [True, False], ids=["that got its turn", "that waits"])
 def test_a_task_that_is_cancelled_takes_no_place(has_turn):
     async def run():
-        lines = AsyncOwn()
+        lines = AsyncOwnConnections()
         lines._busy = 1  # another task has the last place
         waiting = asyncio.create_task(lines._wait(LONG))
         await asyncio.sleep(0)
@@ -260,9 +260,9 @@ def test_a_connection_that_the_server_closed_is_opened_again_before_it_is_used(r
         async with redis.asyncio.Redis.from_url(real_store.url) as client:
             wire = AsyncWire(client, own=True)
             (number,) = await wire.send([command("CLIENT", "ID")], LONG)
-            (line,) = wire._lines._free
+            (line,) = wire.connections._idle
             real_store.client().client_kill_filter(_id=number)
-            await asyncio.to_thread(until, lambda: line.receiver.is_over)
+            await asyncio.to_thread(until, lambda: line.receiver.is_closed)
             assert await wire.send(PING, LONG) == [b"PONG"]
             await wire.aclose()
 

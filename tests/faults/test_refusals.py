@@ -50,12 +50,12 @@ def fail_to_save(server, client):
         until(lambda: not client.info("persistence")["rdb_bgsave_in_progress"])
         assert client.info("persistence")["rdb_last_bgsave_status"] == status
 
-    def mend():
+    def repair():
         (server.directory / "dump.rdb").rmdir()
         save("ok")
 
     save("err")
-    return mend
+    return repair
 
 
 WRITES = ("put", "put again", "put_writes", "prune", "delete_thread", "copy_thread")
@@ -75,7 +75,7 @@ def test_a_server_that_takes_no_writes_says_why_and_nothing_is_stored(new_server
         # A read moves a deadline that comes later by a hundredth of the ttl.
         change_facts(client, "zerograph:{thread}:thread", deadline=1)
         before = {key: client.dump(key) for key in client.scan_iter()}
-        mend = break_it(server, client)
+        repair = break_it(server, client)
         for name in WRITES:
             with pytest.raises(BackendUnavailableError, match=rf"{code} .*\. {code}: \w+") as caught:
                 CALLS[name](expiring)
@@ -84,7 +84,7 @@ def test_a_server_that_takes_no_writes_says_why_and_nothing_is_stored(new_server
             lasting.put(at("new"), state("c0"), {})
         with pytest.raises(BackendUnavailableError, match=code), lasting.lease("thread"):
             pass
-        # A read that begins the ttl anew is a write; every other goes on.
+        # A read that renews the TTL is a write; every other read goes on.
         for name in ("get_tuple", "list", "get_pending_writes"):
             with pytest.raises(BackendUnavailableError, match=rf"{code}: .*or read with refresh_on_read=False"):
                 CALLS[name](expiring)
@@ -92,6 +92,6 @@ def test_a_server_that_takes_no_writes_says_why_and_nothing_is_stored(new_server
         assert thread_ids(reading) == ["lasting", "thread"]
         assert lasting.get(at("lasting")) == state("c0", n=0)
         assert {key: client.dump(key) for key in client.scan_iter()} == before
-        mend()
+        repair()
     expiring.put(at(id="c2"), state("c3", n=3), {})
     assert ids(expiring.list(at())) == ["c3", "c2", "c1", "c0"]

@@ -92,11 +92,11 @@ def test_the_rights_of_the_user_cover_every_script():
 
 
 def may_run(admin, user, name):
-    """Tell whether a user may run a command, with however many arguments it needs."""
+    """Whether a user may run a command, with however many arguments it needs."""
     for more in range(10):
         with suppress(redis.ResponseError):  # for a wrong number of arguments
-            told = admin.execute_command("ACL", "DRYRUN", user, *name.split("|"), *["1"] * more)
-            return "no permissions to run" not in told
+            answer = admin.execute_command("ACL", "DRYRUN", user, *name.split("|"), *["1"] * more)
+            return "no permissions to run" not in answer
     raise AssertionError(name)
 
 

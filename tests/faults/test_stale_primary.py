@@ -14,7 +14,7 @@ from zerograph_redis.backends.redis import sentinel as sentinel_module
 
 @pytest.fixture
 def pair(new_server):
-    """A primary that keeps what it is told, and a replica in step with it."""
+    """A primary that keeps what it stores, and a replica in step with it."""
     at_once = ("--repl-diskless-sync-delay", "0")
     primary, replica = new_server(*at_once, "--appendonly", "yes", "--appendfsync", "always"), new_server(*at_once)
     with primary.client() as client, replica.client() as following:
@@ -25,7 +25,7 @@ def pair(new_server):
 
 @pytest.fixture
 def sentinel(new_server, pair):
-    """A Sentinel that takes a primary for gone after half a second, and knows the replica."""
+    """A Sentinel that takes a primary for down after half a second, and knows the replica."""
     config = "\n".join(
         (
             f"sentinel monitor service 127.0.0.1 {pair[0].port} 1",
@@ -104,7 +104,7 @@ def test_an_old_primary_that_asks_for_replicas_refuses_and_then_follows(pair, op
     with replica.client() as client:
         client.execute_command("REPLICAOF", "NO", "ONE")
         RedisSaver(client).put(at(id="c0"), state("c1"), {})
-    # It comes back as it was, and nobody tells it that there is another.
+    # It comes back as it was, and does not learn that there is another primary.
     primary.options += ["--min-replicas-to-write", "1"]
     primary.start()
     with pytest.raises(BackendUnavailableError, match="NOREPLICAS"):

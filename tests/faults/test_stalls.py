@@ -49,7 +49,7 @@ ALL = {
     **CASES,
     "delete, put": in_line(
         lambda saver: saver.delete_thread("thread"),
-        lambda saver: saver.put(at(), state("anew"), {}),
+        lambda saver: saver.put(at(), state("again"), {}),
         lambda saver: ids(saver.list(at())),
     ),
     "put, put": in_line(
@@ -59,7 +59,7 @@ ALL = {
     ),
     "prune, put": in_line(
         lambda saver: saver.prune("thread", 0),
-        lambda saver: saver.put(at(), state("anew"), {}),
+        lambda saver: saver.put(at(), state("again"), {}),
         lambda saver: ids(saver.list(at())),
     ),
 }
@@ -78,7 +78,7 @@ def stalled(rig, opened):
                 calls = {name: pool.submit(case.call, workers[name][1]) for name, case in ALL.items()}
                 until(lambda: woken(calls, rig.proxy.connections - opened_before))
             wait(calls.values())
-        # The server hears what was said to it meanwhile before it hears this.
+        # The server answers what arrived meanwhile before it answers this.
         rig.client.ping()
         return {name: (calls[name], rig.look(workers[name][0]), *references[name]) for name in ALL}
 
@@ -86,7 +86,7 @@ def stalled(rig, opened):
 
 
 def test_with_retries_workers_wait_for_a_server_that_stands_still_and_all_is_done_once(stalled):
-    # Each has given up its connection, and asks anew on another.
+    # Each has given up its connection, and asks again on another.
     outcome = stalled(retries=True, woken=lambda calls, connections: connections >= len(ALL))
     for name, (called, found, answer, _, after, _) in outcome.items():
         assert called.result() == answer, name

@@ -1,4 +1,4 @@
-"""The budget of a request: whatever a server does not do, the error comes in time, and says how long it was tried."""
+"""The budget of a request: whatever a server does not do, the error comes in time, and states how long it was tried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AMPLE = 60.0
 BUDGET = 0.5
 """Seconds for a request that it does not."""
 BOUND = 4.0
-"""Seconds that tell a budget from a time-out of a socket, which is five, on a machine that has much else to do."""
+"""Seconds that distinguish the budget from a socket's time-out of five, also on a busy machine."""
 PATIENT = {"socket_timeout": 30.0, "socket_connect_timeout": 30.0}
 SETTINGS = ("url", "pool", "single", "sentinel", "cluster", "cluster client")
 
@@ -129,7 +129,7 @@ def test_a_connection_that_does_not_come_about_is_an_error_in_time(opening, blac
     refused_in_time(saver, lambda saver: saver.get(at()), monkeypatch)
 
 
-def test_a_cluster_that_does_not_tell_its_nodes_is_an_error_in_time(black_hole):
+def test_a_cluster_that_does_not_name_its_nodes_is_an_error_in_time(black_hole):
     begun = time.monotonic()
     with pytest.raises(BackendUnavailableError):
         RedisSaver.from_url(f"redis+cluster://127.0.0.1:{black_hole}", timeout=BUDGET)

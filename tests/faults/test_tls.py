@@ -1,4 +1,4 @@
-"""Servers behind TLS: a right certificate is all that it takes, and with a wrong one nothing is said to them."""
+"""Servers behind TLS: a right certificate is enough, and to a server with a wrong one nothing is sent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, InMemorySaver, RedisSaver, aopen_saver, open_saver
-from zerograph_redis.backends.redis import wires
-from zerograph_redis.backends.redis.retries import PLAIN
+from zerograph_redis.backends.redis import clients, wires
+from zerograph_redis.backends.redis.faults import CLUSTER, PLAIN
 
 PASSWORD = "hunter2"
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -81,7 +81,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(params=["sync", "async"])
 def opening(request, monkeypatch):
-    """Open savers by an url, without retries, to be used through either face."""
+    """Open savers by URL, without retries, to be used through either face."""
     monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=0))
     faces = []
     with asyncio.Runner() as runner:
@@ -103,8 +103,8 @@ def works(saver, thread):
 
 
 def refuses(saver):
-    """Every call is an error that says why, never the password; returns what it says."""
-    said = set()
+    """Every call is an error that states why, never the password; returns the messages."""
+    messages = set()
     for call in (
         lambda: saver.get_tuple(at()),
         lambda: saver.put(at(), state("c0"), {}),
@@ -118,8 +118,8 @@ def refuses(saver):
         while error is not None:
             assert PASSWORD not in str(error)
             error = error.__cause__ or error.__context__
-        said.add(str(caught.value))
-    return "\n".join(said)
+        messages.add(str(caught.value))
+    return "\n".join(messages)
 
 
 def test_a_right_certificate_is_enough(site, opening):
@@ -136,7 +136,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_certificate_is_an_error_that_says_why(site, opening, name):
+def test_a_wrong_certificate_is_an_error_that_states_why(site, opening, name):
     server, options, why = WRONG[name]
     assert why in refuses(opening(site.url(site.ports[server, "no"], **options)))
 
@@ -175,7 +175,7 @@ def test_the_blocking_client_that_an_async_saver_derives_checks_the_same(site, a
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_cluster_behind_tls(site, kind):
+def test_a_cluster_behind_tls(site, kind, monkeypatch):
     server = site.server("right", "--cluster-enabled", "yes", "--tls-cluster", "yes", authenticates="optional")
     with server, server.client() as client:
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
@@ -186,8 +186,9 @@ def test_a_cluster_behind_tls(site, kind):
             made = RedisSaver.from_url(url) if kind == "sync" else AsyncRedisSaver.from_url(url)
             with closing(SyncFace(made) if kind == "sync" else AsyncFace(made, runner)) as saver:
                 works(saver, "thread")
+        monkeypatch.setattr(clients, "CLUSTER", CLUSTER._replace(retries=0))
         with pytest.raises(BackendUnavailableError, match="certificate verify failed") as caught:
-            RedisSaver.from_url(site.url(port, scheme="rediss+cluster", ca_certs="another"), timeout=0.5)
+            RedisSaver.from_url(site.url(port, scheme="rediss+cluster", ca_certs="another"))
         assert PASSWORD not in str(caught.value)
 
 

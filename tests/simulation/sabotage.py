@@ -104,7 +104,7 @@ LUA: dict[str, Fault] = {
         changed_script(StageThread, "if number ~= pages then", "if false then"),
         changed_script(PublishThread, "(pages or '0') ~= page_count", "false"),
     ),
-    "bytes go while others need them": _lua(PutCheckpoint, "if facts[slot] == 0 then", "if facts[slot] <= 1 then"),
+    "bytes go while others need them": _lua(PutCheckpoint, "if facts[log] == 0 then", "if facts[log] <= 1 then"),
 }
 
 

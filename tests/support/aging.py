@@ -69,7 +69,7 @@ def make_idle(store: Store, saver: Any, seconds: float, thread: str = "thread") 
     client, key = store.client(), f"{store.prefix}:{{{name}}}:thread"
     updated = int(read_facts(client, key)["updated"]) - move
     change_facts(client, key, updated=updated)
-    for listing in _backend(saver).keyspace.lists if store.kind == "cluster" else (f"{store.prefix}:threads",):
+    for listing in _backend(saver).keyspace.shards if store.kind == "cluster" else (f"{store.prefix}:threads",):
         if client.zscore(listing, name) is not None:
             client.zadd(listing, {name: updated})
 

@@ -29,13 +29,13 @@ def read_facts(client: Any, key: Any) -> dict[str, str]:
 
 
 def change_facts(client: Any, key: Any, **changes: Any) -> None:
-    """Have some of them say something else."""
+    """Change some of them."""
     facts = read_facts(client, key) | {name: str(value) for name, value in changes.items()}
     client.hset(key, FACTS, pack_facts(facts))
 
 
 def note_namespaces(client: Any, stem: str) -> None:
-    """Have a thread's hash say of its namespaces what the index says, after the index was changed."""
+    """Make the notes of a thread's namespaces match the index, after the index was changed."""
     noted = {}
     for member in client.zrange(stem + "index", 0, -1):
         namespace, _, name = member.split(b"\x1f")

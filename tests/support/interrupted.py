@@ -149,7 +149,7 @@ def interrupt_sqlite(saver: Any, path: Path | None, rounds: int, seed: int) -> I
                 saver.put(at(f"busy {number}"), state("c", n=turns[number]), {})
                 if saver.get(at(f"busy {number}"))["channel_values"]["n"] != turns[number]:
                     raise AssertionError("a thread read what it did not write")  # noqa: TRY301
-            except BaseException as error:  # noqa: BLE001 - all are told
+            except BaseException as error:  # noqa: BLE001 - all are reported
                 seen.broken.append(f"beside: {error!r}")
                 return
             turns[number] += 1

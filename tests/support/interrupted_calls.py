@@ -1,4 +1,4 @@
-"""A process whose signal handler raises at random moments of a saver's calls; it says what it saw as one JSON object."""
+"""A process whose signal handler raises at random moments of a saver's calls; it prints what it found as one JSON object."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Model:
 
 
 def has_interrupt(error: BaseException | None) -> bool:
-    """Tell whether an error was made of an interrupt, which code that handles `Exception` may do."""
+    """Whether an interrupt caused an error, as in code that handles `Exception`."""
     while error is not None:
         if isinstance(error, Interrupt | SoftLimit):
             return True
@@ -189,7 +189,7 @@ def count_connections(addresses: list[tuple[str, int]]) -> int:
 
 
 def pool_damage(client: Any) -> list[str]:
-    """Say what is wrong with the counters of a client's pools, of which no connection is in use."""
+    """What is wrong with the counters of a client's pools, of which no connection is in use."""
     nodes = getattr(client, "get_nodes", None)
     if nodes is not None:
         pools = [each.redis_connection.connection_pool for each in nodes() if each.redis_connection]

@@ -43,7 +43,7 @@ def interrupt_at(number: int, call: Callable[[], Any], error: type[BaseException
 
 @contextmanager
 def _in_callbacks(error: type[BaseException]) -> Iterator[None]:
-    """Python itself drops what a handler raises in a callback, or where garbage is collected: say nothing of it."""
+    """Python itself drops what a handler raises in a callback, or where garbage is collected: do not report it."""
 
     def hook(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, error):

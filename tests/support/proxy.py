@@ -78,7 +78,7 @@ class Proxy:
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         to_server = None
         self.connections += 1
-        # While it waits for the server, nothing else holds a task whose client is gone.
+        # While it waits for the server, nothing else refers to a task whose client disconnected.
         self._tasks.add(asyncio.current_task())
         # The end of either side is the end of both; a cancelled task ends here too, for asyncio would report it.
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):

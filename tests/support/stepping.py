@@ -35,7 +35,7 @@ class Ending(NamedTuple):
 
 
 async def cancelled_at(coroutine: Coroutine[Any, Any, Any], place: int) -> Ending:
-    """Cancel a task of *coroutine* as it waits for the time that *place* says, from 0."""
+    """Cancel a task of *coroutine* at its n-th wait, where *place* is n, from 0."""
 
     async def run() -> Any:
         return await _step(coroutine, place)

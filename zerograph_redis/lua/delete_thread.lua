@@ -1,8 +1,9 @@
--- Remove all that belongs to a thread, but for a lease that is held. Its memory is freed in the background.
--- ARGV  id: the thread   token: of the lease, or ''   last_write: when it must have been, µs, or ''
--- Reply 1, or 0 if it was written at another time, and stays
+-- Delete a thread, but for a lease that a worker holds. Its memory is freed in the background.
+-- KEYS  of the thread, see thread.lua
+-- ARGV  id: the thread   token: of the lease, or ''   last_write: delete only if it was then, µs, or '' for always
+-- Reply 1, or 0 if the last write was at another time, so that nothing was deleted
 
--- A lease that cannot be read is nobody's: it must not keep what is damaged from being deleted.
+-- Nobody can hold a lease that cannot be read, and a damaged thread must be deletable.
 local lease = redis.call('HGET', KEYS.thread, 'lease')
 if lease and not pcall(parse_lease, lease) then lease = false end
 local failure = refused(lease, token, microseconds())
@@ -17,8 +18,5 @@ if lease then
   redis.call('HSET', KEYS.thread, 'lease', lease)
   redis.call('PEXPIREAT', KEYS.thread, integer(math.ceil(deadline / 1000)))
 end
-if KEYS.threads then
-  redis.call('ZREM', KEYS.threads, id)
-  redis.call('ZREM', KEYS.deadlines, id)
-end
+unindex(id)
 return 1

@@ -1,8 +1,9 @@
--- Tell what a thread holds, for how long it has to live, and who holds it.
+-- Read the facts of a thread.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  none
--- Reply {created, updated (both µs), checkpoints, namespaces, bytes of records, writes and logs, ms to live or -1, ttl that
---       its last write asked for, ms or '', order that was given out last, what it was published from or nil, ms for
---       which it is held or 0, owner}, or nothing if it is not stored
+-- Reply {created, updated (both µs), checkpoints, namespaces, bytes of records, writes and logs, ms to live or -1, the
+--       ttl of its last write in ms or '', its last order, the origin it was published from or nil, ms for which its
+--       lease is held or 0, owner of the lease}; nil if the thread is not stored
 
 local facts, found = read_facts(KEYS.thread, 'copy')
 if facts.created == '0' then return false end

@@ -1,21 +1,22 @@
--- Look at the keys and counts of a thread: whether its parts fit together.
+-- Check whether the keys and counts of a thread are consistent.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread
--- Reply {1 if it is there; what is missing, or ''; 'right', 'missing', 'wrong', 'stale', 'expired' or 'elsewhere', which
---       is how the list of threads tells of it; how many of its keys have another deadline than it should have;
---       updated, checkpoints, bytes, ttl; owner of its lease, and for how long it is held, ms}; '' for what it has not
+-- Reply {1 if the thread exists; the damage, or ''; its entry in the thread index: 'right', 'missing', 'wrong', 'stale',
+--       'expired', or 'elsewhere' on a cluster; how many of its keys have a wrong deadline; updated, checkpoints, bytes,
+--       ttl; owner of its lease, and for how many ms it is held}; '' for a missing value
 
 local now = microseconds()
--- Facts that cannot be read are damage too, and a doctor looks at the rest.
-local readable, failure = pcall(check_whole)
+-- Facts that cannot be read are damage too; the rest is still checked.
+local readable, failure = pcall(check_thread)
 if readable and not failure then readable, failure = pcall(check_namespaces) end
 if not readable then
-  local told = type(failure) == 'table' and failure.err or tostring(failure)
-  failure = damaged(told:match('DAMAGED (.*)$') or told)
+  local message = type(failure) == 'table' and failure.err or tostring(failure)
+  failure = damaged(message:match('DAMAGED (.*)$') or message)
 end
 local known, facts = pcall(read_facts, KEYS.thread)
 if not known then facts = { created = '0', updated = '', ttl = '', checkpoints = 0, bytes = 0 } end
 local stored = facts.created ~= '0'
-local there = failure or stored
+local exists = failure or stored
 local ttl = facts.ttl
 
 local function differs(milliseconds, expected)
@@ -24,14 +25,14 @@ end
 
 local size, astray = facts.bytes, 0
 local left = time_left()
-if there and known then
+if exists and known then
   for key = 1, OWN_KEYS do
     local own = redis.call('PTTL', KEYS[key])
-    -- -2 is for a key that is not there, -1 for one without a deadline.
+    -- -2 means that the key does not exist, -1 that it has no deadline.
     if own ~= -2 and ((ttl == '' and own ~= -1) or (ttl ~= '' and differs(own, left))) then astray = astray + 1 end
   end
 end
-if there then
+if exists then
   size = size + redis.call('STRLEN', KEYS.log_0) + redis.call('STRLEN', KEYS.log_1)
 end
 
@@ -47,7 +48,7 @@ if KEYS.threads then
     elseif not right or tonumber(listed) ~= tonumber(facts.updated) then
       entry = 'wrong'
     end
-  elseif not there and (listed or deadline) then
+  elseif not exists and (listed or deadline) then
     entry = deadline and tonumber(deadline) <= now / 1000 and 'expired' or 'stale'
   end
 end
@@ -60,6 +61,6 @@ if not readable then
 end
 local held = math.max(math.ceil((held_until - now) / 1000), 0)
 return {
-  there and 1 or 0, failure and failure.err:match('^DAMAGED (.*)$') or '', entry, astray, facts.updated,
+  exists and 1 or 0, failure and failure.err:match('^DAMAGED (.*)$') or '', entry, astray, facts.updated,
   integer(facts.checkpoints), integer(size), ttl, held > 0 and owner or '', held,
 }

@@ -1,9 +1,10 @@
--- Look for checkpoints whose ids begin alike, in all namespaces of a thread, a bounded number at a time.
--- ARGV  prefix: what the ids begin with   cursor: where to begin: '-', or the cursor of the last reply
+-- Find checkpoints whose ids begin with a prefix, in all namespaces of a thread, a page at a time.
+-- KEYS  of the thread, see thread.lua
+-- ARGV  prefix   cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {list of {namespace, order, id}, cursor or nil}
 
 local AT_ONCE = 400
-local failure = check_whole()
+local failure = check_thread()
 if failure then return failure end
 local members = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, AT_ONCE)
 local found = {}

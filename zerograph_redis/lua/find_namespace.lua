@@ -1,8 +1,9 @@
--- Look for a checkpoint id in the namespaces of a thread, a bounded number at a time.
+-- Find a checkpoint id in the namespaces of a thread, a page at a time.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  checkpoint_id   cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {namespace or nil, cursor or nil}
 
-local failure = check_whole()
+local failure = check_thread()
 if failure then return failure end
 for _ = 1, 500 do
   local member = redis.call('ZRANGEBYLEX', KEYS.index, cursor, '+', 'LIMIT', 0, 1)[1]

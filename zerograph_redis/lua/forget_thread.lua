@@ -1,9 +1,7 @@
--- Take a thread that is gone out of the list of threads; not one that lost its facts alone, which is damaged.
+-- Remove a deleted or expired thread from the thread index; not a thread whose facts alone are missing, which is damaged.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread
--- Reply nothing
+-- Reply nil
 
-if KEYS.threads and redis.call('EXISTS', unpack(KEYS, 1, OWN_KEYS)) == 0 then
-  redis.call('ZREM', KEYS.threads, id)
-  redis.call('ZREM', KEYS.deadlines, id)
-end
+if redis.call('EXISTS', unpack(KEYS, 1, OWN_KEYS)) == 0 then unindex(id) end
 return false

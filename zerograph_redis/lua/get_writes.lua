@@ -1,14 +1,15 @@
 -- Read the pending writes of a checkpoint.
--- ARGV  field: namespace US checkpoint id   renew: the id of the thread, to renew its deadline, or ''
+-- KEYS  of the thread, see thread.lua
+-- ARGV  field: namespace US checkpoint id   renew: the id of the thread, to renew its TTL, or ''
 -- Reply {manifest or nil, {record of each write}}
 
 local manifest = redis.call('HGET', KEYS.writes, field)
 local packed = redis.call('HGET', KEYS.thread, 'facts')
-local written, ttl, deadline = nil, nil, nil
-if packed then written, ttl, deadline = packed:match(GLANCE) end
-if not written or not manifest then
-  -- with read_facts, lost_keys
-  local failure = lost_keys((read_facts(KEYS.thread)))
+local with_writes, ttl, deadline = nil, nil, nil
+if packed then with_writes, ttl, deadline = packed:match(GLANCE) end
+if not with_writes or not manifest then
+  -- with read_facts, missing_keys
+  local failure = missing_keys((read_facts(KEYS.thread)))
   if failure then return failure end
 end
 if renew ~= '' and ttl and ttl ~= '' then

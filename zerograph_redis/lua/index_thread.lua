@@ -1,7 +1,7 @@
--- Note in a shard of the list of threads that a thread is written now.
+-- Enter a thread in its shard of the thread index, as written now.
 -- KEYS  shard (zset: last write, µs)
 -- ARGV  id: the thread
--- Reply nothing
+-- Reply nil
 
 local time = redis.call('TIME')
 redis.call('ZADD', KEYS.shard, string.format('%.0f', time[1] * 1000000 + time[2]), id)

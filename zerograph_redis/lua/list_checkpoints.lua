@@ -1,14 +1,17 @@
 -- Read checkpoints of a namespace with their pending writes, newest first.
--- ARGV  id: the thread   namespace   before: this checkpoint id, or ''   order: before this one, or ''
---       limit: how many   renew: '1' to renew the deadline   known: what the reader has of the log
---       longest: the longest segment to read, or ''
+-- KEYS  of the thread, see thread.lua
+-- ARGV  id: the thread   namespace   before: begin before this checkpoint id, or ''   order: begin before this order, or
+--       ''   limit: how many   renew: '1' to renew the TTL   known: ranges of the log that the reader has
+--       longest: the longest segment to read, bytes, or ''
 -- Reply {list of {id, record, manifest, {record of each write}, order by the index}, {generation, start, bytes of the log
---       …}}; a record that is gone is nil
+--       …}}; a missing record is nil
 
 local facts, stored = read_facts(KEYS.thread, namespace .. US)
-local failure = lost_keys(facts)
+local failure = missing_keys(facts)
 if failure then return failure end
-if redis.call('ZCARD', KEYS.index) ~= facts.checkpoints + 0 then return damaged('its index has not all checkpoints') end
+if redis.call('ZCARD', KEYS.index) ~= facts.checkpoints + 0 then
+  return damaged('its index does not have all checkpoints')
+end
 if renew == '1' then refresh(id, facts) end
 
 local first, last = range_of(namespace)
@@ -29,14 +32,14 @@ for place, member in ipairs(found) do
   rows[place], fields[place] = { checkpoint_id, false, false, {}, its_order }, namespace .. US .. checkpoint_id
 end
 if from_the_newest and #rows > 0 then
-  failure = misnoted(facts, namespace, rows[1][5], rows[1][1], stored[3])
+  failure = wrong_note(facts, namespace, rows[1][5], rows[1][1], stored[3])
   if failure then return failure end
 end
-local wanted, spans, most = {}, parse_spans(known), tonumber(longest)
+local wanted, known_ranges, most = {}, parse_known(known), tonumber(longest)
 local records, manifests, lists = read_fields(KEYS.checkpoints, fields), read_all_writes(fields)
 for place, row in ipairs(rows) do
   local record = records[place]
-  if record then want(wanted, spans, record, most) end
+  if record then want(wanted, known_ranges, record, most) end
   row[2], row[3], row[4] = record, manifests[place], lists[place]
 end
 return { rows, fetch(wanted) }

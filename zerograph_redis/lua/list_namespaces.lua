@@ -1,8 +1,9 @@
--- Tell which namespaces a thread has, a bounded number at a time.
+-- List the namespaces of a thread, a page at a time.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {list of {namespace, how many checkpoints, order of the newest}, cursor or nil}
 
-local failure, facts = check_whole()
+local failure, facts = check_thread()
 if failure then return failure end
 local found = {}
 for _ = 1, 200 do

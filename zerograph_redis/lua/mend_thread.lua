@@ -1,9 +1,11 @@
--- List a thread as it is, and give all of its keys its deadline: what it has left, or, if that is lost, its whole ttl.
+-- Repair what surrounds a thread: its entry in the thread index, and the deadlines of its keys. The deadline is the time
+-- that its keys have left, or its whole TTL if that is unknown.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread
--- Reply 1, or 0 if it is not there
+-- Reply 1, or 0 if the thread does not exist
 
 local facts = read_facts(KEYS.thread)
-local failure = lost_keys(facts)
+local failure = missing_keys(facts)
 if failure then return failure end
 if facts.created == '0' then return 0 end
 local left = facts.ttl ~= '' and time_left() or -1

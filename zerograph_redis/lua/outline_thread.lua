@@ -1,9 +1,10 @@
--- Read how large the checkpoints of a thread are, a page at a time, by namespace and order.
+-- Read the sizes of the checkpoints of a thread, by namespace and order, a page at a time.
+-- KEYS  of the thread, see thread.lua
 -- ARGV  cursor: where to begin: '-', or the cursor of the last reply
 -- Reply {cursor or '', length of log:0, length of log:1, now in µs, rows}. A row is {member of the index, length of its
---       record, the record up to its first US, how many writes it has, their bytes}; -1 and '' for a record that is gone
+--       record, the record up to its first US, how many writes it has, their bytes}; -1 and '' for a missing record
 
-local failure = check_whole()
+local failure = check_thread()
 if failure then return failure end
 local rows = {}
 local MEMBERS, BYTES = 30, 512 * 1024

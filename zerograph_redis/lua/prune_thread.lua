@@ -1,11 +1,12 @@
 -- Drop all but the newest checkpoints of every namespace, with their writes, a bounded number at a time.
--- ARGV  id: the thread   keep: how many   slice: the name of this slice   cursor: where to begin: '-', or the cursor of the
---       last reply   token: of the lease, or ''   max_age: how old the others must be to go, µs, or ''
--- Reply {how many were dropped, cursor or nil}; the same again for a slice that was answered already
+-- KEYS  of the thread, see thread.lua
+-- ARGV  id: the thread   keep: how many to keep   slice: the name of this call   cursor: where to begin: '-', or the
+--       cursor of the last reply   token: of the lease, or ''   max_age: drop only what is older, µs, or ''
+-- Reply {how many were dropped, cursor or nil}; a slice that was answered already gets the same reply again
 
 local now = microseconds()
 local facts, found = read_facts(KEYS.thread, 'pruned')
-local failure = lost_keys(facts) or refused(facts.lease, token, now)
+local failure = missing_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 if found[3] then
   local name, dropped, following = found[3]:match('^(%S+) (%d+) (.*)$')
@@ -53,16 +54,13 @@ end
 
 if dropped > 0 then
   redis.call('HSET', KEYS.thread, 'pruned', slice .. ' ' .. dropped .. ' ' .. cursor)
-  if facts.checkpoints == 0 and facts.written + 0 == 0 then
-    -- Nothing is left but the answer to this slice, which a retry may still ask for, and a lease.
+  if facts.checkpoints == 0 and facts.with_writes + 0 == 0 then
+    -- Only the reply to this slice, for which a retry may ask, and a lease are left.
     local _, held_until = parse_lease(facts.lease)
     local left = math.max(60000, math.ceil((held_until - now) / 1000))
     facts.created, facts.ttl, facts.deadline = '0', '', math.floor(now / 1000) + left
     redis.call('PEXPIREAT', KEYS.thread, integer(facts.deadline))
-    if KEYS.threads then
-      redis.call('ZREM', KEYS.threads, id)
-      redis.call('ZREM', KEYS.deadlines, id)
-    end
+    unindex(id)
   end
   write_facts(facts)
 end

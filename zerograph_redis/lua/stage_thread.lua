@@ -1,9 +1,9 @@
--- Keep a page of a copied thread in keys that no reader looks at, until the thread is published.
--- KEYS  the staged keys
--- ARGV  kind: 'writes', 'checkpoints' or 'log'   lifetime: of what is staged, ms   number: how many pages come before; then,
---       flat, for checkpoints ns, id, record; for writes ns, id, manifest, then one record for each write; for logs
---       generation, start, bytes
--- Reply 1, or 0 if the pages before are not there (any more)
+-- Store a page of a copied thread in staged keys, which nobody reads until the thread is published.
+-- KEYS  of the staged copy, see thread.lua
+-- ARGV  kind: 'writes', 'checkpoints' or 'log'   lifetime: of the staged keys, ms   number: how many pages come before;
+--       then, flat, for checkpoints namespace, id, record; for writes namespace, id, manifest, and the record of each
+--       write; for logs generation, start, bytes
+-- Reply 1, or 0 if the pages before are not staged (any more)
 
 local facts, found = read_facts(KEYS.thread, 'pages', 'appended:0', 'appended:1', 'generation:0', 'generation:1')
 local pages = found[3] or '0'
@@ -12,11 +12,11 @@ local appended = { ['0'] = tonumber(found[4] or 0), ['1'] = tonumber(found[5] or
 local generations = { ['0'] = found[6], ['1'] = found[7] }
 local notes = {}
 
--- The slot that a log comes to lie in here: the first that no other has.
-local function slot_of(generation)
-  for _, slot in ipairs({ '0', '1' }) do
-    if not generations[slot] then generations[slot] = generation end
-    if generations[slot] == generation then return slot end
+-- The number that a log gets here: the first that no other log has.
+local function log_of(generation)
+  for _, log in ipairs({ '0', '1' }) do
+    if not generations[log] then generations[log] = generation end
+    if generations[log] == generation then return log end
   end
   stop_at_damage('it has more than two logs')
 end
@@ -32,17 +32,17 @@ while argument <= #ARGV do
       argument = argument + 1
     end
     if redis.call('HSET', KEYS.writes, field, manifest) == 1 then
-      facts.written, facts.bytes = facts.written + 1, facts.bytes + size
+      facts.with_writes, facts.bytes = facts.with_writes + 1, facts.bytes + size
     end
   elseif kind == 'checkpoints' then
     local namespace, id, record = ARGV[argument], ARGV[argument + 1], ARGV[argument + 2]
     argument = argument + 3
-    local order, generation, slot, proof = read_header(record)
+    local order, generation, log, proof = read_header(record)
     local _, own = parse_proof(proof)
     if not order:match(ORDER) or not own then stop_at_damage('the header of a record cannot be read') end
-    if slot ~= '-' then
-      slot = slot_of(generation)
-      record = record:sub(1, 33) .. slot .. record:sub(35)
+    if log ~= '-' then
+      log = log_of(generation)
+      record = record:sub(1, 33) .. log .. record:sub(35)
     end
     if redis.call('HSET', KEYS.checkpoints, namespace .. US .. id, record) == 1 then
       redis.call('ZADD', KEYS.index, 0, namespace .. US .. order .. US .. id)
@@ -53,16 +53,17 @@ while argument <= #ARGV do
       if not note or order > note:sub(1, 16) then note = note_of(record, id) end
       notes[begin] = note
       facts.checkpoints, facts.bytes = facts.checkpoints + 1, facts.bytes + #record
-      if slot ~= '-' then facts[slot], appended[slot] = facts[slot] + 1, appended[slot] + own end
+      if log ~= '-' then facts[log], appended[log] = facts[log] + 1, appended[log] + own end
     end
   else
-    redis.call('SETRANGE', log_of(slot_of(ARGV[argument])), ARGV[argument + 1], ARGV[argument + 2])
+    redis.call('SETRANGE', log_key(log_of(ARGV[argument])), ARGV[argument + 1], ARGV[argument + 2])
     argument = argument + 3
   end
 end
-redis.call('HSET', KEYS.thread, 'pages', pages + 1, 'appended:0', integer(appended['0']), 'appended:1', integer(appended['1']))
-for slot, generation in pairs(generations) do
-  if generation then redis.call('HSET', KEYS.thread, 'generation:' .. slot, generation) end
+redis.call('HSET', KEYS.thread, 'pages', pages + 1, 'appended:0', integer(appended['0']),
+  'appended:1', integer(appended['1']))
+for log, generation in pairs(generations) do
+  if generation then redis.call('HSET', KEYS.thread, 'generation:' .. log, generation) end
 end
 for begin, note in pairs(notes) do redis.call('HSET', KEYS.thread, begin, note) end
 write_facts(facts)

@@ -1,29 +1,29 @@
 -- Shared by the scripts that store checkpoints.
 
--- The name of a log that a put begins: neither another put, nor the same one done again, begins one of that name.
+-- The name of the log that a put begins. Neither another put, nor the same put later, begins a log of that name.
 local function log_name(attempt, order)
   local high = tonumber(attempt:sub(1, 8), 16) + tonumber(order:sub(1, 8), 16)
   local low = tonumber(attempt:sub(9), 16) + tonumber(order:sub(9), 16)
   return string.format('%08x%08x', high % 2 ^ 31, low % 2 ^ 32)
 end
 
--- Whether a new log must begin for so many more bytes, the slot that is free for one, and the error if there is no room.
--- Rubbish in the log is what gone checkpoints appended. Most of it may still be in use, but not all if it is more than
--- twice what the newest state needs. And a short log is quickly appended to and freed.
+-- Whether a new log must begin for `size` more bytes, the number that is free for a log, and the error if there is no
+-- room. Garbage in the log is what removed checkpoints appended. Much of it may still be in use, but not all if it is
+-- more than twice what the newest state needs. And a short log is quick to append to and to free.
 local function next_log(facts, needed, size)
-  local length, dropped = facts.length + size, facts.dropped + 0
+  local length, garbage = facts.length + size, facts.garbage + 0
   local free = facts['0'] + 0 == 0 and '0' or facts['1'] + 0 == 0 and '1'
-  local begins_log = facts.slot == '-' or (free and ((dropped > 4096 and dropped > 2 * needed) or length > 32 * 1024 * 1024))
+  local begins_log = facts.log == '-' or (free and ((garbage > 4096 and garbage > 2 * needed) or length > 32 * 1024 * 1024))
   return begins_log, free, not begins_log and length > 500 * 1024 * 1024
     and redis.error_reply('FULL the states of the thread differ by more than its two logs can hold: prune it')
 end
 
--- Whether the segments of a put refer to what is there: `base` names the checkpoint that they were taken from, `note` says
--- of the newest one of the namespace what the record of that says, too.
--- A log keeps its bytes for as long as it has a checkpoint, so the very record being there proves those that it names.
+-- Whether the bytes that the segments of a put refer to exist. `base` names the checkpoint that they were taken from;
+-- `note` is the note of the namespace, with the same proof if that is the newest. A log keeps its bytes while a
+-- checkpoint uses it, so the record itself proves the bytes that it names.
 local function is_proven(facts, begin, base, note, begins_log)
   if begins_log or base:sub(1, 16) ~= facts.generation then return false end
-  -- Both are as long, so it stands there if anywhere.
+  -- Both have the same length, so the base can only be at that place.
   if note and #note == NOTED_BASE - 1 + #base and note:find(base, NOTED_BASE, true) then return true end
   -- with read_header
   local record = redis.call('HGET', KEYS.checkpoints, begin .. base:sub(55))
@@ -32,22 +32,22 @@ local function is_proven(facts, begin, base, note, begins_log)
   return generation == facts.generation and proof == base:sub(18, 53)
 end
 
--- Append to the log for so many checkpoints; or to a new one of this name in the slot `free`, if there is a name.
--- Returns slot, generation, and where the bytes begin.
+-- Append to the current log for `users` checkpoints; with a `name`, to a new log of that name and the number `free`.
+-- Returns log, generation, and where the bytes begin.
 local function append_to_log(facts, appended, users, name, free)
-  if name then facts.slot, facts.generation, facts.length, facts.dropped = free, name, 0, 0 end
-  local slot, start = facts.slot, facts.length
+  if name then facts.log, facts.generation, facts.length, facts.garbage = free, name, 0, 0 end
+  local log, start = facts.log, facts.length
   if appended ~= '' then
-    facts.length = redis.call('APPEND', slot == '0' and KEYS.log_0 or KEYS.log_1, appended)
+    facts.length = redis.call('APPEND', log == '0' and KEYS.log_0 or KEYS.log_1, appended)
     start = facts.length - #appended
   end
-  local held = facts[slot] + 0
+  local held = facts[log] + 0
   if held == 0 then facts.made_key = true end
-  facts[slot] = held + users
-  return slot, facts.generation, start
+  facts[log] = held + users
+  return log, facts.generation, start
 end
 
--- The order after all that were given out.
+-- The order after all that were assigned.
 local function next_order(facts, now)
   local order = string.format('%016x', now)
   if order <= facts.order then order = string.format('%016x', tonumber(facts.order, 16) + 1) end
@@ -55,7 +55,7 @@ local function next_order(facts, now)
   return order
 end
 
--- Let go of what the saver no longer keeps in a namespace, a bounded number at a time.
+-- Drop the checkpoints of a namespace that the saver no longer keeps, a bounded number at a time.
 local function retain(facts, namespace, keep_last, max_age, now)
   local first, last = range_of(namespace)
   local count = redis.call('ZLEXCOUNT', KEYS.index, first, last)
@@ -72,10 +72,10 @@ local function retain(facts, namespace, keep_last, max_age, now)
   end
 end
 
--- Store a checkpoint under `order`, or, if the id is known, in the place of the earlier one. `start`: where what it appended
--- begins in the log. `name`, `version`, `record`: see put_checkpoint. The facts are changed, and not yet written.
+-- Store a checkpoint under `order`, or, if its id is known, in place of the earlier one. `start`: where its appended
+-- bytes begin in the log. `name`, `version`, `record`: see put_checkpoint. The facts are changed, but not yet written.
 -- Returns its order, and the note of the namespace if it is the newest.
-local function store_checkpoint(facts, begin, id, order, slot, generation, start, name, version, record, earlier, note)
+local function store_checkpoint(facts, begin, id, order, log, generation, start, name, version, record, earlier, note)
   local field, newest = begin .. id, true
   if earlier then
     order = earlier:sub(2, 17)
@@ -87,14 +87,14 @@ local function store_checkpoint(facts, begin, id, order, slot, generation, start
     facts.checkpoints = facts.checkpoints + 1
   end
   start = string.format('%010x', start)
-  record = version .. order .. generation .. slot .. start .. name .. record
+  record = version .. order .. generation .. log .. start .. name .. record
   redis.call('HSET', KEYS.checkpoints, field, record)
   facts.bytes = facts.bytes + #record
   if earlier then
     -- with release
     facts.bytes = math.max(facts.bytes - #earlier, 0)
-    facts.gone = facts.gone + 1
+    facts.removed = facts.removed + 1
     release(facts, earlier)
   end
-  return order, newest and order .. ' ' .. slot .. ' ' .. generation .. ' ' .. start .. name .. ' ' .. id
+  return order, newest and order .. ' ' .. log .. ' ' .. generation .. ' ' .. start .. name .. ' ' .. id
 end

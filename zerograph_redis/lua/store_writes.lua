@@ -1,9 +1,7 @@
 -- Shared by the scripts that store pending writes.
 
--- Store pending writes beside a checkpoint, which may come later: those of ARGV, from `first` to `last`, identity and
--- record of each. `field` and `how`: see put_writes. The facts are changed, and not yet written.
--- Returns 1; if a version was asked for {1, the version now}, or, if the list has another and nothing was stored,
--- {0, the version now, manifest or nil, {record of each write}}.
+-- Store pending writes of a checkpoint: identity and record of each are ARGV from `first` to `last`. `field`, `how` and
+-- the result: see put_writes. The facts are changed, but not yet written.
 local function store_writes(facts, field, how, first, last)
   local manifest = redis.call('HGET', KEYS.writes, field)
   local count, size, identities, version, given = 0, 0, US, '-', ''
@@ -11,7 +9,7 @@ local function store_writes(facts, field, how, first, last)
   if manifest then
     -- with read_manifest, stop_at_damage
     count, size, identities, version = read_manifest(manifest)
-    if count >= redis.call('HLEN', KEYS.writes) then stop_at_damage('pending writes of a checkpoint are gone') end
+    if count >= redis.call('HLEN', KEYS.writes) then stop_at_damage('pending writes of a checkpoint are missing') end
     local number = 0
     for identity in identities:gmatch('[^\31]+') do
       number = number + 1
@@ -23,7 +21,7 @@ local function store_writes(facts, field, how, first, last)
     local extends
     how, given, extends = how:match('^(%a*):(%x+):(.*)$')
     if extends ~= version then
-      -- This very batch was stored already: it is tried again, since its reply was lost.
+      -- This batch was stored already; it is a retry, since its reply was lost.
       if version == given then return { 1, version } end
       return { 0, version, manifest, manifest and read_writes(field, manifest) or {} }
     end
@@ -31,8 +29,8 @@ local function store_writes(facts, field, how, first, last)
   if manifest then
     facts.bytes = math.max(facts.bytes - size, 0)
   else
-    if facts.written == '0' then facts.made_key = true end
-    facts.written = facts.written + 1
+    if facts.with_writes == '0' then facts.made_key = true end
+    facts.with_writes = facts.with_writes + 1
   end
   local fields, added = { field, '' }, {}
   for argument = first, last, 2 do

@@ -1,17 +1,18 @@
 -- Store checkpoints and pending writes of a thread in the order in which they come: all of them, or none.
--- ARGV  id: the thread   ttl: ms or ''   token: of the lease, or ''   keep_last   max_age; then, of each, how many pending
---       writes it has, or '' for a checkpoint, and what put_checkpoint or put_writes is told of it, without any condition:
---       begin checkpoint_id version name record appended needed base, or field how
--- What the checkpoints append lands at once, one behind the other: so the segments of one may go back to what those before it
--- append. A base checkpoint of the batch itself is not named.
--- Reply {generation, where the appended bytes begin, order of each checkpoint}, or nothing, as put_checkpoint does
+-- KEYS  of the thread, see thread.lua
+-- ARGV  id: the thread   ttl: ms or ''   token: of the lease, or ''   keep_last   max_age; then for each: how many
+--       pending writes it has, or '' for a checkpoint, and its arguments as in put_checkpoint or put_writes, without
+--       conditions: begin checkpoint_id version name record appended needed base, or field how and the writes
+-- All that the checkpoints append is appended at once, one after the other: so the segments of one may refer to what
+-- those before it append. A base checkpoint that is in the batch itself is not named.
+-- Reply {generation, where the appended bytes begin, order of each checkpoint}, or nil, as in put_checkpoint
 
 local now = microseconds()
 local facts = read_facts(KEYS.thread)
-local failure = lost_keys(facts) or refused(facts.lease, token, now)
+local failure = missing_keys(facts) or refused(facts.lease, token, now)
 if failure then return failure end
 
--- All that a step may stop at is looked at before anything is changed.
+-- All that may make a step fail is checked before anything is changed.
 local steps, puts, appended, needed, users, notes = {}, {}, {}, 0, 0, {}
 local last
 local argument = FIRST
@@ -36,11 +37,11 @@ while argument <= #ARGV do
     end
     steps[#steps + 1] = { put = put, first = first }
   else
-    local behind, field, how = batch_at(first)
+    local behind, field, how = writes_at(first)
     argument = behind + 2 * count
     local manifest = redis.call('HGET', KEYS.writes, field)
     if manifest and read_manifest(manifest) >= redis.call('HLEN', KEYS.writes) then
-      stop_at_damage('pending writes of a checkpoint are gone')
+      stop_at_damage('pending writes of a checkpoint are missing')
     end
     steps[#steps + 1] = { field = field, how = how, first = behind, last = argument - 1 }
   end
@@ -50,8 +51,8 @@ local blob, reply = table.concat(appended), {}
 if last and last.earlier then
   local _, generation, _, proof = read_header(last.earlier)
   if proof:sub(11) == last.name then
-    -- This very batch was done already: it is tried again, since its reply was lost. The last put that has a part in the log
-    -- appended the end of what the batch did.
+    -- This batch was stored already; it is a retry, since its reply was lost. The last put that uses the log appended the
+    -- end of the batch's bytes.
     reply = { generation, parse_proof(proof) + last.size - #blob }
     for _, put in ipairs(puts) do
       reply[#reply + 1] = put.earlier and put.earlier:sub(2, 17) or '0000000000000000'
@@ -61,17 +62,17 @@ if last and last.earlier then
 end
 
 local NO_GENERATION = '0000000000000000'
-local slot, generation, start = '-', NO_GENERATION, 0
+local log, generation, start = '-', NO_GENERATION, 0
 if last then
   local begins_log, free, full = next_log(facts, needed, #blob)
   for _, put in ipairs(puts) do
     if put.base ~= '' and not is_proven(facts, put.begin, put.base, notes[put.begin], begins_log) then return false end
   end
   if full then return full end
-  -- The log has all of its checkpoints from now on, so none that is dropped below takes it along.
+  -- The log counts all of its checkpoints from here on, so that dropping others below does not remove it.
   if users > 0 then
     local name = begins_log and log_name(last.name:sub(11), string.format('%016x', now))
-    slot, generation, start = append_to_log(facts, blob, users, name, free)
+    log, generation, start = append_to_log(facts, blob, users, name, free)
   end
 end
 reply = { generation, start }
@@ -80,9 +81,9 @@ for _, step in ipairs(steps) do
   if put then
     local _, begin, checkpoint_id, version, name, record = put_at(step.first)
     local earlier, note = redis.call('HGET', KEYS.checkpoints, begin .. checkpoint_id), notes[begin]
-    local its_slot, its_generation, its_start = slot, generation, start
-    if put.needed == 0 then its_slot, its_generation, its_start = '-', NO_GENERATION, 0 end
-    reply[#reply + 1], note = store_checkpoint(facts, begin, checkpoint_id, next_order(facts, now), its_slot,
+    local its_log, its_generation, its_start = log, generation, start
+    if put.needed == 0 then its_log, its_generation, its_start = '-', NO_GENERATION, 0 end
+    reply[#reply + 1], note = store_checkpoint(facts, begin, checkpoint_id, next_order(facts, now), its_log,
       its_generation, its_start, name, version, record, earlier, note)
     start = start + put.size
     if note then

@@ -19,7 +19,7 @@ from zerograph_redis.backends.redis import (
     ThreadIndexBackend,
 )
 from zerograph_redis.backends.redis.clients import AsyncClients, attributes_of, close, connect, sync_twin, url_of
-from zerograph_redis.backends.redis.retries import TIMEOUT
+from zerograph_redis.backends.redis.faults import TIMEOUT
 from zerograph_redis.backends.redis.wires import AsyncWire, Wire
 from zerograph_redis.core.drive import AsyncBackend, arun, run
 from zerograph_redis.core.requests import Operation

@@ -151,7 +151,7 @@ def test_a_thread_missing_in_the_index_is_indexed_again(checked_redis):
     fill(saver, 2, "other")
     client = checked_redis.client()
     lists = (
-        saver.saver.store.backend.keyspace.lists
+        saver.saver.store.backend.keyspace.shards
         if checked_redis.kind == "cluster"
         else [f"{checked_redis.prefix}:threads"]
     )
@@ -195,7 +195,7 @@ def test_index_entries_without_a_thread_are_ok_on_a_cluster_and_a_repair_removes
     fill(saver, 2)
     keyspace = saver.saver.store.backend.keyspace
     client = cluster_store.client()
-    client.zadd(keyspace.list_of("gone"), {"gone": 5})
+    client.zadd(keyspace.shard_of("gone"), {"gone": 5})
     diagnosis = check(saver)
     assert amiss(diagnosis.stored) == {}
     assert diagnosis.tally.expired == ["gone"]

@@ -218,7 +218,7 @@ def test_a_thread_with_a_missing_key_is_damaged(redis_store):
         client.delete(key)
         condition = examine(saver)
         assert condition.there
-        assert "gone" in condition.damage
+        assert "missing" in condition.damage
         with pytest.raises(CorruptCheckpointError):
             outlines(saver)
         client.restore(key, 0, dump)

@@ -1,8 +1,19 @@
-"""Redis: a binding and a Lua script for each request, two clients to run them with, and the list of a cluster's threads."""
+"""Redis as a backend. What happens to a request, file by file.
 
-from .backend import AsyncRedisBackend, RedisBackend
+1. `bindings` and `thread_bindings` turn it into commands, and their replies into its answer. `scripts` loads the Lua that
+   the commands run, and `keys` names the keys.
+2. `backend` sends the commands, again where needed, and warns of servers that evict keys. On a cluster, `thread_index`
+   enters the thread in the thread index first.
+3. `wires` chooses the node and follows redirections; `exchange` passes bytes on an open connection. `connections` keeps a
+   saver's own connections, `pools` borrows those of a user's client, `sentinel` follows a failover. `shielding` protects
+   the code of redis-py from signal handlers and cancellation.
+4. `faults` decides what is tried again, and what a saver raises.
+
+`clients` makes the clients of redis-py, from URLs that `urls` reads.
+"""
+
+from .backend import AsyncRedisBackend, RedisBackend, Replication
 from .keys import Keyspace
-from .replication import Replication
 from .thread_index import AsyncThreadIndexBackend, ThreadIndexBackend
 
 __all__ = (

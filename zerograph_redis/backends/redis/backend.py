@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+import logging
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from redis.exceptions import NoScriptError
 
@@ -18,63 +18,78 @@ from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.core.examination import LookUpThread
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
+from zerograph_redis.display import about, visible
 from zerograph_redis.errors import CheckpointError, ReplicationError
 from zerograph_redis.forks import settle
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
-from .commands import Command, by_source
-from .eviction import QUESTION, warn_of_eviction
-from .faults import translate, unconfirmed
+from .clients import server_of
+from .faults import DRIVER_ERRORS, TIMEOUT, Policy, Tries, translate, unconfirmed
 from .keys import Keyspace
-from .listing import read_reply
-from .replication import Replication
-from .retries import TIMEOUT, Tries
-from .scripts import SOURCES, Binding
-from .wires import DRIVER_ERRORS, AsyncWire, Wire
+from .scripts import Binding, Command, by_source, command
+from .thread_bindings import read_reply
+from .wires import AsyncWire, Wire
 
 R = TypeVar("R")
 
-ASIDE = 1.0
-"""Seconds for a question that nothing depends on."""
-
+_log = logging.getLogger(__name__)
 
 Replies = Sequence[Any]
-Outcome = Replies | Exception | None
-"""What became of a first try; None if there was none."""
-Exchange = Generator[Sequence[Command], Replies, R]
-"""Yields what to send; gets the replies, errors among them."""
+_Call = Callable[[Any], Any]
+"""What to do with a wire, blocking or asyncio."""
+_Calls = Generator[_Call, Any, R]
+"""Yields calls; gets what each returns, or the error of redis-py that it raised."""
+_Batches = Generator[Sequence[Command], Replies, R]
+"""Yields commands; gets their replies, the server's errors among them."""
 
 _COMPOSED = frozenset({Bundle, ListThreads})
-"""Requests that may take more than one batch."""
-_CONFIRMED = frozenset({PutCheckpoint, PutWrites})
+"""Requests that may take more than one batch of commands."""
+_REPLICATED = frozenset({PutCheckpoint, PutWrites})
 """Requests that replicas confirm."""
+
+_ASK_MEMORY = command("INFO", "memory")
+"""Not CONFIG GET, which few users of a managed server may run."""
+_ASK_SECONDS = 1.0
+_POLICY = re.compile(rb"^maxmemory_policy:(\S+)", re.MULTILINE)
+
+
+class Replication(NamedTuple):
+    """How many replicas must confirm a write, and for how many ms to wait for them."""
+
+    replicas: int
+    timeout: int
+
+    @property
+    def command(self) -> Command:
+        """What follows the write. WAIT counts for the connection that wrote, so both go to one node on one connection."""
+        return command("WAIT", self.replicas, self.timeout)
 
 
 class RedisBackend:
     """Answers requests through a blocking client, from any number of OS threads."""
 
     def __init__(
-        self, wire: Wire, keyspace: Keyspace, confirmation: Replication | None = None, *, timeout: float = TIMEOUT
+        self, wire: Wire, keyspace: Keyspace, replication: Replication | None = None, *, timeout: float = TIMEOUT
     ) -> None:
-        """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *confirmation* is given."""
+        """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *replication* is given."""
         self.wire = wire
         self.keyspace = keyspace
-        self._confirmation = confirmation
+        self._replication = replication
         self._timeout = timeout
         self._simple: Mapping[Any, Binding] = {}
-        """The kinds of requests that are one batch, once there was an answer: after the first, the server is looked at."""
+        """Bindings of the requests that are one batch; empty until the first answer, after which the server is checked."""
         self._fork_locks: list[Any] = []
         settle(self)
 
     def before_fork(self) -> None:
-        """Hold the locks of redis-py, some of which it takes in the child to open connections of its own."""
+        """Hold the locks of redis-py, some of which it takes in the child to open the child's connections."""
         for each in self.wire.locks():
             self._fork_locks.append(each)
             each.acquire()
 
     def after_fork(self, *, child: bool) -> None:  # noqa: ARG002 - alike in both
-        """Release them, in either process: each, also if another is not held since an exception hit `before_fork`."""
+        """Release them in either process: each, even if another is not held since an exception hit `before_fork`."""
         while self._fork_locks:
             with suppress(RuntimeError):
                 self._fork_locks[-1].release()
@@ -82,7 +97,7 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        # Nearly always it is sent once, and its replies are no errors: all else is left to those who go on.
+        # Nearly always one batch is sent once, and its replies are no errors. `_calls` does all the rest.
         deadline = monotonic() + self._timeout
         commands: Sequence[Command] = ()
         outcome: Any = None
@@ -99,116 +114,152 @@ class RedisBackend:
                         break
                 else:
                     return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
-        return self._go_on(request, deadline, commands, outcome)
+        return drive(self._calls(request, self.wire.policy, deadline, commands, outcome), self._do)
 
-    def _go_on(self, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome) -> R:
-        """Answer a request by as many tries and batches as it takes. *commands* may have been sent, with some *outcome*."""
-        tries = Tries(request, self.wire.policy, self._timeout, deadline)
+    def _do(self, call: _Call) -> Any:
+        try:
+            return call(self.wire)
+        except DRIVER_ERRORS as error:
+            return error
+
+    def _calls(
+        self, request: Request[R], policy: Policy, deadline: float, commands: Sequence[Command], outcome: Any
+    ) -> _Calls[R]:
+        """Answer a request with as many batches and tries as it takes.
+
+        *commands* may have been sent once already; then *outcome* is their replies, or the error of redis-py.
+        """
+        tries = Tries(request, policy, self._timeout, deadline)
         try:
             if isinstance(outcome, Exception):
-                outcome = self._send(tries, commands, outcome)
-            reply = drive(self._steps(request, commands, outcome), partial(self._send, tries))
+                outcome = yield from _sent(tries, commands, outcome)
+            batches = self._batches(request, commands, outcome)
+            replies: Any = None
+            while True:
+                try:
+                    batch = batches.send(replies)
+                except StopIteration as end:
+                    reply: R = end.value
+                    break
+                replies = yield from _sent(tries, batch)
         except ReplicationError:
-            # A primary that misses its replicas may be one that a failover left behind.
-            self.wire.doubt()
+            # A failover may have left a primary behind that misses its replicas.
+            yield lambda wire: wire.drop_idle()
             raise
         except DRIVER_ERRORS as error:
-            raise translate(error, request, tries) from error
+            raise translate(error, request, server_of(self.wire.client), tries) from error
         if not self._simple:
-            self._note_simple()
-            # Not everyone may ask, and nothing depends on the answer.
-            with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(self.wire.send_everywhere([QUESTION], monotonic() + ASIDE))
+            composed = _COMPOSED if self._replication is None else _COMPOSED | _REPLICATED
+            self._simple = {kind: binding for kind, binding in BINDINGS.items() if kind not in composed}
+            found = yield lambda wire: wire.send_everywhere([_ASK_MEMORY], monotonic() + _ASK_SECONDS)
+            if not isinstance(found, Exception):  # not everyone may ask
+                _warn_of_eviction(found)
         return reply
 
-    def _note_simple(self) -> None:
-        """Note that there was an answer, so that from now on most requests only need to be sent."""
-        composed = _COMPOSED if self._confirmation is None else _COMPOSED | _CONFIRMED
-        self._simple = {kind: binding for kind, binding in BINDINGS.items() if kind not in composed}
-
-    def _send(self, tries: Tries, commands: Sequence[Command], failed: Exception | None = None) -> Replies:
-        """Send *commands* until there is an answer, or no try left; a first try may have *failed*."""
-        while True:
-            try:
-                if failed is not None:
-                    raise failed
-                return self.wire.send(commands, tries.deadline)
-            except self.wire.policy.errors as error:
-                failed, pause = None, tries.pause(error)
-            time.sleep(pause)
-
-    def _steps(
+    def _batches(
         self, request: Request[R], commands: Sequence[Command] = (), replies: Replies | None = None
-    ) -> Exchange[R]:
-        """What is sent for a request, once or more often, until the replies answer it; *commands* may have some already."""
+    ) -> _Batches[R]:
+        """Send one batch of commands or more, until the replies answer a request; *commands* may have *replies* already."""
         kind: Any = type(request)
         reply: Any
         if kind is Bundle:
             reply = yield from self._side_by_side(cast("Bundle", request).requests)
             return reply  # type: ignore[no-any-return]
         if kind is ListThreads:
-            request = yield from self._noted(cast("ListThreads", request))
+            request = yield from self._from_entry(cast("ListThreads", request))
         binding = BINDINGS[kind]
-        confirmation = self._confirmation if kind in _CONFIRMED else None
+        replication = self._replication if kind in _REPLICATED else None
         if replies is None:
             commands = binding.commands(request, self.keyspace)
-            if confirmation is not None:
-                commands = (*commands, confirmation.command)
+            if replication is not None:
+                commands = (*commands, replication.command)
             replies = yield commands
         if NoScriptError in map(type, replies):
-            # The server restarted, or never saw it. EVAL also leaves it there for the next time.
-            replies = yield [by_source(each, SOURCES) for each in commands]
+            # The server restarted, or never had the script. EVAL also stores it for the next time.
+            replies = yield [by_source(each) for each in commands]
         if not binding.takes_errors:
             for each in replies:
                 if isinstance(each, Exception):
                     raise each
         reply = read_reply(binding.parse, replies, request)
-        # A put without a reply stored nothing yet: it is sent again whole.
-        if confirmation is not None and replies[0] is not None and replies[1] < confirmation.replicas:
-            raise unconfirmed(request, replies[1], confirmation.replicas, confirmation.timeout)
+        # A put without a reply stored nothing: the state is sent again, whole.
+        if replication is not None and replies[0] is not None and replies[1] < replication.replicas:
+            raise unconfirmed(request, replies[1], *replication)
         return reply  # type: ignore[no-any-return]
 
-    def _noted(self, request: ListThreads) -> Exchange[Any]:
-        """Begin where the list has the named thread: it may say another time than that of the thread's last write."""
+    def _from_entry(self, request: ListThreads) -> _Batches[Any]:
+        """Begin at the named thread's entry in the thread index, whose time may differ from the thread's last write."""
         cursor = request.cursor
         if cursor is None or not isinstance(cursor.name, str):
             return request
-        noted = yield from self._steps(LookUpThread(unescape(cursor.name)))
-        return request if noted is None else replace(request, cursor=cursor._replace(updated=noted))
+        updated = yield from self._batches(LookUpThread(unescape(cursor.name)))
+        return request if updated is None else replace(request, cursor=cursor._replace(updated=updated))
 
-    def _side_by_side(self, requests: Sequence[Request[Any]]) -> Exchange[Any]:
+    def _side_by_side(self, requests: Sequence[Request[Any]]) -> _Batches[Any]:
         found: list[Any] = [None] * len(requests)
-        exchanges = [self._steps(request) for request in requests]
-        asked = {place: next(exchange) for place, exchange in enumerate(exchanges)}
-        while asked:
-            replies = iter((yield [each for commands in asked.values() for each in commands]))
-            answered, asked = asked, {}
+        running = [self._batches(request) for request in requests]
+        waiting = {place: next(batches) for place, batches in enumerate(running)}
+        while waiting:
+            replies = iter((yield [each for commands in waiting.values() for each in commands]))
+            answered, waiting = waiting, {}
             for place, commands in answered.items():
                 try:
-                    asked[place] = exchanges[place].send(list(islice(replies, len(commands))))
+                    waiting[place] = running[place].send(list(islice(replies, len(commands))))
                 except StopIteration as end:
                     found[place] = end.value
                 except CheckpointError as error:
                     found[place] = error
                 except DRIVER_ERRORS as error:
-                    found[place] = _caused(translate(error, requests[place]), error)
+                    found[place] = translate(error, requests[place], server_of(self.wire.client))
+                    found[place].__cause__ = error
         return found
 
 
+def _sent(tries: Tries, commands: Sequence[Command], outcome: Any = None) -> _Calls[Replies]:
+    """Send *commands* until there are replies, or no try is left; *outcome* may be the error of the first try."""
+    while True:
+        if outcome is None:
+            outcome = yield lambda wire: wire.send(commands, tries.deadline)
+        if not isinstance(outcome, Exception):
+            return outcome  # type: ignore[no-any-return]
+        if not isinstance(outcome, tries.policy.errors):
+            raise outcome
+        yield partial(_pause, tries.pause(outcome))
+        outcome = None
+
+
+def _pause(seconds: float, wire: Any) -> Any:
+    return wire.sleep(seconds)
+
+
+def _warn_of_eviction(answers: Replies) -> None:
+    """Warn if a server may evict keys, and with them parts of threads."""
+    for answer in answers:
+        found = _POLICY.search(answer) if isinstance(answer, bytes) else None
+        if found is not None and found[1] != b"noeviction":
+            _log.warning(
+                "the server's maxmemory-policy is %s: when its memory is full it removes keys, and with them parts of a "
+                "thread, which then cannot be read. Set it to noeviction, and use ttl, keep_last or max_age",
+                visible(found[1].decode(errors="replace")),
+                extra=about(None),
+            )
+            return
+
+
 class AsyncRedisBackend(RedisBackend):
-    """Answers requests through a blocking client and through an asyncio one."""
+    """Answers requests through a blocking client and through an asyncio client."""
 
     def __init__(
         self,
         wire: Wire,
         async_wire: Callable[[], AsyncWire],
         keyspace: Keyspace,
-        confirmation: Replication | None = None,
+        replication: Replication | None = None,
         *,
         timeout: float = TIMEOUT,
     ) -> None:
-        """Send on *wire*, and what is awaited on the wire that *async_wire* returns at each request."""
-        super().__init__(wire, keyspace, confirmation, timeout=timeout)
+        """Send on *wire*, and awaited requests on the wire that *async_wire* returns at each request."""
+        super().__init__(wire, keyspace, replication, timeout=timeout)
         self._async_wire = async_wire
 
     async def aexecute(self, request: Request[R]) -> R:
@@ -230,40 +281,11 @@ class AsyncRedisBackend(RedisBackend):
                         break
                 else:
                     return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
-        return await self._ago_on(wire, request, deadline, commands, outcome)
 
-    async def _ago_on(
-        self, wire: AsyncWire, request: Request[R], deadline: float, commands: Sequence[Command], outcome: Outcome
-    ) -> R:
-        tries = Tries(request, wire.policy, self._timeout, deadline)
-        try:
-            if isinstance(outcome, Exception):
-                outcome = await self._asend(wire, tries, commands, outcome)
-            reply = await adrive(self._steps(request, commands, outcome), partial(self._asend, wire, tries))
-        except ReplicationError:
-            await wire.doubt()
-            raise
-        except DRIVER_ERRORS as error:
-            raise translate(error, request, tries) from error
-        if not self._simple:
-            self._note_simple()
-            with suppress(*DRIVER_ERRORS):
-                warn_of_eviction(await wire.send_everywhere([QUESTION], monotonic() + ASIDE))
-        return reply
-
-    async def _asend(
-        self, wire: AsyncWire, tries: Tries, commands: Sequence[Command], failed: Exception | None = None
-    ) -> Replies:
-        while True:
+        async def do(call: _Call) -> Any:
             try:
-                if failed is not None:
-                    raise failed
-                return await wire.send(commands, tries.deadline)
-            except wire.policy.errors as error:
-                failed, pause = None, tries.pause(error)
-            await asyncio.sleep(pause)
+                return await call(wire)
+            except DRIVER_ERRORS as error:
+                return error
 
-
-def _caused(error: CheckpointError, cause: Exception) -> CheckpointError:
-    error.__cause__ = cause
-    return error
+        return await adrive(self._calls(request, wire.policy, deadline, commands, outcome), do)

@@ -1,4 +1,4 @@
-"""Clients of redis-py: made from a URL, or derived from one another."""
+"""Clients of redis-py: made from a URL, or derived from one another; and how the servers that they lead to are named."""
 
 from __future__ import annotations
 
@@ -18,26 +18,31 @@ from zerograph_redis.display import visible
 from zerograph_redis.errors import BackendUnavailableError, ConfigError
 from zerograph_redis.telemetry import names
 
-from .helpers import undisturbed
-from .retries import CLUSTER, PLAIN, SENTINEL, TIMEOUT, OutOfTime, Tries
-from .sentinel import AsyncFollowingConnection, AsyncToldSentinels, FollowingConnection, ToldSentinels
+from .faults import CLUSTER, DRIVER_ERRORS, PLAIN, SENTINEL, TIMEOUT, Tries
+from .sentinel import (
+    AsyncFollowingConnection,
+    AsyncRememberingSentinels,
+    FollowingConnection,
+    RememberingSentinels,
+)
+from .shielding import ShieldedCall, shielded
 from .urls import host_and_port, options_of, redacted, split_url
-from .wires import DRIVER_ERRORS, AsyncWire, is_cluster
+from .wires import AsyncWire, is_cluster, sentinels_of
 
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
 
 
 def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -> Any:
-    """Make the client that *url* describes, with time-outs; what fails is repeated by the saver.
+    """Make the client that *url* describes, with time-outs; the saver repeats what fails.
 
     Raises:
-        ConfigError: The URL is wrong; the message says which part, and quotes none.
-        BackendUnavailableError: A cluster did not tell which nodes it has, which a blocking client asks for at once, within
-            *timeout* seconds.
+        ConfigError: The URL is wrong; the message names the wrong part, and quotes none.
+        BackendUnavailableError: A cluster did not name its nodes within *timeout* seconds. A blocking client asks for them
+            at once.
     """
     kinds = redis.asyncio if asynchronous else redis
     retry = AsyncRetry if asynchronous else Retry
-    # For what else is done with the client, as by the command line.
+    # For other uses of the client, as by the command line.
     options: dict[str, Any] = {**_TIMEOUTS, "retry": retry(PLAIN.backoff, PLAIN.retries)}
     parts = split_url(url)
     try:
@@ -48,53 +53,32 @@ def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -
         client = kinds.Redis.from_url(url, **options)
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # refuses unknown options
     except DRIVER_ERRORS as error:
-        raise BackendUnavailableError(f"{redacted(parts)} cannot be used: {type(error).__name__}: {error}") from error
+        raise BackendUnavailableError(
+            f"cannot connect to {redacted(parts)}: {type(error).__name__}: {error}"
+        ) from error
     except (ValueError, TypeError):
-        client = None  # the error is not to be chained: it may quote what the URL says
+        client = None  # the error must not be chained: it may quote the URL
     if client is not None:
         return client
     raise ConfigError(f"the {parts.scheme} URL has an option that redis-py does not take")
 
 
 def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
-    tries = Tries("the question for the cluster's nodes", CLUSTER, timeout, time.monotonic() + timeout)
+    tries = Tries("asking the cluster for its nodes", CLUSTER, timeout, time.monotonic() + timeout)
     options = {**_TIMEOUTS, "retry": retry}
+
+    def make(call: ShieldedCall) -> Any:
+        client = kinds.RedisCluster.from_url(url, **options)
+        if not call.wanted:  # nobody would close it later
+            client.close()
+        return client
+
     while True:
         try:
-            return undisturbed(lambda _: kinds.RedisCluster.from_url(url, **options), tries.left())
+            return shielded(make, tries.left())
         except CLUSTER.errors as error:
-            pause = tries.pause(OutOfTime() if type(error) is TimeoutError else error)
+            pause = tries.pause(error)
         time.sleep(pause)
-
-
-def attributes_of(client: Any) -> dict[str, str | int]:
-    """Say in telemetry's words where *client* leads, as far as that is fixed: a Sentinel's primary and nodes come and go."""
-    options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
-    found: dict[str, str | int] = {names.SYSTEM: "redis"}
-    if "path" in options:
-        found[names.ADDRESS] = str(options["path"])
-    elif "host" in options:
-        found |= {names.ADDRESS: str(options["host"]), names.PORT: int(options.get("port", 6379))}
-    if options:
-        found[names.DATABASE] = str(options.get("db") or 0)
-    return found
-
-
-def url_of(client: Any) -> str:
-    """Return the URL of the server that *client* leads to, without user, password and options."""
-    if is_cluster(client):
-        nodes = client.get_nodes()
-        return f"redis+cluster://{nodes[0].host}:{nodes[0].port}" if nodes else "redis+cluster://…"
-    pool = getattr(client, "connection_pool", None)
-    options = getattr(pool, "connection_kwargs", {})
-    database = options.get("db") or 0
-    if (service := getattr(pool, "service_name", None)) is not None:
-        return f"redis+sentinel://…/{service}/{database}"
-    if "path" in options:
-        return f"unix://{options['path']}?db={database}"
-    secure = issubclass(getattr(pool, "connection_class", object), (redis.SSLConnection, redis.asyncio.SSLConnection))
-    address = f"{options['host']}:{options.get('port', 6379)}" if "host" in options else "…"
-    return f"redis{'s' if secure else ''}://{visible(address)}/{database}"
 
 
 def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchronous: bool) -> Any:
@@ -102,9 +86,9 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
     kind, connection, retry = (
-        (AsyncToldSentinels, AsyncFollowingConnection, AsyncRetry)
+        (AsyncRememberingSentinels, AsyncFollowingConnection, AsyncRetry)
         if asynchronous
-        else (ToldSentinels, FollowingConnection, Retry)
+        else (RememberingSentinels, FollowingConnection, Retry)
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
@@ -123,35 +107,82 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     )
 
 
+def attributes_of(client: Any) -> dict[str, str | int]:
+    """Describe in telemetry's terms where *client* leads, as far as that is fixed: primaries and nodes change."""
+    options = _options_of(client)
+    found: dict[str, str | int] = {names.SYSTEM: "redis"}
+    if "path" in options:
+        found[names.ADDRESS] = str(options["path"])
+    elif "host" in options:
+        found |= {names.ADDRESS: str(options["host"]), names.PORT: int(options.get("port", 6379))}
+    if options:
+        found[names.DATABASE] = str(options.get("db") or 0)
+    return found
+
+
+def url_of(client: Any) -> str:
+    """Return the URL of the server that *client* leads to, without user, password and options."""
+    options = _options_of(client)
+    database = options.get("db") or 0
+    if is_cluster(client):
+        return f"redis+cluster://{_address_of(client)}"
+    if sentinels_of(client):
+        return f"redis+sentinel://…/{client.connection_pool.service_name}/{database}"
+    if "path" in options:
+        return f"unix://{options['path']}?db={database}"
+    kind = getattr(getattr(client, "connection_pool", None), "connection_class", object)
+    secure = issubclass(kind, (redis.SSLConnection, redis.asyncio.SSLConnection))
+    return f"redis{'s' if secure else ''}://{_address_of(client)}/{database}"
+
+
+def server_of(client: Any) -> str:
+    """Name the server that *client* leads to, for an error; without user and password."""
+    if is_cluster(client):
+        return f"the Redis cluster at {_address_of(client)}"
+    if sentinels_of(client):
+        return f"the primary of Redis service {client.connection_pool.service_name!r}"
+    options = _options_of(client)
+    address = str(options["path"]) if "path" in options else _address_of(client)
+    return f"Redis at {address}" if address != "…" else "Redis"
+
+
+def _options_of(client: Any) -> dict[str, Any]:
+    options: dict[str, Any] = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    return options
+
+
+def _address_of(client: Any) -> str:
+    if is_cluster(client):
+        nodes = client.get_nodes()
+        return f"{nodes[0].host}:{nodes[0].port}" if nodes else "…"
+    options = _options_of(client)
+    return visible(f"{options['host']}:{options.get('port', 6379)}") if "host" in options else "…"
+
+
 def close(client: Any) -> None:
-    """Close a client, and the clients of Sentinels that it found its primary through."""
+    """Close a client, and the clients of the Sentinels that it asks for its primary."""
     client.close()
-    for each in _sentinels(client):
+    for each in sentinels_of(client):
         each.close()
 
 
 async def aclose(client: Any) -> None:
-    """Close an asyncio client, and the clients of Sentinels that it found its primary through."""
+    """Close an asyncio client, and the clients of the Sentinels that it asks for its primary."""
     await client.aclose()
-    for each in _sentinels(client):
+    for each in sentinels_of(client):
         await each.aclose()
-
-
-def _sentinels(client: Any) -> list[Any]:
-    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
-    return [] if manager is None else list(manager.sentinels)
 
 
 class AsyncClients:
     """One asyncio client for each event loop, since a connection belongs to the loop that opened it."""
 
     def __init__(self, url: str) -> None:
-        """Make clients for *url* as loops ask for them."""
+        """Make clients for *url* when loops need them."""
         self._url = url
         self._wires: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncWire] = weakref.WeakKeyDictionary()
 
     def __call__(self) -> AsyncWire:
-        """Return the way to the server for the running loop."""
+        """Return the wire for the running loop."""
         loop = asyncio.get_running_loop()
         wire = self._wires.get(loop)
         if wire is None:
@@ -159,7 +190,7 @@ class AsyncClients:
         return wire
 
     async def aclose(self) -> None:
-        """Close what the running loop opened. What other loops did went, or goes, with them."""
+        """Close what the running loop opened. What other loops opened is closed when they end."""
         wire = self._wires.pop(asyncio.get_running_loop(), None)
         if wire is not None:
             await wire.aclose()
@@ -176,7 +207,7 @@ _SHARED = frozenset(
 
 
 def sync_twin(client: Any) -> Any:
-    """Make the blocking client that reaches what an asyncio one reaches."""
+    """Make the blocking client for the same server as an asyncio client."""
     pool = getattr(client, "connection_pool", None)
     kinds = {
         redis.asyncio.Connection: redis.Connection,
@@ -189,7 +220,7 @@ def sync_twin(client: Any) -> Any:
     if kind is not None:
         retry = given.get("retry")
         if retry is not None:
-            options["retry"] = Retry(retry._backoff, retry.get_retries())  # noqa: SLF001 - no other way to it
+            options["retry"] = Retry(retry._backoff, retry.get_retries())  # noqa: SLF001 - no other access
         return redis.Redis.from_pool(redis.ConnectionPool(kind, **options))
     if type(client).__module__.startswith("fakeredis"):
         import fakeredis

@@ -1,14 +1,14 @@
-"""The one place in which requests and replies pass: whole on a connection, or the connection is closed.
+"""The one place where requests and replies pass: completely on a connection, or the connection is closed.
 
-redis-py opens connections: it logs in, speaks TLS, follows Sentinels. On one that is open, a request is one `sendall` of the
-packed bytes, and its replies are what hiredis makes of the bytes that arrive; in an event loop, a `Receiver` takes those. No
-reply is ever taken for another request's, whatever is raised and wherever:
+redis-py opens connections: it logs in, speaks TLS, asks Sentinels. On an open connection a request is one `sendall` of the
+packed bytes, and its replies are what hiredis parses from the bytes that arrive. In an event loop a `Receiver` gets those.
+No reply is ever taken for another request's, whatever is raised and wherever:
 
-- A sender takes the connection out of where it is kept (see `own` and `borrowed`). It is put back after as many replies were
-  read as commands were sent, and not before. An exception in between leaves it out, and it is closed; a signal handler
-  that makes a request of its own finds it gone, and takes another.
+- A sender takes the connection out of where it is kept (see `connections` and `pools`). It puts it back only after it read
+  as many replies as it sent commands. An exception in between leaves the connection out, and it is closed. A signal
+  handler that makes a request itself does not find the connection, and uses another.
 - Redis answers each connection in order, and a connection on which a reply may be outstanding is never used again. That is
-  why replies need not name their requests. A connection that lay idle is asked first whether anything arrived on it.
+  why replies need not name their requests. A connection that was idle is checked for unread data before it is used.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from hiredis import PushNotification, Reader
 from redis import exceptions
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
-from .commands import Command, packed
-from .connections import SHORTEST
-from .retries import OutOfTime
+from .faults import OutOfTime
+from .scripts import Command, packed
 from .sentinel import AsyncFollowingConnection, FollowingConnection, check_primary
+
+SHORTEST = 0.001  # seconds; a time-out of zero would mean not to block
 
 _DIRECT = frozenset(
     {
@@ -40,27 +41,27 @@ _DIRECT = frozenset(
         redis.asyncio.UnixDomainSocketConnection,
     }
 )
-"""The kinds of connections that do nothing about a request but to send it, and nothing about a reply but to read it."""
+"""The kinds of connections that only send a request and only read a reply."""
 
 
 def is_direct(kind: type[Any]) -> bool:
-    """Tell whether requests may pass on this kind of connection without its own methods."""
+    """Whether requests may pass on this kind of connection without its own methods."""
     return kind in _DIRECT
 
 
 def exchange(connection: Any, commands: Sequence[Command], deadline: float, patience: float | None) -> list[Any]:
-    """Send *commands* on an open connection, and read their replies; what the server calls an error is one of them.
+    """Send *commands* on an open connection, and read their replies; the server's errors are among them.
 
     Args:
-        connection: One of redis-py's, open, whose parser is hiredis's.
+        connection: An open connection of redis-py whose parser is hiredis's.
         commands: What to send.
-        deadline: When all must be over, by the clock of `monotonic`.
-        patience: Seconds for which the socket waits by itself at each step.
+        deadline: When all must have ended, by the clock of `monotonic`.
+        patience: The socket's own time-out for each step, in seconds; None for none.
     """
-    sock, parser = connection._sock, connection._parser  # noqa: SLF001 - redis-py has no other way to them
+    sock, parser = connection._sock, connection._parser  # noqa: SLF001 - redis-py gives no other access
     reader, buffer = parser._reader, parser._buffer  # noqa: SLF001
     if reader is None:
-        _closed()  # by another OS thread, as with the client that has it
+        _closed()  # by another OS thread, together with its client
     gets, replies = reader.gets, []
     short_from = 0.0 if patience is None else deadline - patience
     try:
@@ -87,7 +88,7 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
 
 
 def _shorten(sock: Any, deadline: float) -> bool:
-    """Have the next step last no longer than there is time left. Returns True, as the socket is to be told again later."""
+    """Limit the next step to the time that is left. Returns True: the socket's time-out must be set back later."""
     left = deadline - monotonic()
     if left <= 0:
         raise OutOfTime
@@ -100,7 +101,7 @@ def _closed() -> NoReturn:
 
 
 def _check(connection: Any, error: Exception) -> None:
-    """Let an error that is a reply pass; raise one that says that the connection is of no use."""
+    """Accept an error that is a reply; raise an error after which the connection cannot be used."""
     if not isinstance(error, exceptions.ResponseError):
         raise error
     if isinstance(connection, FollowingConnection | AsyncFollowingConnection):
@@ -108,7 +109,7 @@ def _check(connection: Any, error: Exception) -> None:
 
 
 def exchange_by_driver(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """Do as `exchange` by the connection's own methods, which connect it, and do what else its kind does."""
+    """Do the same with the connection's own methods, which also connect it, and whatever else its kind does."""
     connection.send_packed_command([packed(commands)])
     return [_read(connection) for _ in commands]
 
@@ -120,8 +121,8 @@ def _read(connection: Any) -> Any:
         return error
 
 
-def has_news(connection: Any) -> bool:
-    """Tell whether anything arrived on an open connection, or it was closed."""
+def has_unread(connection: Any) -> bool:
+    """Whether anything arrived on an open connection, or the other end closed it."""
     parser, sock = connection._parser, connection._sock  # noqa: SLF001
     reader = getattr(parser, "_reader", None)
     if type(reader) is not Reader or reader.has_data():
@@ -135,18 +136,18 @@ def has_news(connection: Any) -> bool:
     return bool(poll.poll(0))
 
 
-class Watch:
-    """Ends what is late on connections of one event loop: one timer for all of them, as hardly anything ever is."""
+class Deadlines:
+    """Ends late requests on the connections of one event loop: one timer for all of them, as hardly any is late."""
 
     def __init__(self) -> None:
-        """Watch nothing yet."""
+        """Begin without requests."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0
         self._deadlines: dict[Receiver, float] = {}
 
     def add(self, receiver: Receiver, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Have *receiver* fail at *deadline*, by the clock of `monotonic`."""
+        """Make *receiver* fail at *deadline*, by the clock of `monotonic`."""
         if loop is not self._loop:
             self._loop, self._timer, self._deadlines = loop, None, {}
         self._deadlines[receiver] = deadline
@@ -160,9 +161,9 @@ class Watch:
     def _set(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._at, self._timer = deadline, loop.call_later(deadline - monotonic(), self._look, loop)
+        self._at, self._timer = deadline, loop.call_later(deadline - monotonic(), self._check, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, now = None, monotonic()
         for receiver, deadline in list(self._deadlines.items()):
             if deadline <= now:
@@ -172,52 +173,52 @@ class Watch:
 
 
 class Receiver(asyncio.Protocol):
-    """Takes what arrives on an open asyncio connection of redis-py's, in the place of the stream that redis-py reads.
+    """Receives on an open asyncio connection of redis-py, in place of the stream that redis-py reads.
 
-    Replies are parsed as they arrive, and wake who asked once they are all there. All that is no data goes on to the stream,
-    so that redis-py closes the connection as ever.
+    Replies are parsed as they arrive, and wake the sender once all have arrived. Every other event is passed on to the
+    stream, so that redis-py closes the connection as usual.
     """
 
-    def __init__(self, connection: Any, watch: Watch) -> None:
+    def __init__(self, connection: Any, deadlines: Deadlines) -> None:
         """Receive for *connection*, until `leave`."""
-        self._watch = watch
-        self._transport = connection._writer.transport  # noqa: SLF001 - redis-py has no other way to them
+        self._deadlines = deadlines
+        self._transport = connection._writer.transport  # noqa: SLF001 - redis-py gives no other access
         self._reader = connection._parser._reader  # noqa: SLF001
         self._stream = self._transport.get_protocol()
         self._waiter: asyncio.Future[list[Any]] | None = None
         self._found: list[Any] = []
         self._missing = 0
-        self.is_over = False
+        self.is_closed = False
         """Whether the other end closed the connection, or it broke."""
-        self.is_odd = False
-        """Whether some of what arrived last are errors, or no replies: see `sort_out`."""
+        self.needs_check = False
+        """Whether errors, or messages that are no replies, arrived last: see `checked`."""
         self._transport.set_protocol(self)
 
     def leave(self) -> None:
-        """Let the stream have what arrives."""
+        """Let the stream receive again."""
         self._transport.set_protocol(self._stream)
 
-    def ask(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[Any]]:
-        """Send *commands*, and return what is to be their replies, once `sort_out` saw them if the receiver `is_odd`.
+    def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[Any]]:
+        """Send *commands*, and return the future of their replies, which `checked` must see if the receiver `needs_check`.
 
-        What is late, or is cancelled, leaves a connection to be closed with `adrop`.
+        If it is late or cancelled, the connection must be closed with `abort`.
         """
-        if self.is_over:
+        if self.is_closed:
             _closed()
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        self._missing, self._found, self.is_odd = len(commands), [], False
+        self._missing, self._found, self.needs_check = len(commands), [], False
         if not commands:
             waiter.set_result(self._found)
             return waiter
         self._waiter = waiter
-        self._watch.add(self, deadline, loop)
+        self._deadlines.add(self, deadline, loop)
         # Nobody needs to wait until it is sent: the reply is waited for.
         self._transport.write(packed(commands))
         return waiter
 
     def data_received(self, data: bytes) -> None:
-        """Take the replies out of what arrived."""
+        """Parse replies from the bytes that arrived."""
         reader, found = self._reader, self._found
         reader.feed(data)
         if self._waiter is None:
@@ -228,11 +229,11 @@ class Receiver(asyncio.Protocol):
                 if reply is NOT_ENOUGH_DATA:
                     return
                 if isinstance(reply, PushNotification):
-                    self.is_odd = True
+                    self.needs_check = True
                 else:
                     self._missing -= 1
                     if isinstance(reply, Exception):
-                        self.is_odd = True
+                        self.needs_check = True
                 found.append(reply)
         except exceptions.RedisError as error:
             self.fail(error)
@@ -240,38 +241,38 @@ class Receiver(asyncio.Protocol):
         if not self._waiter.done():
             self._waiter.set_result(found)
         self._waiter = None
-        self._watch.drop(self)
+        self._deadlines.drop(self)
 
     def fail(self, error: Exception) -> None:
-        """Tell who waits for replies that there will be none."""
+        """End the wait for replies with an error."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
         self._waiter = None
-        self._watch.drop(self)
+        self._deadlines.drop(self)
 
     def eof_received(self) -> Any:
         """Note that the other end closed the connection."""
-        self.is_over = True
+        self.is_closed = True
         self.fail(exceptions.ConnectionError("the connection was closed"))
         return self._stream.eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note that the connection is closed."""
-        self.is_over = True
+        self.is_closed = True
         self.fail(exceptions.ConnectionError(f"the connection broke: {error or 'it was closed'}"))
         self._stream.connection_lost(error)
 
     def pause_writing(self) -> None:
-        """Tell the stream that much is to be sent."""
+        """Pass it on to the stream."""
         self._stream.pause_writing()
 
     def resume_writing(self) -> None:
-        """Tell the stream that it was sent."""
+        """Pass it on to the stream."""
         self._stream.resume_writing()
 
 
-async def sort_out(connection: Any, found: Sequence[Any]) -> list[Any]:
-    """Return the replies of what arrived; raise an error that says that the connection is of no use."""
+async def checked(connection: Any, found: Sequence[Any]) -> list[Any]:
+    """Return the replies among what arrived; raise an error after which the connection cannot be used."""
     replies = []
     for each in found:
         if isinstance(each, PushNotification):
@@ -283,12 +284,12 @@ async def sort_out(connection: Any, found: Sequence[Any]) -> list[Any]:
     return replies
 
 
-async def aexchange(connection: Any, commands: Sequence[Command], deadline: float, watch: Watch) -> list[Any]:
-    """Await `exchange`. What is late, or is cancelled, leaves a connection to be closed with `adrop`."""
-    receiver = Receiver(connection, watch)
-    replies = await receiver.ask(commands, deadline)
-    if receiver.is_odd:
-        replies = await sort_out(connection, replies)
+async def aexchange(connection: Any, commands: Sequence[Command], deadline: float, deadlines: Deadlines) -> list[Any]:
+    """Await `exchange`. If it is late or cancelled, the connection must be closed with `abort`."""
+    receiver = Receiver(connection, deadlines)
+    replies = await receiver.send(commands, deadline)
+    if receiver.needs_check:
+        replies = await checked(connection, replies)
     receiver.leave()
     return replies
 
@@ -299,7 +300,7 @@ async def aexchange_by_driver(connection: Any, commands: Sequence[Command]) -> l
         await connection.send_packed_command([packed(commands)])
         return [await _aread(connection) for _ in commands]
     except AttributeError as error:
-        # redis-py looks for a stream that another task closed, as the client of a cluster does when it starts over.
+        # redis-py uses a stream that another task closed, as a cluster's client does when it reads its nodes again.
         if connection.is_connected:
             raise
         raise exceptions.ConnectionError("the connection was closed meanwhile") from error
@@ -312,8 +313,8 @@ async def _aread(connection: Any) -> Any:
         return error
 
 
-def ahas_news(connection: Any) -> bool:
-    """Tell whether anything arrived on an open connection, or it was closed."""
+def ahas_unread(connection: Any) -> bool:
+    """Whether anything arrived on an open connection, or the other end closed it."""
     stream = connection._reader  # noqa: SLF001
     reader = getattr(connection._parser, "_reader", None)  # noqa: SLF001
     return bool(
@@ -321,8 +322,8 @@ def ahas_news(connection: Any) -> bool:
     )
 
 
-def adrop(connection: Any) -> None:
-    """Close a connection at once, without a wait in which a task could be cancelled."""
+def abort(connection: Any) -> None:
+    """Close an asyncio connection at once, without a wait in which a task could be cancelled."""
     writer = connection._writer  # noqa: SLF001
     if writer is not None:
         writer.transport.abort()

@@ -1,26 +1,100 @@
-"""What redis-py raises, said in this package's errors."""
+"""What goes wrong with Redis: which errors are tried again and for how long, and what a saver raises for the others."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
-from redis.exceptions import (
-    MasterDownError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis import exceptions
+from redis.backoff import ExponentialWithJitterBackoff
 
-from zerograph_redis.core.refusals import asked_for, conflict, lease_held, lease_lost
+from zerograph_redis.core import examination, requests
+from zerograph_redis.core.refusals import conflict, lease_held, lease_lost, note_repeat
 from zerograph_redis.core.requests import Request
+from zerograph_redis.display import quoted
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
 from zerograph_redis.ids import unescape
 
-from .retries import Tries
+TIMEOUT = 15.0
+"""Seconds for a request. A failover takes about twelve: five until a primary counts as down, as Sentinels and clusters are
+usually configured, and a few for the election. The time-out of the connection to the old primary runs beside both."""
+
+DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+"""All that redis-py raises about a server: errors about a cluster as a whole are no `RedisError`."""
+
+
+class OutOfTime(exceptions.TimeoutError):
+    """No time is left, which explains less than the error of the try before."""
+
+    def __init__(self) -> None:
+        """Explain it."""
+        super().__init__("there was no reply in time")
+
+
+class Policy(NamedTuple):
+    """Which errors are tried again, how often, and after which pauses."""
+
+    retries: int
+    backoff: ExponentialWithJitterBackoff
+    errors: tuple[type[Exception], ...]
+
+
+def _pauses(base: float) -> ExponentialWithJitterBackoff:
+    """Pause for at most *base* seconds at first; each next pause may be twice as long, up to a second."""
+    return ExponentialWithJitterBackoff(cap=1.0, base=base)
+
+
+_CONNECTION: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+_CLUSTER: tuple[type[Exception], ...] = (
+    *_CONNECTION,
+    exceptions.ClusterError,  # also for a slot that moves: a script's keys are on both nodes then
+    exceptions.ClusterDownError,
+    exceptions.RedisClusterException,  # no node answers, or none has the slot
+    exceptions.TryAgainError,
+)
+NEVER = Policy(0, _pauses(0.0), _CONNECTION)
+PLAIN = Policy(10, _pauses(0.01), _CONNECTION)
+"""About three seconds of pauses: a server that restarts."""
+SENTINEL = Policy(16, _pauses(0.05), _CONNECTION)
+"""About twelve seconds of pauses: a failover."""
+CLUSTER = SENTINEL._replace(errors=_CLUSTER)
+
+
+class Tries:
+    """The tries of one request, which share one budget of time."""
+
+    __slots__ = ("_asked", "_cause", "_seconds", "deadline", "failed", "policy")
+
+    def __init__(self, asked: Request[Any] | str, policy: Policy, seconds: float, deadline: float) -> None:
+        """Allow *seconds* in all, until the *deadline* by the clock of `monotonic`."""
+        self._asked = asked
+        self._seconds = seconds
+        self._cause: Exception | None = None
+        self.policy = policy
+        self.deadline = deadline
+        self.failed = 0
+
+    def pause(self, error: Exception) -> float:
+        """Return how many seconds to wait before the next try; raise *error* if no try is left."""
+        self.failed += 1
+        if self._cause is None or not isinstance(error, OutOfTime):
+            self._cause = error
+        pause = self.policy.backoff.compute(self.failed)
+        if self.failed > self.policy.retries or monotonic() + pause >= self.deadline:
+            raise self._cause
+        note_repeat(self._asked, self.failed, error)
+        return pause
+
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        return max(self.deadline - monotonic(), 0.0)
+
+    def __str__(self) -> str:
+        times = "once" if self.failed <= 1 else f"{self.failed} times"
+        return f"tried {times} in {monotonic() - self.deadline + self._seconds:.1f} s"
+
 
 _LEFT_BEHIND = (
     "WAIT cannot be used with replica",  # it was demoted before the WAIT came
@@ -30,52 +104,116 @@ _LEFT_BEHIND = (
 
 
 def is_left_behind(error: object) -> bool:
-    """Tell whether *error* is what a server says that a failover may have left behind, but for READONLY and MOVED.
+    """Whether a failover may have left the server behind that answered *error*; READONLY and MOVED are known elsewhere.
 
-    The request may go again to whichever is the primary then, as every request may run twice.
+    The request may go to the new primary then, as every request may run twice.
     """
-    return isinstance(error, MasterDownError) or (
-        isinstance(error, ResponseError) and str(error).startswith(_LEFT_BEHIND)
+    return isinstance(error, exceptions.MasterDownError) or (
+        isinstance(error, exceptions.ResponseError) and str(error).startswith(_LEFT_BEHIND)
     )
 
 
-def translate(error: Exception, request: Request[Any], tries: Tries | None = None) -> CheckpointError:
-    """Return the error to raise from *error*: the server's word, what was asked, and of which thread; how it was tried."""
-    thread = getattr(request, "thread", None) or next(iter(getattr(request, "threads", ())), None)
-    asked = asked_for(request)
-    text = str(error)
-    if isinstance(error, ResponseError):
-        # What a script answers begins with a code of ours; what it raises, with its place.
-        code, _, said = text.partition(" ")
-        if code == "HELD":
-            left, _, owner = said.partition(" ")
-            return lease_held(str(thread), unescape(owner), int(left) / 1_000_000)
-        if code == "LOST":
-            return lease_lost(str(thread), unescape(said))
-        if code == "CONFLICT":
-            return conflict(request, unescape(said))
-        if code != "DAMAGED" and ": DAMAGED " in text:
-            code, said = "DAMAGED", text.partition(": DAMAGED ")[2]
-        if code != "DAMAGED" and _OF_CONTENT.search(text):
-            # What a script is passed is ours: what it stumbles over is stored.
-            code, said = "DAMAGED", f"what is stored is not what a saver stores: {text}"
-        if code == "DAMAGED":
-            said = said.partition(" script:")[0].partition("\n")[0]
-            return CorruptCheckpointError(
-                f"{asked}: {said}. Most likely the server evicted keys of the thread (set maxmemory-policy to noeviction) "
-                f"or something else changed them; delete_thread clears the rest."
-            )
-    if isinstance(error, ResponseError) and "WRONGTYPE" in text:
-        return CorruptCheckpointError(
-            f"{asked}: a key of the thread holds another type of value, so something else writes under this prefix: {text}"
-        )
-    code = _code_of(error)
-    mend = _MENDS.get(code, "")
-    if code in _REFUSING_WRITES and getattr(request, "refresh", False):
-        mend += ", or read with refresh_on_read=False: a read that begins a thread's ttl anew is a write too"
+_DOING: Mapping[type[Request[Any]], str] = {
+    requests.PutCheckpoint: "storing {checkpoint} of {thread}",
+    requests.PutWrites: "storing pending writes of {checkpoint} of {thread}",
+    requests.WriteBatch: "storing checkpoints and pending writes of {thread}",
+    requests.GetCheckpoint: "reading {checkpoint} of {thread}",
+    requests.GetWrites: "reading the pending writes of {checkpoint} of {thread}",
+    requests.ListCheckpoints: "listing the checkpoints of {thread}",
+    requests.FindNamespace: "searching {thread} for {checkpoint}",
+    requests.FindCheckpoints: "searching {thread} for checkpoints",
+    requests.ListNamespaces: "listing the namespaces of {thread}",
+    requests.PruneThread: "pruning {thread}",
+    requests.DeleteThread: "deleting {thread}",
+    requests.ListThreads: "listing threads",
+    requests.DescribeThread: "reading {thread}",
+    requests.ForgetThread: "removing {thread} from the thread index",
+    requests.ScanThread: "reading {thread} to copy it",
+    requests.StageThread: "storing a staged copy of {thread}",
+    requests.PublishThread: "publishing the staged copy of {thread}",
+    examination.ReadClock: "reading the server's clock",
+    examination.IndexThread: "adding {thread} to the thread index",
+    examination.UnindexThread: "removing {thread} from the thread index",
+    examination.LookUpThread: "looking up {thread} in the thread index",
+    examination.SampleThreads: "reading the thread index",
+    examination.ExamineThread: "examining {thread}",
+    examination.OutlineThread: "reading the sizes of the checkpoints of {thread}",
+    examination.MendThread: "repairing {thread}",
+    examination.DiscardStaged: "discarding an unfinished copy of {thread}",
+}
+_LEASING = {"take": "taking", "renew": "renewing", "release": "releasing", "break": "breaking", "look": "reading"}
+
+
+def doing(request: Request[Any]) -> str:
+    """Describe what a request does, with the checkpoint and the thread that it names."""
+    thread = f"thread {quoted(getattr(request, 'thread', None))}"
+    checkpoint = getattr(request, "checkpoint_id", None)
+    if isinstance(request, requests.LeaseThread):
+        return f"{_LEASING[request.action]} the lease of {thread}"
+    if isinstance(request, requests.GetCheckpoint) and checkpoint is None:
+        return f"reading {thread}"
+    if isinstance(request, requests.DescribeThreads) and request.threads:
+        first, *others = request.threads
+        return f"reading thread {quoted(first)}" + (f" and {len(others)} others" if others else "")
+    text = _DOING.get(type(request), "using the store")
+    return text.format(thread=thread, checkpoint=f"checkpoint {quoted(checkpoint)}")
+
+
+def translate(error: Exception, request: Request[Any], server: str, tries: Tries | None = None) -> CheckpointError:
+    """Return the error to raise for *error*; *server* names the server, and *tries* how often it was tried."""
+    refused = _refusal(error, request) or damage(error, request)
+    if refused is not None:
+        return refused
     tried = f"; {tries}" if tries is not None and tries.failed else ""
+    code = _code_of(error)
+    fix = _FIXES.get(code, "")
+    if code in _REFUSING_WRITES and getattr(request, "refresh", False):
+        fix += ", or read with refresh_on_read=False: a read that renews a thread's TTL is a write too"
+    # Without the position in a script, and the representations of the Sentinels' clients.
+    text = re.split(" script: | : <redis", str(error), maxsplit=1)[0].rstrip(".")
     return BackendUnavailableError(
-        f"{asked}: Redis did not do it: {type(error).__name__}: {text}{tried}{mend and f'. {code}: {mend}'}"
+        f"{_headline(error, server)} ({doing(request)}): {type(error).__name__}: {text}{tried}{fix and f'. {code}: {fix}'}"
+    )
+
+
+def _refusal(error: Exception, request: Request[Any]) -> CheckpointError | None:
+    """What a script answers to a write that a lease or a condition refuses."""
+    code, _, text = str(error).partition(" ")
+    if not isinstance(error, exceptions.ResponseError):
+        return None
+    thread = str(getattr(request, "thread", ""))
+    if code == "HELD":
+        left, _, owner = text.partition(" ")
+        return lease_held(thread, unescape(owner), int(left) / 1_000_000)
+    if code == "LOST":
+        return lease_lost(thread, unescape(text))
+    if code == "CONFLICT":
+        return conflict(request, unescape(text))
+    return None
+
+
+def damage(error: Exception, request: Request[Any]) -> CorruptCheckpointError | None:
+    """What a script answers or raises about a thread that is not as a saver stored it; None for other errors."""
+    if not isinstance(error, exceptions.ResponseError):
+        return None
+    text = str(error)
+    if "WRONGTYPE" in text:
+        return CorruptCheckpointError(
+            f"{doing(request)}: a key of the thread holds another type of value, so something else writes under this "
+            f"prefix: {text}"
+        )
+    # What a script returns begins with the code; what it raises has Lua's position before it.
+    found = re.search(r"^DAMAGED (.*)", text) or re.search(r": DAMAGED (.*)", text)
+    if found is not None:
+        what = found[1].partition(" script:")[0]
+    elif _OF_CONTENT.search(text):
+        # A script's arguments come from this package, so what it fails at is stored.
+        what = f"the stored bytes are not what a saver stores: {text}"
+    else:
+        return None
+    return CorruptCheckpointError(
+        f"{doing(request)}: {what}. Most likely the server evicted keys of the thread (set maxmemory-policy to noeviction) "
+        f"or something else changed them; delete_thread clears the rest."
     )
 
 
@@ -85,20 +223,42 @@ _OF_CONTENT = re.compile(
     r"string exceeds maximum"
 )
 
-_CODES: Mapping[type[RedisError], str] = {
-    NoPermissionError: "NOPERM",
-    OutOfMemoryError: "OOM",
-    ReadOnlyError: "READONLY",
+_HEADLINES: Mapping[type[Exception], str] = {
+    exceptions.BusyLoadingError: "{} is still loading its data",
+    exceptions.AuthenticationError: "{} refuses the user or the password",
+    exceptions.TimeoutError: "{} did not answer in time",
+    exceptions.ReadOnlyError: "{} takes no writes",
+    exceptions.OutOfMemoryError: "{} is out of memory",
+    exceptions.NoPermissionError: "{} does not allow it",
+    exceptions.MasterDownError: "{} is a replica without its primary",
+    exceptions.ClusterDownError: "{} is down",
+    exceptions.ResponseError: "{} refused the command",
 }
-"""The server's codes that redis-py takes out of the messages."""
+"""The first that fits is taken."""
+
+
+def _headline(error: Exception, server: str) -> str:
+    fitting = (text for kind, text in _HEADLINES.items() if isinstance(error, kind))
+    return next(fitting, "cannot reach {}").format(server)
+
+
+_CODES: Mapping[type[Exception], str] = {
+    exceptions.NoPermissionError: "NOPERM",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+}
+"""The server's codes that redis-py removes from the messages."""
 
 _REFUSING_WRITES = frozenset({"MISCONF", "NOREPLICAS", "READONLY"})
-_MENDS = {
-    "MISCONF": "the server cannot save what it holds: look at its log and its disk",
+_FIXES = {
+    "CLUSTERDOWN": "a slot has no primary: check the nodes of the cluster",
+    "MISCONF": "the server cannot save its data: check its log and its disk",
     "NOPERM": "the user lacks a right, or its keys begin otherwise: the documentation names the rights that a saver needs",
     "NOREPLICAS": "fewer replicas are in step than min-replicas-to-write asks for: bring one back",
-    "OOM": "the server has all the memory that it may take: prune or delete threads, or raise its maxmemory",
-    "READONLY": "this is a replica: write to its primary, as redis+sentinel:// does by itself",
+    "OOM": "the server uses all the memory that it may: prune or delete threads, or raise its maxmemory",
+    "READONLY": "this is a replica: write to its primary, which a redis+sentinel:// URL finds",
 }
 
 
@@ -111,6 +271,6 @@ def _code_of(error: Exception) -> str:
 def unconfirmed(request: Request[Any], confirmed: int, wanted: int, timeout: int) -> ReplicationError:
     """Return the error for a write that too few replicas confirmed."""
     return ReplicationError(
-        f"{asked_for(request)}: stored, but {confirmed} of {wanted} replicas confirmed it within {timeout} ms: a failover "
-        f"now may lose it. Doing it again is harmless"
+        f"{doing(request)}: stored, but {confirmed} of {wanted} replicas confirmed it within {timeout} ms: a failover "
+        f"now may lose it. Storing it again is harmless"
     )

@@ -1,4 +1,4 @@
-"""The keys of a thread, and those across threads."""
+"""The names of keys: those of a thread, and those across threads."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ SHARDS = 64
 KINDS = ("thread", "index", "checkpoints", "writes", "log:0", "log:1")
 """The keys of a thread."""
 ACROSS = ("threads", "deadlines")
-"""The keys across threads; a script has them on a single server."""
-
-FRESH = 30.0  # seconds for which a worker does not repeat that it writes a thread, on a cluster
+"""The thread index, and when its threads expire: keys that only scripts on a single server get."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 # Names repeat from one request to the next; about as many as the threads that a worker runs at a time.
@@ -30,29 +28,28 @@ class Keyspace:
     """
 
     def __init__(self, prefix: str, *, clustered: bool = False) -> None:
-        """Use *prefix*; on a cluster the list of threads lies in other slots than the threads, so it is sharded."""
+        """Use *prefix*. On a cluster the thread index is in other slots than the threads, so it is sharded."""
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise ValueError(f"prefix must be one or more of A-Z a-z 0-9 _ . : / @ + -, not {quoted(prefix)}")
         self.prefix = prefix
         self._prefix = prefix.encode()
         threads, deadlines = (b"%b:%b" % (self._prefix, kind.encode()) for kind in ACROSS)
-        self.lists = tuple(b"%b:{%d}" % (threads, shard) for shard in range(SHARDS)) if clustered else (threads,)
+        self.shards = tuple(b"%b:{%d}" % (threads, shard) for shard in range(SHARDS)) if clustered else (threads,)
         self._across = () if clustered else (threads, deadlines)
         self.of = lru_cache(maxsize=_REMEMBERED)(self._of)
         self.call = lru_cache(maxsize=_REMEMBERED)(self._call)
 
-    def list_of(self, thread: str) -> bytes:
-        """The key of the list, or of its shard, that a thread stands in."""
-        return self.lists[xxh32_intdigest(encode(thread)) % len(self.lists)]
+    def shard_of(self, thread: str) -> bytes:
+        """The key of the thread index, or of its shard, that has a thread."""
+        return self.shards[xxh32_intdigest(encode(thread)) % len(self.shards)]
 
     def staged(self, thread: str, token: str) -> tuple[bytes, ...]:
-        """The keys that hold a copy of a thread until it is published."""
+        """The keys of a staged copy of a thread."""
         return self._named(b"%b:{%b}:copy:%b:" % (self._prefix, encode(thread), token.encode()))
 
     def published(self, thread: str, token: str) -> tuple[bytes, ...]:
-        """The keys of a thread, the staged ones of its copy, and those across threads."""
-        own, across = self.of(thread)[: len(KINDS)], self._across
-        return (*own, *self.staged(thread, token), *across)
+        """The keys of a thread, those of its staged copy, and those across threads."""
+        return (*self.of(thread)[: len(KINDS)], *self.staged(thread, token), *self._across)
 
     def _of(self, thread: str) -> tuple[bytes, ...]:
         return self._named(b"%b:{%b}:" % (self._prefix, encode(thread))) + self._across

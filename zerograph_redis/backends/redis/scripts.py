@@ -1,82 +1,58 @@
-"""The Lua scripts, as the server gets them, and what binds a request to one.
+"""What is sent to Redis: commands, and the Lua scripts that most of them run.
 
-What a script is given is declared once, in Python, by name: ``KEYS.<name>`` is a key, and the names of its ARGV become
-local variables that stand before its source. So no file of Lua numbers them.
+The keys and arguments of a script are declared once, in Python, by name. In Lua ``KEYS.<name>`` is a key, and each argument
+is a local variable. So no Lua file numbers them. `Binding` joins a request to the commands that answer it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from .commands import Command
+from hiredis import pack_command
+
 from .keys import ACROSS, KINDS, Keyspace
 
-_COMMENT = re.compile(r"^ *--(?! with ).*\n", re.MULTILINE)
-_FUNCTION = re.compile(r"local function (\w+)")
-_CONSTANT = re.compile(r"local ([A-Z_]+) = (.+)")
-_STRING = re.compile(r"'(?:\\.|[^'\\\n])*'")
-_WITH = re.compile(r"^( *)-- with (.+)\n", re.MULTILINE)
+Word = bytes | bytearray | memoryview | str | int | float
 
 
-def _read(name: str) -> str:
-    """A file of Lua without the lines that are comments."""
-    return _COMMENT.sub("", (files("zerograph_redis") / "lua" / f"{name}.lua").read_text("utf-8"))
+class Command(NamedTuple):
+    """A command. Its words are bytes: hiredis crashes when a signal handler raises while it converts numbers."""
+
+    words: tuple[bytes, ...]
+    key: bytes | None = None
+    """A key of the command, which says which node of a cluster runs it. Without one, any primary does."""
 
 
-_CONSTANTS: dict[str, str] = {}
-"""What the names of the constants that scripts share stand for."""
-
-_FUNCTIONS: dict[str, str] = {}
-"""The functions that scripts share; none uses a later one."""
-
-_USES: dict[str, set[str]] = {}
-"""Which of them each uses: itself, and what it uses in turn."""
+def command(*words: Word, key: bytes | None = None) -> Command:
+    """Make a command."""
+    return Command(tuple(map(_encoded, words)), key)
 
 
-def _used(source: str) -> set[str]:
-    """What a source uses of what is shared, but for what parts of it make for themselves."""
-    words = set(re.findall(r"\w+", _STRING.sub("", _WITH.sub("", source))))
-    for each in _WITH.finditer(source):
-        words.difference_update(each[2].split(", "))
-    return set().union(*(_USES[name] for name in words & _USES.keys()))
+def _encoded(word: Word) -> bytes:
+    if type(word) is bytes:
+        return word
+    if isinstance(word, bytes | bytearray | memoryview):
+        return bytes(word)
+    return str(word).encode()
 
 
-for _file in ("thread", "deadline", "read", "write", "drop", "store_checkpoint", "store_writes"):
-    for _part in re.split(r"^(?=local )", _read(_file), flags=re.MULTILINE):
-        if _constant := _CONSTANT.match(_part):
-            _CONSTANTS[_constant[1]] = _constant[2]
-        elif _function := _FUNCTION.match(_part):
-            _USES[_function[1]] = {_function[1]} | _used(_part)
-            _FUNCTIONS[_function[1]] = _part.strip() + "\n"
+def packed(commands: Sequence[Any]) -> bytes:  # Any, since hiredis declares fewer types than it takes
+    """Return *commands* in Redis' protocol."""
+    if len(commands) == 1:
+        whole: bytes = pack_command(commands[0].words)
+        return whole
+    return b"".join([pack_command(each.words) for each in commands])
 
 
-def _with_shared(source: str, names: set[str], there: set[str]) -> str:
-    """A source behind what it needs, of which some may be *there* already, and the same for each part of it."""
-    there = there | names
+class Group(NamedTuple):
+    """Arguments that belong together and may be repeated.
 
-    def made(match: re.Match[str]) -> str:
-        needed = set().union(*(_USES[name] for name in match[2].split(", "))) - there
-        return _with_shared("", needed, there)
-
-    parts = (*(part for name, part in _FUNCTIONS.items() if name in names), source)
-    return "".join(_WITH.sub(made, part) for part in parts)
-
-
-OF_THREAD = (*KINDS, *ACROSS)
-"""The keys of most scripts."""
-
-SOURCES: dict[bytes, bytes] = {}
-"""Every script by its hash."""
-
-
-class Fields(NamedTuple):
-    """Arguments that belong together, and may come more than once.
-
-    ``<name>_at(first)`` returns the number of the argument behind them, and them, from ARGV[first] on.
+    In Lua, ``<name>_at(first)`` returns the number of the argument behind the group that begins at ARGV[first], and then
+    the arguments of the group.
     """
 
     name: str
@@ -84,46 +60,50 @@ class Fields(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The function that reads them."""
+        """The Lua function that reads them."""
         count = len(self.names)
         return f"local function {self.name}_at(first) return first + {count}, unpack(ARGV, first, first + {count - 1}) end\n"
 
 
+SOURCES: dict[bytes, bytes] = {}
+"""Every script by its hash."""
+
+
 class Script:
-    """One operation's Lua, behind the names of what it is given, and what it uses of the shared files."""
+    """The Lua of one operation, with the names of its arguments before it and the shared functions that it uses."""
 
     def __init__(
         self,
         name: str,
-        *,
-        keys: Sequence[str] = OF_THREAD,
         arguments: Sequence[str] = (),
-        fields: Sequence[Fields] = (),
+        *,
+        keys: Sequence[str] = (*KINDS, *ACROSS),
+        groups: Sequence[Group] = (),
     ) -> None:
         """Load ``lua/<name>.lua``.
 
         Args:
             name: The name of the file.
-            keys: The names of its KEYS; the last may be missing.
-            arguments: The names of its first ARGV; the last may be missing.
-            fields: What may follow: FIRST is the number of the first argument behind the named ones.
+            arguments: The names of the first ARGV; the last ones may be missing.
+            keys: The names of the KEYS; the last ones may be missing.
+            groups: What may follow the named arguments. In Lua, FIRST is the number of the first argument behind those.
         """
         self.name = name
         self.keys = keys
         self.arguments = arguments
-        self.fields = fields
-        stand_for = _CONSTANTS | {"FIRST": str(len(arguments) + 1)}
-        stand_for |= {f"KEYS.{key.replace(':', '_')}": f"KEYS[{number}]" for number, key in enumerate(keys, 1)}
+        self.groups = groups
+        constants = _CONSTANTS | {"FIRST": str(len(arguments) + 1)}
+        constants |= {f"KEYS.{key.replace(':', '_')}": f"KEYS[{number}]" for number, key in enumerate(keys, 1)}
         named = ""
         if arguments:
             each = (f"ARGV[{number}]" for number in range(1, len(arguments) + 1))
             named = f"local {', '.join(arguments)} = {', '.join(each)}\n"
-        source = "".join((*(each.source for each in fields), _read(name)))
-        # A server makes each function of a script whenever it comes to it, and notes each variable that one uses of those
-        # around it: a good part of what a script costs. So a function stands where it is needed, and keys and constants in
-        # the place of their names.
-        source = named + _with_shared(source, _used(source), set())
-        self.change(re.sub(r"\b(?:KEYS\.\w+|[A-Z_]+)\b", lambda match: stand_for.get(match[0], match[0]), source))
+        source = "".join((*(each.source for each in groups), _read(name)))
+        # A server creates each function of a script whenever it reaches it, and records each outer variable that the
+        # function uses. That is a good part of what a script costs. So a function is defined where it is needed, and the
+        # names of keys and constants are replaced by what they stand for.
+        source = named + _with_functions(source, _used(source), set())
+        self.change(re.sub(r"\b(?:KEYS\.\w+|[A-Z_]+)\b", lambda match: constants.get(match[0], match[0]), source))
 
     def change(self, source: str) -> None:
         """Use another source."""
@@ -131,33 +111,32 @@ class Script:
         self.sha = sha1(source.encode(), usedforsecurity=False).hexdigest().encode()
         SOURCES[self.sha] = source.encode()
 
-    def on_thread(self, thread: str, arguments: tuple[bytes, ...], keyspace: Keyspace) -> Command:
-        """Run it with the keys of a thread."""
-        words = keyspace.call(self.sha, thread)
-        return Command(words + arguments, words[3])
 
-    def on(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Command:
-        """Run it with other keys."""
-        return Command((b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *arguments), keys[0])
+def by_source(given: Command) -> Command:
+    """Send a script's source instead of its hash, for a server that does not know it; other commands stay the same."""
+    name, *rest = given.words
+    if name != b"EVALSHA":
+        return given
+    return Command((b"EVAL", SOURCES[rest[0]], *rest[1:]), given.key)
 
 
 class Binding(NamedTuple):
-    """How a request is said to Redis, and what the replies say: pure functions."""
+    """How a request becomes commands, and their replies the answer: pure functions."""
 
     commands: Callable[[Any, Keyspace], Sequence[Command]]
-    """What is sent for a request."""
+    """Returns what to send for a request."""
     parse: Callable[[Sequence[Any], Any], Any]
-    """What the replies say to it."""
+    """Returns the answer from the replies and the request."""
     takes_errors: bool = False
-    """Whether errors among the replies are for the parsing, too."""
+    """Whether *parse* also gets the errors among the replies."""
     script: Script | None = None
-    """What the commands run, if that is a script of the request's own."""
+    """The script that the commands run, if it is for this request alone."""
 
 
 def on_thread(
     script: Script, arguments: Callable[[Any], tuple[bytes, ...]], parse: Callable[[Any, Any], Any]
 ) -> Binding:
-    """Run a script with the keys of the thread that the request is about."""
+    """Run a script with the keys of the request's thread."""
 
     def commands(request: Any, keyspace: Keyspace) -> Sequence[Command]:
         words = keyspace.call(script.sha, request.thread)
@@ -173,22 +152,76 @@ def on_keys(
     parse: Callable[[Any, Any], Any],
 ) -> Binding:
     """Run a script with other keys."""
-    return Binding(
-        lambda request, keyspace: (script.on(keys(request, keyspace), arguments(request)),),
-        lambda replies, request: parse(replies[0], request),
-        script=script,
-    )
+
+    def commands(request: Any, keyspace: Keyspace) -> Sequence[Command]:
+        names = keys(request, keyspace)
+        words = (b"EVALSHA", script.sha, b"%d" % len(names), *names, *arguments(request))
+        return (Command(words, names[0]),)
+
+    return Binding(commands, lambda replies, request: parse(replies[0], request), script=script)
+
+
+def with_arguments(
+    name: str, arguments: Mapping[str, Callable[[Any], bytes]], parse: Callable[[Any, Any], Any]
+) -> Binding:
+    """Run ``lua/<name>.lua`` with the keys of the request's thread, and these arguments by name."""
+    values = tuple(arguments.values())
+    return on_thread(Script(name, tuple(arguments)), lambda request: tuple([each(request) for each in values]), parse)
 
 
 def number(value: int | None) -> bytes:
-    """Return the argument that says a number, or none."""
+    """Return an argument that is a number, or empty for None."""
     return b"" if value is None else b"%d" % value
 
 
 def flag(value: bool) -> bytes:  # noqa: FBT001 - a pure conversion
-    """Return the argument that says whether."""
+    """Return an argument that is ``1`` or empty."""
     return b"1" if value else b""
 
 
-def nothing(reply: Any, request: Any) -> None:
-    """Read a reply that says nothing."""
+# Lines that are comments are not sent; `-- with <functions>` stands for these functions.
+_COMMENT = re.compile(r"^ *--(?! with ).*\n", re.MULTILINE)
+_FUNCTION = re.compile(r"local function (\w+)")
+_CONSTANT = re.compile(r"local ([A-Z_]+) = (.+)")
+_STRING = re.compile(r"'(?:\\.|[^'\\\n])*'")
+_WITH = re.compile(r"^( *)-- with (.+)\n", re.MULTILINE)
+
+_CONSTANTS: dict[str, str] = {}
+"""The values of the constants that scripts share."""
+_FUNCTIONS: dict[str, str] = {}
+"""The functions that scripts share; none uses a later one."""
+_USES: dict[str, set[str]] = {}
+"""The shared functions that each of them uses: itself, and those that it needs in turn."""
+
+
+def _read(name: str) -> str:
+    return _COMMENT.sub("", (files("zerograph_redis") / "lua" / f"{name}.lua").read_text("utf-8"))
+
+
+def _used(source: str) -> set[str]:
+    """The shared functions that a source uses, without those that parts of it define for themselves."""
+    words = set(re.findall(r"\w+", _STRING.sub("", _WITH.sub("", source))))
+    for each in _WITH.finditer(source):
+        words.difference_update(each[2].split(", "))
+    return set().union(*(_USES[name] for name in words & _USES.keys()))
+
+
+def _with_functions(source: str, names: set[str], defined: set[str]) -> str:
+    """Put the functions *names* before a source; in it, replace each ``-- with`` by what is not *defined* yet."""
+    defined = defined | names
+
+    def definitions(match: re.Match[str]) -> str:
+        needed = set().union(*(_USES[name] for name in match[2].split(", "))) - defined
+        return _with_functions("", needed, defined)
+
+    parts = (*(part for name, part in _FUNCTIONS.items() if name in names), source)
+    return "".join(_WITH.sub(definitions, part) for part in parts)
+
+
+for _file in ("thread", "read", "write", "store_checkpoint", "store_writes"):
+    for _part in re.split(r"^(?=local )", _read(_file), flags=re.MULTILINE):
+        if _constant := _CONSTANT.match(_part):
+            _CONSTANTS[_constant[1]] = _constant[2]
+        elif _function := _FUNCTION.match(_part):
+            _USES[_function[1]] = {_function[1]} | _used(_part)
+            _FUNCTIONS[_function[1]] = _part.strip() + "\n"

@@ -1,17 +1,19 @@
-"""Connections through Sentinel that ask it anew when they connect, when their server is no primary any more, and at times.
+"""Connections through Sentinel: they ask it for the primary when they connect, at times, and when their server is none.
 
-redis-py's own ask it only when they are taken from the pool: one that broke in the middle of an operation would go back
-to the primary that is gone, with every retry. Of all that a server says that was left behind by a failover, they know
-only READONLY. And a primary that was cut off, or stood still, knows nothing of its failover: it goes on to take writes,
-for which there is another by now, until the Sentinels reach it.
+redis-py's own connections ask only when they are taken from the pool: a connection that broke in the middle of an operation
+would connect to the old primary again, at every retry. Of the errors of a server that a failover left behind, they know only
+READONLY. And a primary that was cut off, or stood still, does not know of its failover: it goes on to accept writes,
+although another primary exists, until the Sentinels reach it.
 
-The question to the Sentinels passes through redis-py's own pools, so a helper asks it (see `helpers`).
+The question to the Sentinels passes through redis-py's own pools, so it is shielded (see `shielding`).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -22,71 +24,86 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
+from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.display import about, quoted, visible
 
-from .faults import is_left_behind
-from .helpers import aundisturbed, undisturbed
+from .faults import OutOfTime, is_left_behind
+from .shielding import ashielded, shielded
 
 _log = logging.getLogger(__name__)
 
-BELIEVED = 1.0  # seconds for which a primary that the Sentinels named is taken for the primary
+BELIEVED = 1.0  # seconds for which the Sentinels' answer is taken as true
 SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked about a connection that is open
 
 
 def check_primary(error: ResponseError) -> None:
-    """Raise what the client repeats, on another connection, if *error* says that this server is no primary."""
+    """Raise an error that is tried again, on another connection, if *error* means that this server is no primary."""
     if isinstance(error, ReadOnlyError) or is_left_behind(error):
         raise RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}") from error
 
 
 class _Following:
-    """What is asked of a connection before each request."""
+    """What the connections of both kinds decide; each step that they yield is a call, whose result they get."""
 
-    def is_doubtful(self) -> bool:
-        """Tell whether another server may be the primary by now."""
-        here: Any = self
-        pool = here.connection_pool
-        return bool(pool.sentinel_manager.is_doubtful() or pool.master_address != (here.host, here.port))
+    _ask: Callable[..., Any]
+    disconnect: Any
+    connect_to: Any
+
+    connection_pool: Any
+    host: Any
+    port: Any
+
+    def may_be_left(self) -> bool:
+        """Whether another server may be the primary by now."""
+        pool = self.connection_pool
+        return bool(pool.sentinel_manager.is_outdated() or pool.master_address != (self.host, self.port))
+
+    def _following(self, *, is_open: bool) -> Generator[Callable[[], Any], Any, None]:
+        """Connect to the current primary, if the connection is closed or leads to another server."""
+        pool = self.connection_pool
+        if is_open and pool.sentinel_manager.is_outdated():
+            yield partial(self._ask, quietly=True)
+        if is_open and pool.master_address != (self.host, self.port):
+            yield self.disconnect
+            is_open = False
+        if not is_open:
+            primary = yield self._ask
+            yield partial(self.connect_to, primary)
+
+
+_NOT_NAMED = "the Sentinels did not name a primary in time"
 
 
 class FollowingConnection(_Following, SentinelManagedConnection):
     """A blocking connection that follows a failover."""
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
-        """Send a command, to the primary of this moment."""
+        """Send a command to the current primary."""
         connected: Any = self._sock
-        if connected and check_health and self._is_left():
-            self.disconnect()  # type: ignore[no-untyped-call]
-        if not self._sock:
-            self.connect_to(self._ask())  # type: ignore[no-untyped-call]
+        if check_health or not connected:
+            drive(self._following(is_open=connected is not None), lambda step: step())
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
-    def _ask(self) -> Any:
-        """Ask the Sentinels for the primary, for as long as a connection may take."""
-        try:
-            return undisturbed(
-                lambda _: self.connection_pool.get_master_address(), self.socket_connect_timeout or SILENT
-            )
-        except TimeoutError:
-            raise RedisTimeoutError("the Sentinels did not name a primary in time") from None
-
-    def _is_left(self) -> bool:
-        """Tell whether another server is the primary by now. Without an answer of the Sentinels it is not."""
-        pool = self.connection_pool
-        if pool.sentinel_manager.is_doubtful():
-            with suppress(RedisConnectionError, RedisTimeoutError):
-                self._ask()
-        return bool(pool.master_address != (self.host, self.port))
+    def _ask(self, *, quietly: bool = False) -> Any:
+        """Ask the Sentinels for the primary, for as long as a connection may take; *quietly*, without an error."""
+        with suppress(*((RedisConnectionError, RedisTimeoutError) if quietly else ())):
+            try:
+                return shielded(
+                    lambda _: self.connection_pool.get_master_address(), self.socket_connect_timeout or SILENT
+                )
+            except OutOfTime:
+                raise RedisTimeoutError(_NOT_NAMED) from None
+        return None
 
     def read_response(self, *given: Any, **options: Any) -> Any:
-        """Read a reply; disconnect if it says that this is not the primary."""
+        """Read a reply; disconnect if it means that this is not the primary."""
         try:
             return super().read_response(*given, **options)
         except ResponseError as error:
             try:
                 check_primary(error)
             except RedisConnectionError:
-                self.disconnect()  # type: ignore[no-untyped-call]
+                self.disconnect()
                 raise
             raise
 
@@ -95,33 +112,25 @@ class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
     """An asyncio connection that follows a failover."""
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as above
-        """Send a command, to the primary of this moment."""
-        if self.is_connected and check_health and await self._is_left():
-            await self.disconnect()
-        if not self.is_connected:
-            await self.connect_to(await self._ask())  # type: ignore[no-untyped-call]
+        """Send a command to the current primary."""
+        if check_health or not self.is_connected:
+            await adrive(self._following(is_open=self.is_connected), lambda step: step())
         await super().send_packed_command(command, check_health)
 
-    async def _ask(self) -> Any:
-        """Ask the Sentinels for the primary, for as long as a connection may take."""
-        try:
-            return await aundisturbed(self._primary(), self.socket_connect_timeout or SILENT)
-        except TimeoutError:
-            raise RedisTimeoutError("the Sentinels did not name a primary in time") from None
+    async def _ask(self, *, quietly: bool = False) -> Any:
+        """Await the same question."""
+        with suppress(*((RedisConnectionError, RedisTimeoutError) if quietly else ())):
+            try:
+                return await ashielded(self._primary(), self.socket_connect_timeout or SILENT)
+            except OutOfTime:
+                raise RedisTimeoutError(_NOT_NAMED) from None
+        return None
 
     async def _primary(self) -> Any:
         return await self.connection_pool.get_master_address()
 
-    async def _is_left(self) -> bool:
-        """Tell whether another server is the primary by now. Without an answer of the Sentinels it is not."""
-        pool = self.connection_pool
-        if pool.sentinel_manager.is_doubtful():
-            with suppress(RedisConnectionError, RedisTimeoutError):
-                await self._ask()
-        return bool(pool.master_address != (self.host, self.port))
-
     async def read_response(self, *given: Any, **options: Any) -> Any:
-        """Read a reply; disconnect if it says that this is not the primary."""
+        """Read a reply; disconnect if it means that this is not the primary."""
         try:
             return await super().read_response(*given, **options)
         except ResponseError as error:
@@ -133,21 +142,21 @@ class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
             raise
 
 
-class _LastPrimary:
-    """Remembers what the Sentinels said, and tells the log when they name another primary than before."""
+class _Remembering:
+    """Remembers the Sentinels' last answer, and logs when they name another primary than before."""
 
     _primary: tuple[Any, Any] | None = None
     _believed_until = 0.0
 
-    def is_doubtful(self) -> bool:
-        """Whether they should be asked again, for a connection that is still open."""
+    def is_outdated(self) -> bool:
+        """Whether the Sentinels should be asked again, for a connection that is still open."""
         return monotonic() > self._believed_until
 
-    def _begin_to_ask(self) -> None:
-        # One asks, the others go on; and nobody waits all the time for Sentinels that are out of reach.
+    def _begin(self) -> None:
+        # One asks, the others go on; and nobody waits all the time for Sentinels that do not answer.
         self._believed_until = monotonic() + SILENT
 
-    def _note(self, service: str, primary: tuple[Any, Any]) -> None:
+    def _note(self, service: str, primary: tuple[Any, Any]) -> tuple[Any, Any]:
         self._believed_until = monotonic() + BELIEVED
         before, self._primary = self._primary, primary
         if before is not None and before != primary:
@@ -157,25 +166,22 @@ class _LastPrimary:
                 *(visible(f"{host}:{port}") for host, port in (primary, before)),
                 extra=about(None),
             )
+        return primary
 
 
-class ToldSentinels(_LastPrimary, Sentinel):
+class RememberingSentinels(_Remembering, Sentinel):
     """The Sentinels of a blocking client."""
 
     def discover_master(self, service_name: str) -> tuple[Any, Any]:
         """Ask them for the primary's host and port."""
-        self._begin_to_ask()
-        primary: tuple[Any, Any] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
-        self._note(service_name, primary)
-        return primary
+        self._begin()
+        return self._note(service_name, super().discover_master(service_name))  # type: ignore[no-untyped-call]
 
 
-class AsyncToldSentinels(_LastPrimary, AsyncSentinel):
+class AsyncRememberingSentinels(_Remembering, AsyncSentinel):
     """The Sentinels of an asyncio client."""
 
     async def discover_master(self, service_name: str) -> tuple[Any, Any]:
         """Ask them for the primary's host and port."""
-        self._begin_to_ask()
-        primary: tuple[Any, Any] = await super().discover_master(service_name)
-        self._note(service_name, primary)
-        return primary
+        self._begin()
+        return self._note(service_name, await super().discover_master(service_name))

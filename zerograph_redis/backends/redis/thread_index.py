@@ -1,9 +1,9 @@
-"""The list of threads on a cluster: sharded, written beside the scripts of the threads, repaired by its readers.
+"""The thread index of a cluster: sharded, written beside the scripts of the threads, repaired by its readers.
 
-On a single server a thread's own scripts keep the list. On a cluster it lies in other slots, so a worker notes a thread
-there *before* it writes it, and again every `FRESH` seconds in which it writes it. A note outlives that time twice before
-a reader may take it for a left-over, so a thread that is stored is always listed, whoever dies when; a thread that is
-listed is looked at before it is shown. No shard gets more than its share of the notes.
+On a single server, a thread's own scripts keep the index. On a cluster it is in other slots. So a worker enters a thread
+there *before* it writes it, and again every `FRESH` seconds in which it writes it. A reader takes an entry for stale only
+after twice that time. So a thread that is stored is always listed, whoever dies when, and a thread that is listed is checked
+before it is shown. No shard gets more than its share of the entries.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ from zerograph_redis.core.requests import (
 from zerograph_redis.forks import settle
 
 from .backend import AsyncRedisBackend, RedisBackend
-from .keys import FRESH, Keyspace
-from .wires import Wire
+from .thread_bindings import FRESH
 
 R = TypeVar("R")
 
 _REMEMBERED = 100_000  # threads
-_SWEEP = 16  # of so many notes, one looks at as many threads, for left-overs
+_SWEEP = 16  # one of so many entries checks as many threads for stale entries
 
 
-class _Notes:
-    """What this worker noted lately."""
+class _Entered:
+    """The threads that this worker entered lately."""
 
     def __init__(self) -> None:
-        self._noted: OrderedDict[str, float] = OrderedDict()
+        self._entered: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
         settle(self)
 
@@ -55,28 +54,28 @@ class _Notes:
             self._lock = threading.Lock()
 
     def is_due(self, thread: str) -> bool:
-        """Tell whether a thread is to be noted now."""
+        """Whether a thread must be entered now."""
         with self._lock:
-            return monotonic() - self._noted.get(thread, -FRESH) >= FRESH
+            return monotonic() - self._entered.get(thread, -FRESH) >= FRESH
 
     def add(self, thread: str, moment: float) -> None:
-        """Remember that a thread was noted at a moment, or later."""
+        """Note that a thread was entered at a moment, or later."""
         with self._lock:
-            self._noted[thread] = moment
-            self._noted.move_to_end(thread)
-            if len(self._noted) > _REMEMBERED:
-                self._noted.popitem(last=False)
+            self._entered[thread] = moment
+            self._entered.move_to_end(thread)
+            if len(self._entered) > _REMEMBERED:
+                self._entered.popitem(last=False)
 
 
-def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
+def _indexed(request: Request[R], entered: _Entered) -> Operation[R]:
     if isinstance(request, Bundle):
-        replies: Any = yield from side_by_side([_ranked(each, notes) for each in request.requests])
+        replies: Any = yield from side_by_side([_indexed(each, entered) for each in request.requests])
         return replies  # type: ignore[no-any-return]
     if isinstance(request, PutCheckpoint | PutWrites | WriteBatch | PublishThread):
-        yield from _note(request.thread, notes)
+        yield from _enter(request.thread, entered)
         reply: R = yield request
-        # No-op, unless the write took so long that its note may have been taken for a left-over.
-        yield from _note(request.thread, notes)
+        # Does nothing, unless the write took so long that its entry may have been taken for stale.
+        yield from _enter(request.thread, entered)
         return reply
     if isinstance(request, MendThread):
         yield from IndexThread(request.thread)
@@ -86,13 +85,13 @@ def _ranked(request: Request[R], notes: _Notes) -> Operation[R]:
     return reply
 
 
-def _note(thread: str, notes: _Notes) -> Operation[None]:
-    if not notes.is_due(thread):
+def _enter(thread: str, entered: _Entered) -> Operation[None]:
+    if not entered.is_due(thread):
         return
     begun = monotonic()
     yield from IndexThread(thread)
-    # Not before: what is interrupted was not noted.
-    notes.add(thread, begun)
+    # Not before: an interrupted request entered nothing.
+    entered.add(thread, begun)
     if random.randrange(_SWEEP) == 0:  # noqa: S311 - nothing depends on it being unpredictable
         some = yield from SampleThreads(thread, _SWEEP)
         for each, facts in zip(some, (yield from DescribeThreads(some)), strict=True):
@@ -101,36 +100,28 @@ def _note(thread: str, notes: _Notes) -> Operation[None]:
 
 
 class ThreadIndexBackend:
-    """Answers requests as *inner* does, and keeps the list of threads."""
+    """Answers requests as *inner* does, and keeps the thread index."""
 
     def __init__(self, inner: RedisBackend) -> None:
-        """Keep the list beside the threads of *inner*."""
+        """Keep the index for the threads of *inner*."""
         self.inner = inner
-        self._notes = _Notes()
-
-    @property
-    def wire(self) -> Wire:
-        """The way to the servers."""
-        return self.inner.wire
-
-    @property
-    def keyspace(self) -> Keyspace:
-        """The names of keys."""
-        return self.inner.keyspace
+        self.wire = inner.wire
+        self.keyspace = inner.keyspace
+        self._entered = _Entered()
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        return run(_ranked(request, self._notes), self.inner)
+        return run(_indexed(request, self._entered), self.inner)
 
 
 class AsyncThreadIndexBackend(ThreadIndexBackend):
-    """The same, for a backend that answers both ways."""
+    """The same, for a backend that also answers awaited requests."""
 
     def __init__(self, inner: AsyncRedisBackend) -> None:
-        """Keep the list beside the threads of *inner*."""
+        """Keep the index for the threads of *inner*."""
         super().__init__(inner)
         self._async_inner: Any = inner
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        return await arun(_ranked(request, self._notes), self._async_inner)
+        return await arun(_indexed(request, self._entered), self._async_inner)

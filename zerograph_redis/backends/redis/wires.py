@@ -1,13 +1,15 @@
-"""From a batch of commands to its replies, on whatever client there is: a server's, a Sentinel's, or a cluster's.
+"""From commands to replies through any client: of a server, behind Sentinels, or of a cluster.
 
-A cluster's client knows which node has a key. What is sent to the node, and what becomes of its answer that the key is
-elsewhere, is decided here, as a generator that yields what is to be done and gets the replies, for both faces.
+A cluster's client knows which node has a key. Generators decide where commands go, and what follows from the answer that a
+key is elsewhere. They yield what to do, so that it is written once for blocking and for asyncio clients.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -22,39 +24,41 @@ from redis.retry import Retry
 
 from zerograph_redis.core.drive import adrive, drive
 
-from .borrowed import AsyncBorrowed, Borrowed, aexchange_at
-from .commands import Command, command
-from .exchange import Watch
-from .faults import is_left_behind
-from .helpers import aundisturbed, undisturbed
-from .own import AsyncOwn, Own
-from .retries import CLUSTER, NEVER, PLAIN, SENTINEL, OutOfTime, Policy
-
-DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-"""All that redis-py raises of a server: those about a cluster as a whole are no `RedisError`."""
+from .connections import AsyncOwnConnections, OwnConnections
+from .exchange import Deadlines
+from .faults import CLUSTER, DRIVER_ERRORS, NEVER, PLAIN, SENTINEL, Policy, is_left_behind
+from .pools import AsyncPoolConnections, PoolConnections, aexchange_at
+from .scripts import Command, command
+from .shielding import ashielded, shielded
 
 _ASKING = command("ASKING")
 _REDIRECTIONS = 5
-_PASSING = CLUSTER.errors
+_UNLIMITED = redis.ConnectionPool().max_connections
 
 
 def is_cluster(client: Any) -> bool:
-    """Tell whether *client* is one of redis-py's cluster clients."""
+    """Whether *client* is one of redis-py's cluster clients."""
     return isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster)
 
 
+def sentinels_of(client: Any) -> list[Any]:
+    """The clients of the Sentinels that *client* asks for its primary; none for other clients."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return [] if manager is None else list(manager.sentinels)
+
+
 class _Refresh:
-    """Have the client of a cluster ask which node has which slots."""
+    """Let a cluster's client ask which node has which slots."""
 
 
 _Unit = Sequence[Command]
-"""What goes to one node, on one connection."""
+"""Commands for one node, on one connection."""
 _Step = tuple[Any, _Unit] | _Refresh
 _Steps = Generator[_Step, Any, list[Any]]
 
 
-def _through_nodes(client: Any, commands: Sequence[Command]) -> _Steps:
-    """Send each command to its node, and follow the answer that a slot is elsewhere; raises what is worth another try."""
+def _to_nodes(client: Any, commands: Sequence[Command]) -> _Steps:
+    """Send each command to its node, and follow redirections; raises the errors that are worth another try."""
     units: list[list[Command]] = []
     for each in commands:
         if each.key is None and units:
@@ -75,12 +79,12 @@ def _through_nodes(client: Any, commands: Sequence[Command]) -> _Steps:
         for reply in replies:
             if len(unit) > 1 and is_left_behind(reply):
                 raise exceptions.TryAgainError(str(reply))
-            if isinstance(reply, _PASSING):
+            if isinstance(reply, CLUSTER.errors):
                 raise reply
     return [reply for each in found for reply in each]
 
 
-def _through_primaries(client: Any, commands: Sequence[Command]) -> _Steps:
+def _to_primaries(client: Any, commands: Sequence[Command]) -> _Steps:
     replies = []
     for node in client.get_primaries():
         replies += yield node, commands
@@ -113,66 +117,90 @@ def _node_of(client: Any, unit: _Unit) -> Any:
 
 
 class _Nodes:
-    """Connections to the nodes of a cluster."""
+    """Sends to the nodes of a cluster, on connections that are used for each of them."""
 
-    def __init__(self, lines: Borrowed | Own) -> None:
-        """Have *lines* to each of them."""
-        self._lines = lines
+    def __init__(self, connections: PoolConnections | OwnConnections) -> None:
+        self._connections = connections
 
-    def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Exchange *commands* with the nodes that have their keys."""
-        return self._follow(client, _through_nodes(client, commands), deadline)
-
-    def send_everywhere(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Exchange *commands* with each primary."""
-        return self._follow(client, _through_primaries(client, commands), deadline)
-
-    def _follow(self, client: Any, steps: _Steps, deadline: float) -> list[Any]:
+    def follow(self, client: Any, steps: _Steps, deadline: float) -> list[Any]:
         try:
             return drive(steps, lambda step: self._do(client, step, deadline))
-        except _PASSING:
+        except CLUSTER.errors:
             with suppress(*DRIVER_ERRORS):
                 self._do(client, _Refresh(), deadline)
             raise
 
     def _do(self, client: Any, step: _Step, deadline: float) -> Any:
         if isinstance(step, _Refresh):
-            return self._ask(client.nodes_manager.initialize, deadline)
+            return shielded(lambda _: client.nodes_manager.initialize(), deadline - monotonic())
         node, commands = step
         if node.redis_connection is None:
-            self._ask(lambda: client.get_redis_connection(node), deadline)
-        return self._lines.send(node.redis_connection, commands, deadline)
+            shielded(lambda _: client.get_redis_connection(node), deadline - monotonic())
+        return self._connections.send(node.redis_connection, commands, deadline)
 
-    @staticmethod
-    def _ask(question: Callable[[], Any], deadline: float) -> Any:
+
+class _AsyncNodes:
+    """Sends to the nodes of a cluster, on the connections of its asyncio client."""
+
+    def __init__(self, _: Any) -> None:
+        self._deadlines = Deadlines()
+
+    async def follow(self, client: Any, steps: _Steps, deadline: float) -> list[Any]:
         try:
-            return undisturbed(lambda _: question(), deadline - monotonic())
-        except TimeoutError:
-            raise OutOfTime from None
+            if client._initialize:  # noqa: SLF001 - a task for each request would cost more than the rest
+                await ashielded(client.initialize(), deadline - monotonic())
+            return await adrive(steps, lambda step: self._do(client, step, deadline))
+        except CLUSTER.errors:
+            with suppress(*DRIVER_ERRORS):
+                await self._do(client, _Refresh(), deadline)
+            raise
+
+    async def _do(self, client: Any, step: _Step, deadline: float) -> Any:
+        if isinstance(step, _Refresh):
+            return await ashielded(client.nodes_manager.initialize(), deadline - monotonic())
+        return await aexchange_at(*step, deadline, self._deadlines)
 
 
-class Wire:
-    """To a server, or the nodes of a cluster, through a blocking client."""
+class _AnyWire:
+    """What blocking and asyncio wires share; what they return is awaited of the latter."""
+
+    _own: Any
+    _pool: Any
+    _nodes: Any
+    _retry: Any
+    sleep: Callable[[float], Any]
+    """Pause for some seconds."""
 
     def __init__(self, client: Any, *, own: bool = False) -> None:
-        """Use *client*; connections are the saver's own if the client is, and otherwise those of the client's pool."""
+        """Use *client*. Connections are the saver's own if the client is, and else those of the client's pool."""
         self.client = client
         self.is_cluster = is_cluster(client)
         self.policy = _policy_of(client, own=own)
         pooled = not own or _is_limited(client)
-        self._lines = Borrowed() if pooled else Own()
-        self._nodes = _Nodes(self._lines) if self.is_cluster else None
-        self.send: Callable[[Sequence[Command], float], list[Any]] = partial((self._nodes or self._lines).send, client)
+        self.connections = self._pool() if pooled else self._own()
+        self.send: Callable[[Sequence[Command], float], Any] = partial(self.connections.send, client)
         """Send commands once, until a deadline; returns their replies, the server's errors among them.
 
-        On a cluster, each goes to the node of its key, and what has none to that of the command before it.
+        On a cluster, each goes to the node of its key, and a command without a key to the node of the command before it.
         """
-        if own and pooled and not self.is_cluster:
-            # What fails is tried again by the saver, which notes it. The nodes of a cluster's client do so anyway.
-            client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
+        self.send_everywhere: Callable[[Sequence[Command], float], Any] = self.send
+        """Send commands once, on a cluster to each primary."""
+        if self.is_cluster:
+            follow = self._nodes(self.connections).follow
+            self.send = lambda commands, deadline: follow(client, _to_nodes(client, commands), deadline)
+            self.send_everywhere = lambda commands, deadline: follow(client, _to_primaries(client, commands), deadline)
+        elif own and pooled:
+            # The saver repeats what fails, and counts it. The nodes of a cluster's client repeat nothing anyway.
+            client.connection_pool.connection_kwargs["retry"] = self._retry(NoBackoff(), 0)
+
+
+class Wire(_AnyWire):
+    """To a server, or the nodes of a cluster, through a blocking client."""
+
+    _own, _pool, _nodes, _retry, sleep = OwnConnections, PoolConnections, _Nodes, Retry, staticmethod(time.sleep)
 
     def node_of(self, key: bytes) -> str | None:
-        """Name the node of a cluster that has a key; None if none is known to, or for a client of one server."""
+        """Name the node of a cluster that has a key; None if none is known, or for a client of one server."""
         if not self.is_cluster:
             return None
         with suppress(*DRIVER_ERRORS):
@@ -180,23 +208,17 @@ class Wire:
             return name
         return None
 
-    def send_everywhere(self, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Send commands once, on a cluster to each primary."""
-        if self._nodes is None:
-            return self.send(commands, deadline)
-        return self._nodes.send_everywhere(self.client, commands, deadline)
-
-    def doubt(self) -> None:
-        """Have a client of Sentinels ask them for the primary again."""
-        if _sentinels(self.client):
-            self._lines.doubt(self.client)
+    def drop_idle(self) -> None:
+        """Close idle connections of a client of Sentinels, so that new ones ask them for the primary."""
+        if sentinels_of(self.client):
+            self.connections.drop_idle(self.client)
 
     def close(self) -> None:
-        """Close the connections of the saver's own."""
-        self._lines.close()
+        """Close the saver's own connections."""
+        self.connections.close()
 
     def locks(self) -> list[Any]:
-        """Locks of redis-py's that a child of a fork must not find taken."""
+        """Locks of redis-py that a forked child must not find held."""
         if self.is_cluster:
             owner: Any = self.client.nodes_manager
         else:
@@ -204,76 +226,20 @@ class Wire:
         return [getattr(owner, name) for name in ("_initialization_lock", "_lock") if hasattr(owner, name)]
 
 
-class _AsyncNodes:
-    """Connections to the nodes of a cluster, which are always those of its client."""
-
-    def __init__(self) -> None:
-        """Use none yet."""
-        self._watch = Watch()
-
-    async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Await `_Nodes.send`."""
-        return await self._follow(client, _through_nodes, commands, deadline)
-
-    async def send_everywhere(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Await `_Nodes.send_everywhere`."""
-        return await self._follow(client, _through_primaries, commands, deadline)
-
-    async def _follow(self, client: Any, way: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
-        try:
-            if client._initialize:  # noqa: SLF001 - a task for each request would cost more than the rest
-                await _in_time(client.initialize(), deadline)
-            return await adrive(way(client, commands), lambda step: self._do(client, step, deadline))
-        except _PASSING:
-            with suppress(*DRIVER_ERRORS):
-                await self._do(client, _Refresh(), deadline)
-            raise
-
-    async def _do(self, client: Any, step: _Step, deadline: float) -> Any:
-        if isinstance(step, _Refresh):
-            return await _in_time(client.nodes_manager.initialize(), deadline)
-        return await aexchange_at(*step, deadline, self._watch)
-
-
-class AsyncWire:
+class AsyncWire(_AnyWire):
     """To a server, or the nodes of a cluster, through an asyncio client."""
 
-    def __init__(self, client: Any, *, own: bool = False) -> None:
-        """Use *client*, as above."""
-        self.client = client
-        self.is_cluster = is_cluster(client)
-        self.policy = _policy_of(client, own=own)
-        pooled = not own or _is_limited(client)
-        self._lines = AsyncBorrowed() if pooled else AsyncOwn()
-        self._nodes = _AsyncNodes() if self.is_cluster else None
-        self.send: Callable[[Sequence[Command], float], Awaitable[list[Any]]] = partial(
-            (self._nodes or self._lines).send, client
-        )
-        """Await `Wire.send`."""
-        if own and pooled and not self.is_cluster:
-            client.connection_pool.connection_kwargs["retry"] = AsyncRetry(NoBackoff(), 0)
+    _own, _pool, _nodes, _retry = AsyncOwnConnections, AsyncPoolConnections, _AsyncNodes, AsyncRetry
+    sleep = staticmethod(asyncio.sleep)
 
-    async def send_everywhere(self, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Await `Wire.send_everywhere`."""
-        if self._nodes is None:
-            return await self.send(commands, deadline)
-        return await self._nodes.send_everywhere(self.client, commands, deadline)
-
-    async def doubt(self) -> None:
-        """Have a client of Sentinels ask them for the primary again."""
-        if _sentinels(self.client):
-            await self._lines.doubt(self.client)
+    async def drop_idle(self) -> None:
+        """Await `Wire.drop_idle`."""
+        if sentinels_of(self.client):
+            await self.connections.drop_idle(self.client)
 
     async def aclose(self) -> None:
-        """Close the connections of the saver's own."""
-        await self._lines.aclose()
-
-
-async def _in_time(coroutine: Any, deadline: float) -> Any:
-    try:
-        return await aundisturbed(coroutine, deadline - monotonic())
-    except TimeoutError:
-        raise OutOfTime from None
+        """Close the saver's own connections."""
+        await self.connections.aclose()
 
 
 def _policy_of(client: Any, *, own: bool) -> Policy:
@@ -281,19 +247,11 @@ def _policy_of(client: Any, *, own: bool) -> Policy:
         return CLUSTER
     if not own:
         return NEVER
-    return SENTINEL if _sentinels(client) else PLAIN
+    return SENTINEL if sentinels_of(client) else PLAIN
 
 
 def _is_limited(client: Any) -> bool:
-    """Tell whether the URL says how many connections there may be."""
+    """Whether the URL limits the number of connections."""
     pool = getattr(client, "connection_pool", None)
     given = client.nodes_manager.connection_kwargs.get("max_connections") if pool is None else pool.max_connections
     return given not in {None, _UNLIMITED}
-
-
-_UNLIMITED = redis.ConnectionPool().max_connections
-
-
-def _sentinels(client: Any) -> list[Any]:
-    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
-    return [] if manager is None else list(manager.sentinels)

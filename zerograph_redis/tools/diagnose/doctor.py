@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from zerograph_redis.backends.redis.wires import DRIVER_ERRORS, is_cluster
+from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
+from zerograph_redis.backends.redis.wires import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.errors import BackendUnavailableError, CorruptCheckpointError
 from zerograph_redis.store import Store

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from zerograph_redis.backends.redis.wires import DRIVER_ERRORS, is_cluster
+from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
+from zerograph_redis.backends.redis.wires import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.backends.sqlite.thread_rows import shown_name
 from zerograph_redis.core.paging import read_index
