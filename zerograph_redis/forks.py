@@ -19,28 +19,28 @@ class Forks(Protocol):
 
 
 _alive: weakref.WeakSet[Any] = weakref.WeakSet()
-_settled: list[Forks] = []
+_suspended: list[Forks] = []
 
 
-def settle(thing: Forks) -> None:
+def register_at_fork(thing: Forks) -> None:
     """Call the methods of *thing* around every fork, as long as it lives."""
     _alive.add(thing)
 
 
 def _before() -> None:
     for thing in list(_alive):
-        _settled.append(thing)
+        _suspended.append(thing)
         thing.before_fork()
 
 
 def _after(*, child: bool) -> None:
-    while _settled:
+    while _suspended:
         try:
-            _settled[-1].after_fork(child=child)
+            _suspended[-1].after_fork(child=child)
         except Exception:  # noqa: BLE001 - raised by a signal handler, or since one interrupted its `before_fork`
             with suppress(Exception):
-                _settled[-1].after_fork(child=child)
-        _settled.pop()
+                _suspended[-1].after_fork(child=child)
+        _suspended.pop()
 
 
 os.register_at_fork(

@@ -14,7 +14,7 @@ from functools import lru_cache
 SEPARATOR = "\x1f"
 """Separates the ids of a field or index member."""
 
-WITHIN = "\x1e"
+IDENTITY_SEPARATOR = "\x1e"
 """Separates task id and channel in the identity of a pending write."""
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f%{}\ud800-\udfff]")

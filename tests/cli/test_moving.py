@@ -64,7 +64,7 @@ def test_migrate_as_json(store, saver, other):
     grow(saver, "chat")
     command = (*options_of(store), "migrate", url_of(store), url_of(other), "--json")
     document = run(*command).json
-    assert set(document) == {"equal", "source", "target", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert set(document) == {"equal", "source", "target", "outcomes", "continued_beyond", "problems", "not_found"}
     assert set(document["source"]) == set(document["target"]) == SIDE
     assert document["source"] == document["target"]
     assert document["equal"] is True
@@ -199,11 +199,11 @@ def test_export_and_import_bring_everything_back(store, saver, other, file):
 def test_export_and_import_as_json(cli, saver, other, file):
     grow(saver, "chat")
     written = cli("export", str(file), "--json").json
-    assert set(written) == {"equal", "store", "file", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert set(written) == {"equal", "store", "file", "outcomes", "continued_beyond", "problems", "not_found"}
     assert set(written["file"]) == SIDE
     assert written["file"] == written["store"]
     stored = run(*options_of(other), "import", str(file), "--json").json
-    assert set(stored) == {"equal", "file", "store", "outcomes", "continued_beyond", "problems", "not_there"}
+    assert set(stored) == {"equal", "file", "store", "outcomes", "continued_beyond", "problems", "not_found"}
     assert stored["file"] == stored["store"] == written["file"]
 
 

@@ -42,7 +42,7 @@ def test_the_document_of_delete(store, saver, cli):
     fill(saver, 3, "a")
     make_idle(store, saver, 7200, "a")
     document = cli("delete", "a", "--json").json
-    assert set(document) == {"dry_run", "threads", "checkpoints", "bytes", "removals", "not_there"}
+    assert set(document) == {"dry_run", "threads", "checkpoints", "bytes", "removals", "not_found"}
     assert document["dry_run"] is True
     (removal,) = document["removals"]
     assert set(removal) == {"thread_id", "outcome", "updated", "checkpoints", "bytes", "lease"}

@@ -60,8 +60,8 @@ def test_before_is_exclusive(saver):
 def test_before_an_unknown_checkpoint_is_an_empty_list(saver):
     fill(saver, 2)
     assert saver.list(at(), before=at(id="unknown")) == []
-    saver.put(at(ns="other"), state("elsewhere"), {})
-    assert saver.list(at(), before=at(ns="other", id="elsewhere")) == []
+    saver.put(at(ns="other"), state("unknown"), {})
+    assert saver.list(at(), before=at(ns="other", id="unknown")) == []
 
 
 def test_before_a_checkpoint_that_has_writes_alone_is_an_empty_list(saver):

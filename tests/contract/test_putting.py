@@ -47,8 +47,8 @@ def test_the_parent_is_the_checkpoint_of_the_config(saver):
 
 
 def test_a_parent_need_not_be_stored(saver):
-    saver.put(at(id="elsewhere"), state("c0"), {})
-    assert saver.get_tuple(at()).parent_config == at(ns="", id="elsewhere")
+    saver.put(at(id="unknown"), state("c0"), {})
+    assert saver.get_tuple(at()).parent_config == at(ns="", id="unknown")
 
 
 def test_storing_an_id_again_replaces_its_content_and_keeps_its_place(saver):

@@ -56,7 +56,7 @@ def make_dataclass(random: Random) -> Made:
         elif choice == "unset default":
             members[name] = dataclasses.field(init=False, default=5)
         elif choice == "descriptor" and not slots:
-            members[name] = Doubling(random.choice(["same", "other", "elsewhere"]))
+            members[name] = Doubling(random.choice(["same", "other", "unknown"]))
         elif choice == "property" and not slots:
             place = f"_{name}"
             members[name] = property(

@@ -47,13 +47,13 @@ class Doubling:
     def __get__(self, value: Any, owner: Any = None) -> Any:
         if value is None:
             raise AttributeError(self.name)  # so that it is no default of a dataclass
-        if self.place == "elsewhere":
+        if self.place == "unknown":
             return self.elsewhere.get(id(value), (None, None))[1]
         return value.__dict__.get(self.name if self.place == "same" else f"_{self.name}")
 
     def __set__(self, value: Any, held: Any) -> None:
         doubled = held * 2 if type(held) is int else held
-        if self.place == "elsewhere":
+        if self.place == "unknown":
             self.elsewhere[id(value)] = value, doubled
         else:
             value.__dict__[self.name if self.place == "same" else f"_{self.name}"] = doubled

@@ -142,7 +142,7 @@ def a_segment_takes_the_place_of_another(rng: random.Random, world: World) -> No
     for _, record in world.now.checkpoints.values():
         with suppress(CheckpointError):
             header, segments, _ = read_segments("a record", record)
-            log = header.slot if header.slot in world.now.logs else header.generation
+            log = header.log_id if header.log_id in world.now.logs else header.generation
             for segment in segments:
                 blocks.setdefault((log, segment.stored), set()).add(segment.offset)
     alike = [key for key, offsets in blocks.items() if len(offsets) > 1 and key[0] in world.now.logs]

@@ -164,9 +164,9 @@ def forged_record(rng: Random, namespace: str, checkpoint_id: str, stored: bytes
             content = anything(rng)
         case _:
             head = near(rng, head).ljust(records.HEADER_SIZE, b"0")[: records.HEADER_SIZE]
-    repacked = msgpack.packb(content)
+    pack_again = msgpack.packb(content)
     place = SEPARATOR.join((escape(namespace), escape(checkpoint_id), "", "")).encode()
-    return head + where + US + records.digest_of((place, where, repacked)) + repacked
+    return head + where + US + records.digest_of((place, where, pack_again)) + pack_again
 
 
 def forged_write(rng: Random, namespace: str, checkpoint_id: str, identity: str) -> bytes:

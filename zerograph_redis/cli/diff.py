@@ -46,7 +46,7 @@ def diff(
     Channel by channel: added (+), removed (-), changed (~). One checkpoint, or the newest, is compared with its parent.
     """
     session: Session = context.obj
-    reader = CheckpointReader(session.lenient_settings, thread)
+    reader = CheckpointReader(session.inspecting_settings, thread)
     newer, older = (b, a) if b is not None else (a, None)
     after = named_checkpoint(session, reader, thread, newer, namespace)
     if older is None:

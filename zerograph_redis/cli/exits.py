@@ -31,7 +31,7 @@ class Code(IntEnum):
     UNAVAILABLE = 3
     DAMAGED = 4
     REFUSED = 5
-    NOT_THERE = 6
+    NOT_FOUND = 6
     INTERRUPTED = 130
     CLOSED_PIPE = 141
 
@@ -42,17 +42,17 @@ EXIT_CODES = (
 )
 
 
-class NotThereError(CheckpointError):
+class NotFoundError(CheckpointError):
     """The store does not have the thread or checkpoint that a command names."""
 
 
-def no_such_thread(thread: str, place: str) -> NotThereError:
+def no_such_thread(thread: str, place: str) -> NotFoundError:
     """Return the error for a thread that the store at *place* does not have."""
-    return NotThereError(f"there is no thread {thread!r} in {place}")
+    return NotFoundError(f"there is no thread {thread!r} in {place}")
 
 
 _CODES: dict[type[Exception], Code] = {
-    NotThereError: Code.NOT_THERE,
+    NotFoundError: Code.NOT_FOUND,
     ConfigError: Code.USAGE,
     BackendUnavailableError: Code.UNAVAILABLE,
     CorruptCheckpointError: Code.DAMAGED,

@@ -16,7 +16,7 @@ from .output import console, note, print_json
 from .parameters import Json, Namespace, Thread
 from .progress import progress
 from .session import Session
-from .tables import shown, table
+from .tables import Table, shown
 from .text import age, count, size
 from .values import brief
 
@@ -47,7 +47,7 @@ def history(
     """
     session: Session = context.obj
     with progress("Reading checkpoints") as advance:
-        operation = read_history(session.lenient_settings, thread, namespace, None if every else limit, advance)
+        operation = read_history(session.inspecting_settings, thread, namespace, None if every else limit, advance)
         found = session.run(operation)
     if not found:
         raise no_such_checkpoint(session, thread, None, namespace)
@@ -79,7 +79,7 @@ def _lines(entries: list[Entry]) -> list[Line]:
 
 def _print_rows(entries: list[Entry], lines: list[Line]) -> None:
     width = _distinct(each.checkpoint_id for each in entries)
-    rows = table(checkpoint="left", step="right", source="left", age="right", size="right", changed="cut")
+    rows = Table(checkpoint="left", step="right", source="left", age="right", size="right", changed="cut")
     for line, each in zip(lines, entries, strict=True):
         if line.joins is not None:
             rows.add_row(line.joins)

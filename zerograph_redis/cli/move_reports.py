@@ -13,7 +13,7 @@ from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveRep
 
 from .exits import Code
 from .output import console, note, print_json
-from .tables import Cut, shown, table
+from .tables import Table, shown
 from .text import count
 
 SHOWN = 30
@@ -86,13 +86,13 @@ def report(
     if code is None and not found.equal:
         code = Code.DAMAGED
     if code is None and missing:
-        code = Code.NOT_THERE
+        code = Code.NOT_FOUND
     if code is not None:
         raise typer.Exit(code)
 
 
 def _show(found: MoveReport, totals: dict[str, DigestSum], phrases: dict[MoveOutcome, str], missing: list[str]) -> None:
-    rows = table(**{"": "left"}, threads="right", checkpoints="right", writes="right", digest="left")
+    rows = Table(**{"": "left"}, threads="right", checkpoints="right", writes="right", digest="left")
     for name, total in totals.items():
         digest = shown(total.digest, "green" if found.equal else "red")
         rows.add_row(name, f"{total.threads:,}", f"{total.checkpoints:,}", f"{total.writes:,}", digest)
@@ -113,9 +113,9 @@ def _show(found: MoveReport, totals: dict[str, DigestSum], phrases: dict[MoveOut
 
 def _show_problems(found: MoveReport) -> None:
     console().print()
-    rows = table(thread="cut", problem="left", message="cut")
+    rows = Table(thread="cut", problem="left", message="cut")
     for each in found.problems[:SHOWN]:
-        rows.add_row(Cut(each.thread), shown(_PROBLEMS[each.outcome][0], "red"), Cut(each.message))
+        rows.add_row(each.thread, shown(_PROBLEMS[each.outcome][0], "red"), each.message)
     console().print(rows)
     if len(found.problems) > SHOWN:
         note(f"… and {len(found.problems) - SHOWN:,} more; --json has all.")
@@ -132,5 +132,5 @@ def _as_json(found: MoveReport, totals: dict[str, DigestSum], missing: list[str]
             {"thread_id": each.thread, "outcome": each.outcome.value, "message": each.message}
             for each in found.problems
         ],
-        "not_there": missing,
+        "not_found": missing,
     }

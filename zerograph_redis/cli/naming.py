@@ -15,7 +15,7 @@ from zerograph_redis.tools.inspect.checkpoints import (
     find_checkpoints,
 )
 
-from .exits import NotThereError, no_such_thread
+from .exits import NotFoundError, no_such_thread
 from .session import Session
 
 NAMED = "An id, the beginning of one, or @2 for two before the newest."
@@ -29,7 +29,7 @@ def named_checkpoint(
     """Read the checkpoint that *text* names, the newest if None.
 
     Raises:
-        NotThereError: There is no such thread or checkpoint.
+        NotFoundError: There is no such thread or checkpoint.
         ConfigError: Several ids begin with *text*.
     """
     place = namespace if namespace is not None else session.run(default_namespace(thread))
@@ -50,10 +50,10 @@ def named_checkpoint(
     return entry
 
 
-def no_such_checkpoint(session: Session, thread: str, text: str | None, namespace: str | None) -> NotThereError:
+def no_such_checkpoint(session: Session, thread: str, text: str | None, namespace: str | None) -> NotFoundError:
     """Return the error for a thread, a namespace of it, or a checkpoint there, that is not stored."""
     if session.run(default_namespace(thread)) is None:
         return no_such_thread(thread, session.place)
     what = "no checkpoints" if text is None else f"no checkpoint {text!r}"
     where = "" if namespace is None else f" in the namespace {namespace!r}"
-    return NotThereError(f"thread {thread!r} has {what}{where}; 'zerograph-redis history {quote(thread)}' lists all")
+    return NotFoundError(f"thread {thread!r} has {what}{where}; 'zerograph-redis history {quote(thread)}' lists all")

@@ -14,7 +14,7 @@ from .output import console
 from .parameters import Json, Yes
 from .removals import Action, Idle, Match, Threads, collect, note_more, read_duration, report, select, show_threads
 from .session import Session
-from .tables import Cut, table
+from .tables import Table
 from .text import age, size
 
 SHOWN = 50
@@ -60,11 +60,11 @@ def prune(
 
 
 def _show_checkpoints(removal: Removal) -> None:
-    rows = table(namespace="cut", checkpoint="cut", stored="right", writes="right", size="right")
+    rows = Table(namespace="cut", checkpoint="cut", stored="right", writes="right", size="right")
     for each in removal.outlines[:SHOWN]:
         rows.add_row(
-            Cut(each.namespace),
-            Cut(each.checkpoint_id),
+            each.namespace,
+            each.checkpoint_id,
             age(moment(each.order)),
             f"{each.writes:,}" if each.writes else "",
             size(each.bytes),

@@ -16,7 +16,7 @@ from zerograph_redis.tools.maintain.selection import Selection, find_targets
 from .exits import Code
 from .output import console, note, print_json
 from .progress import progress
-from .tables import Cut, shown, table
+from .tables import Table, shown
 from .text import count, duration, size
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def report(removals: Sequence[Removal], missing: Sequence[str], action: Action, 
     }
     if json:
         documents = [_as_json(each, action) for each in removals]
-        print_json({"dry_run": not yes, **totals, "removals": documents, "not_there": list(missing)})
+        print_json({"dry_run": not yes, **totals, "removals": documents, "not_found": list(missing)})
     else:
         _sum_up(totals, action, yes=yes)
         _explain(outcomes, missing, yes=yes)
@@ -110,7 +110,7 @@ def report(removals: Sequence[Removal], missing: Sequence[str], action: Action, 
     if yes and outcomes[RemovalOutcome.DAMAGED]:
         raise typer.Exit(Code.DAMAGED)
     if missing:
-        raise typer.Exit(Code.NOT_THERE)
+        raise typer.Exit(Code.NOT_FOUND)
 
 
 def show_threads(removals: Sequence[Removal], action: Action) -> None:
@@ -124,14 +124,14 @@ def show_threads(removals: Sequence[Removal], action: Action) -> None:
     }
     columns = {"thread": "cut", "idle": "right", "checkpoints": "right", "size": "right"}
     with_outcome = any(words[each.outcome][0] for each in removals)
-    rows = table(**columns, **({"outcome": "left"} if with_outcome else {}))
+    rows = Table(**columns, **({"outcome": "left"} if with_outcome else {}))
     listed = [each for each in removals if action.whole or each.checkpoints or words[each.outcome][0]]
     for each in listed[:SHOWN]:
         idle = duration(each.target.idle / 1_000_000) if each.target.condition.updated else ""
         sizes = (f"{each.checkpoints:,}", size(each.bytes)) if each.checkpoints or each.bytes else ("", "")
         word, style = words[each.outcome]
         owner = f" by {each.owner}" if each.owner else ""
-        rows.add_row(Cut(each.target.thread), idle, *sizes, *([shown(word + owner, style)] if with_outcome else []))
+        rows.add_row(each.target.thread, idle, *sizes, *([shown(word + owner, style)] if with_outcome else []))
     if listed:
         console().print(rows)
     note_more(len(listed) - SHOWN)

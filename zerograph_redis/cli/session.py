@@ -62,7 +62,7 @@ class Session:
         return None if types is None else _load(types)
 
     @cached_property
-    def lenient_settings(self) -> Settings:
+    def inspecting_settings(self) -> Settings:
         """The store's settings for reading: a value of an unknown type becomes its type's name and its fields."""
         from dataclasses import replace
 

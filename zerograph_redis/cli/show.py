@@ -36,7 +36,7 @@ def show(
     First what it waits for, and its pending writes; then its state, channel by channel.
     """
     session: Session = context.obj
-    reader = CheckpointReader(session.lenient_settings, thread)
+    reader = CheckpointReader(session.inspecting_settings, thread)
     entry = named_checkpoint(session, reader, thread, checkpoint, namespace)
     if json:
         print_json(_as_json(thread, entry))

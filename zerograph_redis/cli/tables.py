@@ -98,7 +98,3 @@ class Table:
 
 def _total(widths: list[int]) -> int:
     return sum(widths) + len(_GAP) * (len(widths) - 1)
-
-
-table = Table
-Cut = str

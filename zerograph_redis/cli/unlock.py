@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from zerograph_redis.core.leasing import break_lease, look_at_lease
+from zerograph_redis.core.leasing import break_lease, read_lease
 from zerograph_redis.core.thread_operations import describe
 
 from .exits import no_such_thread
@@ -26,7 +26,7 @@ def unlock(context: typer.Context, thread: Thread, *, yes: Yes = False, json: Js
     Breaking a lease fences its holder off: the holder's next write under the lease is refused.
     """
     session: Session = context.obj
-    lease = session.run(look_at_lease(thread))
+    lease = session.run(read_lease(thread))
     if lease is None and session.run(describe(thread)) is None:
         raise no_such_thread(thread, session.place)
     owner = session.run(break_lease(thread)) if yes else None

@@ -51,7 +51,7 @@ def watch(
     last. On a cluster, if more threads than that are active at once, some are reported up to 30 seconds late.
     """
     session: Session = context.obj
-    following = Watch(session.lenient_settings, thread)
+    following = Watch(session.inspecting_settings, thread)
     session.run(following.poll())
     note(f"Watching {session.place if thread is None else repr(thread)}. Ctrl-C ends it.")
     answers = True

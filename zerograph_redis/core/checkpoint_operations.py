@@ -11,7 +11,6 @@ from zerograph.checkpoint import Checkpoint, CheckpointMetadata, CheckpointTuple
 
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError, ConfigError, CorruptCheckpointError
-from zerograph_redis.ids import WITHIN, escape
 
 from .batches import Batch
 from .configs import Address, is_empty, read_age, read_config, read_id, read_token
@@ -36,7 +35,7 @@ from .settings import MOST, Settings
 from .states import PreparedPut, ReadCheckpoint, States
 from .unpacking import StateUnpacker
 from .verification import Lineage
-from .writes import EncryptedWrites, decode_writes
+from .writes import EncryptedWrites, decode_writes, identity_of
 
 P_contra = TypeVar("P_contra", contravariant=True)
 
@@ -136,7 +135,7 @@ class CheckpointOperations:
         packed: dict[str, bytes] = {}
         for number, write in enumerate(writes):
             task, channel, value = _read_write(number, write, task_id)
-            packed[escape(task) + WITHIN + escape(channel)] = self.serializer.pack(value, root=f"writes[{number}]")
+            packed[identity_of(task, channel)] = self.serializer.pack(value, root=f"writes[{number}]")
         held = fence(address.thread, address.token, self.settings) if packed else None
         return PreparedWrites(address, address.checkpoint_id, packed, held)
 

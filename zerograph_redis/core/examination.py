@@ -37,7 +37,7 @@ class UnindexThread(Request[None]):
 
 
 @dataclass(slots=True)
-class LookUpThread(Request["float | None"]):
+class ReadIndexEntry(Request["float | None"]):
     """On a cluster: when a thread was last entered in the thread index, in µs; None if it is not in there."""
 
     thread: str
@@ -64,7 +64,7 @@ class IndexState(StrEnum):
     """The entry is of a thread that is not stored, and did not expire."""
     EXPIRED = "expired"
     """The entry is of a thread that expired; a later write or listing removes it."""
-    ELSEWHERE = "elsewhere"
+    UNKNOWN = "unknown"
     """Unknown: on a cluster the thread index is in another slot."""
 
 
@@ -72,11 +72,11 @@ class IndexState(StrEnum):
 class Condition:
     """Whether the keys and counts of a thread fit together. One that is not stored has nothing but *entry*."""
 
-    there: bool
+    stored: bool
     damage: str
     """What is missing of it; empty if nothing is."""
     entry: IndexState
-    astray: int
+    wrong_deadlines: int
     """How many of its keys have another deadline than the thread, or none."""
     updated: int
     checkpoints: int
@@ -147,7 +147,7 @@ class OutlineThread(Request[OutlinePage]):
 
 
 @dataclass(slots=True)
-class MendThread(Request[bool]):
+class RepairThread(Request[bool]):
     """Correct a thread's entry in the index, and the deadlines of its keys. Replies whether it is stored, and whole."""
 
     thread: str
@@ -184,7 +184,7 @@ def outline_of(
     except CorruptCheckpointError:
         damage = "the header of its record is damaged"
     else:
-        state, log_id = sum(segment.length for segment in segments), known.slot.replace("-", "")
+        state, log_id = sum(segment.length for segment in segments), known.log_id.replace("-", "")
         if int(known.order, 16) != order:
             damage = "its order is not that of its index"
     log = log_id if log is None else log

@@ -89,7 +89,7 @@ def break_lease(thread: Any) -> Operation[str | None]:
     return found.owner if found.attempt == attempt else None
 
 
-def look_at_lease(thread: Any) -> Operation[LeaseInfo | None]:
+def read_lease(thread: Any) -> Operation[LeaseInfo | None]:
     """Return the lease of a thread, which need not exist otherwise; None if nobody holds it."""
     found = yield from LeaseThread(read_id("thread_id", thread), "look", None, "-", "", 0)
     return LeaseInfo(found.owner, found.left / 1000) if found.left else None

@@ -130,7 +130,7 @@ def pack_checkpoint(
         values.append([*(link or new_link())])
     packed, layout, context = pack_plain(values), ",".join(texts).encode(), _context(*address)
     if cipher is not None:
-        packed = cipher.seal(packed, context + layout)
+        packed = cipher.encrypt(packed, context + layout)
     return layout + _US + xxh3_64_digest(context + layout + packed) + packed
 
 
@@ -232,7 +232,7 @@ class Header(NamedTuple):
 
     order: str
     generation: str
-    slot: str
+    log_id: str
     """The log id: 0 or 1, "-" for none."""
     base: int
     appended: int
@@ -281,7 +281,7 @@ def read_proof(stored: bytes) -> tuple[str, str]:
     return stored[_GENERATION].decode("latin-1"), stored[_PROOF].decode("latin-1")
 
 
-def read_stretch(stored: bytes) -> tuple[str, int, int]:
+def read_appended(stored: bytes) -> tuple[str, int, int]:
     """Return from a header the generation, where its put appended to that log, and how much; ValueError for damage."""
     return stored[_GENERATION].decode("ascii"), int(stored[_BASE], 16), int(stored[_APPENDED], 16)
 
@@ -322,7 +322,7 @@ def pack_writes(
     found = []
     for identity, value in values.items():
         context = b"%b%b\x1f" % (prefix, identity.encode())
-        content = value if cipher is None else cipher.seal(value, context)
+        content = value if cipher is None else cipher.encrypt(value, context)
         found.append(StoredWrite(identity, version + xxh3_64_digest(context + content) + content))
     return found
 
@@ -344,7 +344,7 @@ def _write_of(thread: str, namespace: str, checkpoint_id: str) -> str:
     return f"a pending write of {name_of(thread, namespace, checkpoint_id)}"
 
 
-def repacked(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
+def pack_again(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
     """Build a decoded record again, without its header."""
     paths, segments = [path for path, _ in record.parts], [Segments.of(each) for _, each in record.parts]
     content = (record.parent, record.metadata, record.digest)
@@ -357,7 +357,7 @@ def reencrypt_checkpoint(
     """Encrypt a record for another thread. Also returns the generation of its log, and its segments there."""
     record = unpack_checkpoint(thread, namespace, checkpoint_id, stored, source)
     segments = [segment for _, part in record.placed() for segment in part]
-    reencrypted = stored[:HEADER_SIZE] + repacked(namespace, checkpoint_id, record, target)
+    reencrypted = stored[:HEADER_SIZE] + pack_again(namespace, checkpoint_id, record, target)
     return reencrypted, record.generation, segments
 
 
@@ -400,6 +400,6 @@ def _unreadable(name: str, stored: bytes | None, cipher: Cipher | None) -> Check
 
 def _decrypted(name: str, encrypted: bytes, context: bytes, cipher: Cipher) -> bytes:
     try:
-        return cipher.unseal(encrypted, context)
+        return cipher.decrypt(encrypted, context)
     except CheckpointError as error:
         raise type(error)(f"{name} cannot be read: {error}") from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from zerograph_redis.display import about, quoted, visible
 from zerograph_redis.errors import ConflictError, LeaseHeldError, LeaseLostError
 
+from . import examination, requests
 from .requests import Request
 
 _log = logging.getLogger(__name__)
@@ -24,20 +26,57 @@ def note_repeat(request: Request[Any] | str, failed: int, error: Exception) -> N
     _log.log(
         logging.WARNING if failed == 1 else logging.DEBUG,
         "%s failed and is tried again: %s: %s",
-        visible(request if isinstance(request, str) else asked_for(request)),
+        visible(request if isinstance(request, str) else describe_request(request)),
         type(error).__name__,
         visible(str(error)),
         extra=about(getattr(request, "thread", None)),
     )
 
 
-def asked_for(request: Request[Any]) -> str:
-    """Describe a request: its kind, and the checkpoint and thread that it names."""
-    thread = getattr(request, "thread", None) or next(iter(getattr(request, "threads", ())), None)
-    names = {"checkpoint": getattr(request, "checkpoint_id", None), "thread": thread}
-    return type(request).__name__ + "".join(
-        f" of {what} {quoted(name)}" for what, name in names.items() if name is not None
-    )
+_ACTIONS: Mapping[type[Request[Any]], str] = {
+    requests.PutCheckpoint: "storing {checkpoint} of {thread}",
+    requests.PutWrites: "storing pending writes of {checkpoint} of {thread}",
+    requests.WriteBatch: "storing checkpoints and pending writes of {thread}",
+    requests.GetCheckpoint: "reading {checkpoint} of {thread}",
+    requests.GetWrites: "reading the pending writes of {checkpoint} of {thread}",
+    requests.ListCheckpoints: "listing the checkpoints of {thread}",
+    requests.FindNamespace: "searching {thread} for {checkpoint}",
+    requests.FindCheckpoints: "searching {thread} for checkpoints",
+    requests.ListNamespaces: "listing the namespaces of {thread}",
+    requests.PruneThread: "pruning {thread}",
+    requests.DeleteThread: "deleting {thread}",
+    requests.ListThreads: "listing threads",
+    requests.DescribeThread: "reading {thread}",
+    requests.ForgetThread: "removing {thread} from the thread index",
+    requests.ScanThread: "reading {thread} to copy it",
+    requests.StageThread: "storing a staged copy of {thread}",
+    requests.PublishThread: "publishing the staged copy of {thread}",
+    examination.ReadClock: "reading the server's clock",
+    examination.IndexThread: "adding {thread} to the thread index",
+    examination.UnindexThread: "removing {thread} from the thread index",
+    examination.ReadIndexEntry: "looking up {thread} in the thread index",
+    examination.SampleThreads: "reading the thread index",
+    examination.ExamineThread: "examining {thread}",
+    examination.OutlineThread: "reading the sizes of the checkpoints of {thread}",
+    examination.RepairThread: "repairing {thread}",
+    examination.DiscardStaged: "discarding an unfinished copy of {thread}",
+}
+_LEASE_ACTIONS = {"take": "taking", "renew": "renewing", "release": "releasing", "break": "breaking", "look": "reading"}
+
+
+def describe_request(request: Request[Any]) -> str:
+    """Describe what a request does, with the checkpoint and the thread that it names."""
+    thread = f"thread {quoted(getattr(request, 'thread', None))}"
+    checkpoint = getattr(request, "checkpoint_id", None)
+    if isinstance(request, requests.LeaseThread):
+        return f"{_LEASE_ACTIONS[request.action]} the lease of {thread}"
+    if isinstance(request, requests.GetCheckpoint) and checkpoint is None:
+        return f"reading {thread}"
+    if isinstance(request, requests.DescribeThreads) and request.threads:
+        first, *others = request.threads
+        return f"reading thread {quoted(first)}" + (f" and {len(others)} others" if others else "")
+    text: str = _ACTIONS.get(type(request), "using the store")
+    return text.format(thread=thread, checkpoint=f"checkpoint {quoted(checkpoint)}")
 
 
 def lease_held(thread: str, owner: str, seconds_left: float) -> LeaseHeldError:

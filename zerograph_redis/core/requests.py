@@ -218,8 +218,6 @@ class ListCheckpoints(Request[Fetched]):
     limit: int
     refresh: bool
     known: Sequence[KnownRange]
-    longest: int | None = None
-    """Leave out ranges of more bytes than this: for a reader of records, who needs no states."""
 
 
 @dataclass(slots=True)

@@ -61,7 +61,7 @@ class ThreadScan:
         self.checkpoints.add(place)
         if header.generation != ZERO:
             # A store names a log by either.
-            self._names[header.slot] = self._names[header.generation] = header.generation
+            self._names[header.log_id] = self._names[header.generation] = header.generation
         return True
 
     def _named(self, part: LogRange) -> LogRange:

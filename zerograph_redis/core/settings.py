@@ -107,7 +107,7 @@ class Settings:
         """Return what encrypts *thread*; None if the saver does not encrypt."""
         return None if self.encryption is None else self.encryption.cipher(self.store, thread)
 
-    def of_files(self) -> Settings:
+    def for_files(self) -> Settings:
         """Return the settings for files of threads, which are encrypted under one store name wherever they come from."""
         return replace(self, store=DEFAULT_STORE)
 

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from zerograph_redis.errors import BusyThreadError, CorruptCheckpointError
-from zerograph_redis.ids import SEPARATOR, WITHIN, unescape
+from zerograph_redis.ids import IDENTITY_SEPARATOR, SEPARATOR, escape, unescape
 from zerograph_redis.state_log.codec import Cipher
 
 from .configs import Address
@@ -120,9 +120,14 @@ def decode_writes(
     return [(*task_and_channel(each.identity), value) for each, value in zip(writes, values, strict=True)]
 
 
+def identity_of(task: str, channel: str) -> str:
+    """Return the identity of a write: who wrote it, to which channel."""
+    return escape(task) + IDENTITY_SEPARATOR + escape(channel)
+
+
 def task_and_channel(identity: str) -> tuple[str, str]:
     """Return the task id and the channel of the identity of a stored write."""
-    task, _, channel = identity.partition(WITHIN)
+    task, _, channel = identity.partition(IDENTITY_SEPARATOR)
     return unescape(task), unescape(channel)
 
 

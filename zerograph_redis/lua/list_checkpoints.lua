@@ -2,7 +2,6 @@
 -- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread   namespace   before: begin before this checkpoint id, or ''   order: begin before this order, or
 --       ''   limit: how many   renew: '1' to renew the TTL   known: ranges of the log that the reader has
---       longest: the longest segment to read, bytes, or ''
 -- Reply {list of {id, record, manifest, {record of each write}, order by the index}, {generation, start, bytes of the log
 --       …}}; a missing record is nil
 
@@ -35,11 +34,11 @@ if from_the_newest and #rows > 0 then
   failure = wrong_note(facts, namespace, rows[1][5], rows[1][1], stored[3])
   if failure then return failure end
 end
-local wanted, known_ranges, most = {}, parse_known(known), tonumber(longest)
+local wanted, known_ranges = {}, parse_known(known)
 local records, manifests, lists = read_fields(KEYS.checkpoints, fields), read_all_writes(fields)
 for place, row in ipairs(rows) do
   local record = records[place]
-  if record then want(wanted, known_ranges, record, most) end
+  if record then want(wanted, known_ranges, record) end
   row[2], row[3], row[4] = record, manifests[place], lists[place]
 end
 return { rows, fetch(wanted) }

@@ -131,7 +131,7 @@ end
 
 -- Add to `wanted` (log -> generation, length of the log, and start -> stop of each range) the bytes that a record needs
 -- and the reader lacks, but for segments of more than `longest` bytes, if that is given.
-local function want(wanted, known_ranges, record, longest)
+local function want(wanted, known_ranges, record)
   local generation, log, base = record:sub(18, 33), record:sub(34, 34), tonumber(record:sub(35, 44), 16)
   -- A plain search is faster than a pattern.
   local last = record:find(US, HEADER + 1, true)
@@ -151,7 +151,7 @@ local function want(wanted, known_ranges, record, longest)
     local start = offset and (sign == '' and offset + 0 or base + (sign .. offset))
     local stop = offset and start + length
     -- There is nothing beyond the ends of the log; the reader reports it.
-    if offset and start >= 0 and stop <= end_of_log and (not longest or length + 0 <= longest) then
+    if offset and start >= 0 and stop <= end_of_log then
       for _, range in ipairs(known) do
         if range[1] <= start and start < range[2] then start = math.min(range[2], stop) end
         if range[1] < stop and stop <= range[2] then stop = math.max(range[1], start) end

@@ -11,7 +11,7 @@ from zerograph.constants import INTERRUPT
 
 from zerograph_redis.core.checkpoint_operations import PreparedWrites
 from zerograph_redis.core.states import PreparedPut
-from zerograph_redis.ids import WITHIN
+from zerograph_redis.ids import IDENTITY_SEPARATOR
 
 _REMEMBERED = 10_000  # namespaces
 _LAST = ("interrupt", "previous")  # what a functional workflow returned is put as "previous"
@@ -53,4 +53,4 @@ class Runs:
 
 def waits_for_a_person(prepared: PreparedWrites) -> bool:
     """Whether a run stops at pending writes: those of an interrupt."""
-    return any(identity.endswith(WITHIN + INTERRUPT) for identity in prepared.packed)
+    return any(identity.endswith(IDENTITY_SEPARATOR + INTERRUPT) for identity in prepared.packed)

@@ -32,7 +32,7 @@ from zerograph_redis.core.requests import LeaseThread, Operation, Request
 from zerograph_redis.core.states import PreparedPut
 from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 from zerograph_redis.store import Store
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class WriteQueue:
         """Whether anything was ever queued."""
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._begin()
-        settle(self)
+        register_at_fork(self)
         _queues.add(self)
 
     def _begin(self) -> None:

@@ -98,13 +98,13 @@ class Cipher:
         self._ciphers = {name: _derived(key, self.place) for name, key in keys.items()}
         self._first = next(iter(keys))
 
-    def seal(self, data: bytes, context: bytes) -> bytes:
+    def encrypt(self, data: bytes, context: bytes) -> bytes:
         """Encrypt *data*. It can be decrypted only for the same store, thread and *context*."""
         nonce = os.urandom(_NONCE_SIZE)
         encrypted = self._ciphers[self._first].encrypt(nonce, data, self._associated(self._first, context))
         return self._first.encode().ljust(_KEY_ID_SIZE, b"\0") + nonce + encrypted
 
-    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
         """Decrypt what `seal` returned.
 
         Raises:

@@ -17,10 +17,10 @@ _LARGEST = 64 * 1024 * 1024  # bytes of a compressed block when it is unpacked; 
 class Cipher(Protocol):
     """Encrypts for one thread: `serde.encrypted.Cipher`."""
 
-    def seal(self, data: bytes, context: bytes) -> bytes:
+    def encrypt(self, data: bytes, context: bytes) -> bytes:
         """Encrypt."""
 
-    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
         """Decrypt."""
 
 
@@ -101,17 +101,19 @@ class EncryptedCodec:
     def pack(self, data: bytes | memoryview) -> bytes:
         """Return a block encrypted."""
         packed = None if self._compression is None else self._compression.pack(data)
-        return self.cipher.seal(self._AS_IT_IS + data if packed is None else self._COMPRESSED + packed, self._CONTEXT)
+        return self.cipher.encrypt(
+            self._AS_IT_IS + data if packed is None else self._COMPRESSED + packed, self._CONTEXT
+        )
 
     def unpack(self, stored: bytes, segment: Segment) -> bytes:
         """Decrypt, and decompress."""
-        content = self.cipher.unseal(stored, self._CONTEXT)
+        content = self.cipher.decrypt(stored, self._CONTEXT)
         kind, data = content[:1], content[1:]
         return _range(_decompress(data, segment.whole) if kind == self._COMPRESSED else data, segment)
 
     def moved(self, stored: bytes, target: Cipher) -> bytes:
         """Encrypt a stored block for another thread. Its length stays the same."""
-        return target.seal(self.cipher.unseal(stored, self._CONTEXT), self._CONTEXT)
+        return target.encrypt(self.cipher.decrypt(stored, self._CONTEXT), self._CONTEXT)
 
 
 def _range(block: bytes, segment: Segment) -> bytes:

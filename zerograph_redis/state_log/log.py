@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 from typing import NamedTuple, Protocol
 
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 
 from .cut import Cut
 from .segments import Segments
@@ -267,7 +267,7 @@ class KnownLogs:
         self._most = most
         self._total: int
         self._clear()
-        settle(self)
+        register_at_fork(self)
 
     def of(self, thread: str) -> ThreadLogs:
         """Return what is known of *thread*, to be added to."""

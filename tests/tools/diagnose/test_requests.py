@@ -13,7 +13,7 @@ from support.facts import change_facts
 
 from zerograph_redis import CorruptCheckpointError, LeaseHeldError
 from zerograph_redis.core.bundles import Bundle, together
-from zerograph_redis.core.examination import ExamineThread, IndexState, MendThread, OutlineThread, ReadClock
+from zerograph_redis.core.examination import ExamineThread, IndexState, OutlineThread, ReadClock, RepairThread
 from zerograph_redis.core.records import proof_of, read_header
 from zerograph_redis.core.requests import DeleteThread, DescribeThreads, GetCheckpoint, GetWrites, ScanThread
 from zerograph_redis.state_log import BaseCheckpoint, Cut
@@ -119,8 +119,8 @@ def test_the_condition_of_a_whole_thread(saver):
     saver.put_writes(at(id="c0"), [("t", "a", "x" * 100)], "")
     condition = examine(saver)
     info = thread_info(saver)
-    assert (condition.there, condition.damage, condition.astray) == (True, "", 0)
-    assert condition.entry in {IndexState.RIGHT, IndexState.ELSEWHERE}
+    assert (condition.stored, condition.damage, condition.wrong_deadlines) == (True, "", 0)
+    assert condition.entry in {IndexState.RIGHT, IndexState.UNKNOWN}
     assert (condition.checkpoints, condition.bytes, condition.ttl) == (3, info.bytes, None)
     assert condition.updated == info.updated.timestamp() * 1_000_000
     assert (condition.owner, condition.held) == ("", 0)
@@ -129,11 +129,11 @@ def test_the_condition_of_a_whole_thread(saver):
 def test_the_condition_of_a_thread_with_a_ttl_and_a_lease(store):
     saver = store.open(ttl=100)
     with saver.lease("thread", ttl=200, owner="worker %{}"):
-        assert examine(saver).there is False
+        assert examine(saver).stored is False
         fill(saver, 2)
         saver.put(at(), state("large", text="x" * 10_000), {})
         condition = examine(saver)
-        assert (condition.damage, condition.astray, condition.ttl) == ("", 0, 100_000)
+        assert (condition.damage, condition.wrong_deadlines, condition.ttl) == ("", 0, 100_000)
         assert condition.owner == "worker %{}"
         assert 100_000 < condition.held <= 200_000
     assert (examine(saver).owner, examine(saver).held) == ("", 0)
@@ -141,8 +141,8 @@ def test_the_condition_of_a_thread_with_a_ttl_and_a_lease(store):
 
 def test_the_condition_of_an_unknown_thread(saver):
     condition = examine(saver)
-    assert (condition.there, condition.damage) == (False, "")
-    assert condition.entry in {IndexState.RIGHT, IndexState.ELSEWHERE}
+    assert (condition.stored, condition.damage) == (False, "")
+    assert condition.entry in {IndexState.RIGHT, IndexState.UNKNOWN}
 
 
 def test_a_thread_pruned_to_nothing_leaves_nothing_to_find(store):
@@ -150,18 +150,18 @@ def test_a_thread_pruned_to_nothing_leaves_nothing_to_find(store):
     fill(saver, 2)
     saver.prune("thread", 0)
     condition = examine(saver)
-    assert (condition.there, condition.damage, condition.astray) == (False, "", 0)
+    assert (condition.stored, condition.damage, condition.wrong_deadlines) == (False, "", 0)
 
 
 def test_repairing_a_sound_thread_changes_nothing(store):
     saver = store.open(ttl=100)
     fill(saver, 2)
     before = thread_info(saver)
-    assert saver.ask(iter(MendThread("thread"))) is True
+    assert saver.ask(iter(RepairThread("thread"))) is True
     after = thread_info(saver)
     assert (after.updated, after.bytes) == (before.updated, before.bytes)
     assert after.ttl <= before.ttl + 1
-    assert saver.ask(iter(MendThread("unknown"))) is False
+    assert saver.ask(iter(RepairThread("unknown"))) is False
     assert thread_ids(saver) == ["thread"]
 
 
@@ -217,7 +217,7 @@ def test_a_thread_with_a_missing_key_is_damaged(redis_store):
     for key, dump in kept.items():
         client.delete(key)
         condition = examine(saver)
-        assert condition.there
+        assert condition.stored
         assert "missing" in condition.damage
         with pytest.raises(CorruptCheckpointError):
             outlines(saver)
@@ -313,9 +313,9 @@ def test_keys_with_another_deadline_are_counted_until_they_are_repaired(redis_st
         lambda: [client.persist(stem + kind) for kind in ("thread", "index", "checkpoints")],
     ):
         change()
-        assert examine(saver).astray > 0
-        assert saver.ask(iter(MendThread("thread"))) is True
-        assert examine(saver).astray == 0
+        assert examine(saver).wrong_deadlines > 0
+        assert saver.ask(iter(RepairThread("thread"))) is True
+        assert examine(saver).wrong_deadlines == 0
         assert 900 < thread_info(saver).ttl <= 1000
 
 
@@ -324,9 +324,9 @@ def test_a_key_with_a_deadline_is_counted_if_its_thread_has_none(redis_store):
     fill(saver, 2)
     client, key = redis_store.client(), f"{redis_store.prefix}:{{thread}}:index"
     client.pexpire(key, 100_000)
-    assert examine(saver).astray == 1
-    saver.ask(iter(MendThread("thread")))
-    assert examine(saver).astray == 0
+    assert examine(saver).wrong_deadlines == 1
+    saver.ask(iter(RepairThread("thread")))
+    assert examine(saver).wrong_deadlines == 0
     assert client.pttl(key) == -1
 
 
@@ -342,7 +342,7 @@ def test_the_thread_index_is_compared_with_each_thread(real_store):
     ):
         change()
         assert examine(saver).entry in {IndexState.MISSING, IndexState.WRONG}
-        saver.ask(iter(MendThread("thread")))
+        saver.ask(iter(RepairThread("thread")))
         assert examine(saver).entry == IndexState.RIGHT
     client.zadd(threads, {"other": 1})
     assert examine(saver, "other").entry == IndexState.STALE

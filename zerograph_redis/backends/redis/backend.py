@@ -16,11 +16,11 @@ from redis.exceptions import NoScriptError
 
 from zerograph_redis.core.bundles import Bundle
 from zerograph_redis.core.drive import adrive, drive
-from zerograph_redis.core.examination import LookUpThread
+from zerograph_redis.core.examination import ReadIndexEntry
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.display import about, visible
 from zerograph_redis.errors import CheckpointError, ReplicationError
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS
@@ -80,7 +80,7 @@ class RedisBackend:
         self._simple: Mapping[Any, Binding] = {}
         """Bindings of the requests that are one batch; empty until the first answer, after which the server is checked."""
         self._fork_locks: list[Any] = []
-        settle(self)
+        register_at_fork(self)
 
     def before_fork(self) -> None:
         """Hold the locks of redis-py, some of which it takes in the child to open the child's connections."""
@@ -192,7 +192,7 @@ class RedisBackend:
         cursor = request.cursor
         if cursor is None or not isinstance(cursor.name, str):
             return request
-        updated = yield from self._batches(LookUpThread(unescape(cursor.name)))
+        updated = yield from self._batches(ReadIndexEntry(unescape(cursor.name)))
         return request if updated is None else replace(request, cursor=cursor._replace(updated=updated))
 
     def _side_by_side(self, requests: Sequence[Request[Any]]) -> _Batches[Any]:

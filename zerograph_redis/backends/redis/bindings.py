@@ -157,7 +157,6 @@ def _list_checkpoints(request: requests.ListCheckpoints) -> tuple[bytes, ...]:
         number(request.limit),
         flag(request.refresh),
         _known(request.known),
-        number(request.longest),
     )
 
 
@@ -305,7 +304,7 @@ BINDINGS: Mapping[type[requests.Request[Any]], Binding] = {
         lambda reply, request: _parse_writes(request.thread, request.checkpoint_id, *reply),
     ),
     requests.ListCheckpoints: on_thread(
-        Script("list_checkpoints", ("id", "namespace", "before", "order", "limit", "renew", "known", "longest")),
+        Script("list_checkpoints", ("id", "namespace", "before", "order", "limit", "renew", "known")),
         _list_checkpoints,
         _parse_list,
     ),

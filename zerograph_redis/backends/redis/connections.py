@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 
 from .exchange import SHORTEST, Deadlines, Receiver, abort, ahas_unread, checked, exchange, has_unread
 from .faults import OutOfTime
@@ -117,7 +117,7 @@ class OwnConnections:
     def __init__(self) -> None:
         """Begin without connections."""
         self._begin()
-        settle(self)
+        register_at_fork(self)
 
     def _begin(self) -> None:
         self._local = threading.local()

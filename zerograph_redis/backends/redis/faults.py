@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 from redis import exceptions
 from redis.backoff import ExponentialWithJitterBackoff
 
-from zerograph_redis.core import examination, requests
-from zerograph_redis.core.refusals import conflict, lease_held, lease_lost, note_repeat
+from zerograph_redis.core.refusals import conflict, describe_request, lease_held, lease_lost, note_repeat
 from zerograph_redis.core.requests import Request
-from zerograph_redis.display import quoted
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError, ReplicationError
 from zerograph_redis.ids import unescape
 
@@ -113,52 +111,6 @@ def is_left_behind(error: object) -> bool:
     )
 
 
-_DOING: Mapping[type[Request[Any]], str] = {
-    requests.PutCheckpoint: "storing {checkpoint} of {thread}",
-    requests.PutWrites: "storing pending writes of {checkpoint} of {thread}",
-    requests.WriteBatch: "storing checkpoints and pending writes of {thread}",
-    requests.GetCheckpoint: "reading {checkpoint} of {thread}",
-    requests.GetWrites: "reading the pending writes of {checkpoint} of {thread}",
-    requests.ListCheckpoints: "listing the checkpoints of {thread}",
-    requests.FindNamespace: "searching {thread} for {checkpoint}",
-    requests.FindCheckpoints: "searching {thread} for checkpoints",
-    requests.ListNamespaces: "listing the namespaces of {thread}",
-    requests.PruneThread: "pruning {thread}",
-    requests.DeleteThread: "deleting {thread}",
-    requests.ListThreads: "listing threads",
-    requests.DescribeThread: "reading {thread}",
-    requests.ForgetThread: "removing {thread} from the thread index",
-    requests.ScanThread: "reading {thread} to copy it",
-    requests.StageThread: "storing a staged copy of {thread}",
-    requests.PublishThread: "publishing the staged copy of {thread}",
-    examination.ReadClock: "reading the server's clock",
-    examination.IndexThread: "adding {thread} to the thread index",
-    examination.UnindexThread: "removing {thread} from the thread index",
-    examination.LookUpThread: "looking up {thread} in the thread index",
-    examination.SampleThreads: "reading the thread index",
-    examination.ExamineThread: "examining {thread}",
-    examination.OutlineThread: "reading the sizes of the checkpoints of {thread}",
-    examination.MendThread: "repairing {thread}",
-    examination.DiscardStaged: "discarding an unfinished copy of {thread}",
-}
-_LEASING = {"take": "taking", "renew": "renewing", "release": "releasing", "break": "breaking", "look": "reading"}
-
-
-def doing(request: Request[Any]) -> str:
-    """Describe what a request does, with the checkpoint and the thread that it names."""
-    thread = f"thread {quoted(getattr(request, 'thread', None))}"
-    checkpoint = getattr(request, "checkpoint_id", None)
-    if isinstance(request, requests.LeaseThread):
-        return f"{_LEASING[request.action]} the lease of {thread}"
-    if isinstance(request, requests.GetCheckpoint) and checkpoint is None:
-        return f"reading {thread}"
-    if isinstance(request, requests.DescribeThreads) and request.threads:
-        first, *others = request.threads
-        return f"reading thread {quoted(first)}" + (f" and {len(others)} others" if others else "")
-    text = _DOING.get(type(request), "using the store")
-    return text.format(thread=thread, checkpoint=f"checkpoint {quoted(checkpoint)}")
-
-
 def translate(error: Exception, request: Request[Any], server: str, tries: Tries | None = None) -> CheckpointError:
     """Return the error to raise for *error*; *server* names the server, and *tries* how often it was tried."""
     refused = _refusal(error, request) or damage(error, request)
@@ -171,8 +123,9 @@ def translate(error: Exception, request: Request[Any], server: str, tries: Tries
         fix += ", or read with refresh_on_read=False: a read that renews a thread's TTL is a write too"
     # Without the position in a script, and the representations of the Sentinels' clients.
     text = re.split(" script: | : <redis", str(error), maxsplit=1)[0].rstrip(".")
+    asked = describe_request(request)
     return BackendUnavailableError(
-        f"{_headline(error, server)} ({doing(request)}): {type(error).__name__}: {text}{tried}{fix and f'. {code}: {fix}'}"
+        f"{_headline(error, server)} ({asked}): {type(error).__name__}: {text}{tried}{fix and f'. {code}: {fix}'}"
     )
 
 
@@ -199,8 +152,8 @@ def damage(error: Exception, request: Request[Any]) -> CorruptCheckpointError | 
     text = str(error)
     if "WRONGTYPE" in text:
         return CorruptCheckpointError(
-            f"{doing(request)}: a key of the thread holds another type of value, so something else writes under this "
-            f"prefix: {text}"
+            f"{describe_request(request)}: a key of the thread holds another type of value, so something else writes "
+            f"under this prefix: {text}"
         )
     # What a script returns begins with the code; what it raises has Lua's position before it.
     found = re.search(r"^DAMAGED (.*)", text) or re.search(r": DAMAGED (.*)", text)
@@ -212,8 +165,8 @@ def damage(error: Exception, request: Request[Any]) -> CorruptCheckpointError | 
     else:
         return None
     return CorruptCheckpointError(
-        f"{doing(request)}: {what}. Most likely the server evicted keys of the thread (set maxmemory-policy to noeviction) "
-        f"or something else changed them; delete_thread clears the rest."
+        f"{describe_request(request)}: {what}. Most likely the server evicted keys of the thread (set "
+        f"maxmemory-policy to noeviction) or something else changed them; delete_thread clears the rest."
     )
 
 
@@ -271,6 +224,6 @@ def _code_of(error: Exception) -> str:
 def unconfirmed(request: Request[Any], confirmed: int, wanted: int, timeout: int) -> ReplicationError:
     """Return the error for a write that too few replicas confirmed."""
     return ReplicationError(
-        f"{doing(request)}: stored, but {confirmed} of {wanted} replicas confirmed it within {timeout} ms: a failover "
-        f"now may lose it. Storing it again is harmless"
+        f"{describe_request(request)}: stored, but {confirmed} of {wanted} replicas confirmed it within {timeout} ms: "
+        f"a failover now may lose it. Storing it again is harmless"
     )

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from socket import SHUT_RDWR
 from typing import Any, TypeVar
 
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 
 from .faults import OutOfTime
 
@@ -85,7 +85,7 @@ class _Helpers:
 
     def __init__(self) -> None:
         self.local = threading.local()
-        settle(self)
+        register_at_fork(self)
 
     def before_fork(self) -> None:
         """Nothing to do: a helper is busy only while its owner waits for it."""

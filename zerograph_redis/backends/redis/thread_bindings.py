@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from zerograph_redis.core import bounds, examination, requests
+from zerograph_redis.core.refusals import describe_request
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, encode, read_name
 
-from .faults import damage, doing
+from .faults import damage
 from .keys import Keyspace
 from .scripts import Binding, Command, Script, command, number, on_keys, with_arguments
 
@@ -27,7 +28,7 @@ def read_reply(parse: Callable[[Any, Any], R], reply: Any, request: requests.Req
     try:
         return parse(reply, request)
     except bounds.UNREADABLE as error:
-        raise bounds.unreadable(doing(request), error) from error
+        raise bounds.unreadable(describe_request(request), error) from error
 
 
 def _thread(request: Any) -> bytes:
@@ -175,12 +176,12 @@ def _parse_clock(replies: Sequence[Any], _: examination.ReadClock) -> int:
 
 
 def _parse_condition(reply: Any, _: examination.ExamineThread) -> examination.Condition:
-    stored, missing, entry, astray, updated, checkpoints, size, ttl, owner, held = reply
+    stored, missing, entry, wrong_deadlines, updated, checkpoints, size, ttl, owner, held = reply
     return examination.Condition(
         bool(stored),
         missing.decode(),
         examination.IndexState(entry.decode()),
-        astray,
+        wrong_deadlines,
         0 if missing else bounds.number(updated or b"0", bounds.END_OF_ORDERS),
         0 if missing else bounds.number(checkpoints or b"0"),
         bounds.number(size),
@@ -292,12 +293,12 @@ THREADS: Mapping[type[requests.Request[Any]], Binding] = {
         lambda request: request.count,
         lambda replies, _: [each.thread for each in _index_page([(0.0, name) for name in replies[0]], None).found],
     ),
-    examination.LookUpThread: _on_shard(
+    examination.ReadIndexEntry: _on_shard(
         "ZSCORE", _thread, lambda replies, _: None if replies[0] is None else float(replies[0])
     ),
     examination.ReadClock: Binding(lambda _, __: [command("TIME")], _parse_clock),
     examination.ExamineThread: with_arguments("examine_thread", {"id": _thread}, _parse_condition),
     examination.OutlineThread: with_arguments("outline_thread", {"cursor": _cursor}, _parse_outlines),
-    examination.MendThread: with_arguments("mend_thread", {"id": _thread}, _done),
+    examination.RepairThread: with_arguments("repair_thread", {"id": _thread}, _done),
 }
 """Those of the requests about threads as a whole."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from zerograph_redis.core.bundles import Bundle, side_by_side
 from zerograph_redis.core.drive import arun, run
-from zerograph_redis.core.examination import IndexThread, MendThread, SampleThreads, UnindexThread
+from zerograph_redis.core.examination import IndexThread, RepairThread, SampleThreads, UnindexThread
 from zerograph_redis.core.requests import (
     DescribeThreads,
     ForgetThread,
@@ -27,7 +27,7 @@ from zerograph_redis.core.requests import (
     Request,
     WriteBatch,
 )
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 
 from .backend import AsyncRedisBackend, RedisBackend
 from .thread_bindings import FRESH
@@ -44,7 +44,7 @@ class _Entered:
     def __init__(self) -> None:
         self._entered: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
-        settle(self)
+        register_at_fork(self)
 
     def before_fork(self) -> None:
         pass
@@ -77,7 +77,7 @@ def _indexed(request: Request[R], entered: _Entered) -> Operation[R]:
         # Does nothing, unless the write took so long that its entry may have been taken for stale.
         yield from _enter(request.thread, entered)
         return reply
-    if isinstance(request, MendThread):
+    if isinstance(request, RepairThread):
         yield from IndexThread(request.thread)
     if isinstance(request, ForgetThread):
         yield from UnindexThread(request.thread)

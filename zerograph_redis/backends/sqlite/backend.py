@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from zerograph_redis.core import examination, requests
 from zerograph_redis.core.bounds import UNREADABLE, unreadable
 from zerograph_redis.core.bundles import Bundle
-from zerograph_redis.core.refusals import asked_for
+from zerograph_redis.core.refusals import describe_request
 from zerograph_redis.core.requests import Request
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
 
@@ -52,7 +52,7 @@ READS: Mapping[type[Request[Any]], Answer] = {
     examination.ReadClock: lambda *given: given[-1],  # the time
     examination.ExamineThread: queries.examine_thread,
     examination.OutlineThread: queries.outline_thread,
-    examination.MendThread: queries.mend_thread,
+    examination.RepairThread: queries.repair_thread,
     # No staged copy is left without a deadline: the row that names it also holds its deadline.
     examination.DiscardStaged: lambda *_: False,
 }
@@ -100,9 +100,11 @@ class SqliteBackend:
             else:
                 reply = self._connections.run(READS[kind], request, write=False)
         except sqlite3.Error as error:
-            raise _translated(f"the SQLite database {self._path} failed ({asked_for(request)})", error) from error
+            raise _translated(
+                f"the SQLite database {self._path} failed ({describe_request(request)})", error
+            ) from error
         except UNREADABLE as error:
-            raise unreadable(asked_for(request), error) from error
+            raise unreadable(describe_request(request), error) from error
         return reply
 
     async def aexecute(self, request: Request[R]) -> R:

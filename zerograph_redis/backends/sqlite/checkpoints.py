@@ -311,7 +311,7 @@ def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, n
     else:
         order = _END if request.before_order is None else int(request.before_order, 16)
         rows = connection.execute(_BEHIND_ORDER, (thread, namespace, order, request.limit)).fetchall()
-    return _fetched(connection, request, namespace, rows, now, request.longest)
+    return _fetched(connection, request, namespace, rows, now)
 
 
 def _fetched(
@@ -320,7 +320,6 @@ def _fetched(
     namespace: str,
     rows: Sequence[Any],
     now: int,
-    longest: int | None = None,
 ) -> tuple[Fetched, bool]:
     """Make a reply of rows of one thread. A thread without a matching checkpoint has one row, without an id."""
     if not rows:
@@ -344,7 +343,7 @@ def _fetched(
         found.append(StoredCheckpoint(read_name(name), bounds.blob(record), writes.get(name, []), order))
         if base is None or read_proof(record) != (base.generation, base.proof):
             records.append(record)
-    return Fetched(found, logs.fetch(connection, thread, records, request.known, longest)), late
+    return Fetched(found, logs.fetch(connection, thread, records, request.known)), late
 
 
 def _writes_of(

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
-from zerograph_redis.forks import settle
+from zerograph_redis.forks import register_at_fork
 
 from .schema import FORMAT, TABLES
 
@@ -53,7 +53,7 @@ class Connections:
         self._entries: dict[int, _Entry] = {}
         self._abandoned: list[sqlite3.Connection | None] = []
         self._closed = False
-        settle(self)
+        register_at_fork(self)
         self._entry().connection = self._open(self._make_tables)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from zerograph_redis.core import bounds
-from zerograph_redis.core.records import log_name, read_ranges, read_stretch
+from zerograph_redis.core.records import log_name, read_appended, read_ranges
 from zerograph_redis.core.requests import ZERO, LogRange
 from zerograph_redis.state_log.log import KnownRange
 
@@ -19,7 +19,7 @@ LONGEST = 1 << 40  # bytes of a log: the header of a record has 10 hex digits fo
 
 def generation_of(record: bytes) -> tuple[int, int]:
     """The generation of a record's log, and how many bytes its put appended; ValueError for damage."""
-    generation, _, appended = read_stretch(bounds.blob(record))
+    generation, _, appended = read_appended(bounds.blob(record))
     return bounds.whole(int(generation, 16), bounds.END_OF_LOGS), appended
 
 
@@ -115,14 +115,13 @@ def fetch(
     thread: int,
     records: Iterable[bytes],
     known: Sequence[KnownRange],
-    longest: int | None = None,
 ) -> list[LogRange]:
-    """Read the ranges of the logs that the records need and the reader lacks, each once. Skip ranges over *longest*."""
+    """Read the ranges of the logs that the records need and the reader lacks, each once."""
     wanted: dict[str, list[tuple[int, int]]] = {}
     reached = {name: last for name, first, last in known if first == 0}
     for record in records:
         try:
-            generation, base, appended = read_stretch(record)
+            generation, base, appended = read_appended(record)
             # A state refers only to bytes that the log had when it was put.
             if generation == ZERO or base + appended <= reached.get(generation, 0):
                 continue
@@ -132,7 +131,7 @@ def fetch(
             continue  # the reader of the record will find the damage, and name the checkpoint
         spans = [span[1:] for span in known if span[0] == generation]
         for each in ranges:
-            start, stop = each if longest is None or each[1] - each[0] <= longest else (0, 0)
+            start, stop = each
             for first, last in spans:
                 if first <= start < last:
                     start = min(last, stop)

@@ -11,13 +11,13 @@ from typing import Any
 from zerograph_redis.core import bounds, examination, requests
 from zerograph_redis.core.examination import Condition, IndexState, Outline, OutlinePage, outline_of
 from zerograph_redis.core.records import read_header
-from zerograph_redis.core.refusals import asked_for
+from zerograph_redis.core.refusals import describe_request
 from zerograph_redis.core.requests import DescribeThread, IndexCursor, ThreadFacts
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from . import leases
-from .thread_rows import PERIOD, number_of, order_text, shown_name
+from .thread_rows import PERIOD, number_of, order_text, printable_name
 
 ROWS = 100  # checkpoints of an outline's page
 
@@ -42,7 +42,7 @@ def list_threads(connection: sqlite3.Connection, request: requests.ListThreads, 
         try:
             found.append(requests.IndexedThread(updated if type(updated) is int else 0, read_name(thread)))
         except bounds.UNREADABLE:
-            odd.append(shown_name(thread))
+            odd.append(printable_name(thread))
     last = IndexCursor(rows[-1][:2], rows[-1][2]) if len(rows) == request.limit else None
     return requests.IndexPage(found, last, odd)
 
@@ -100,11 +100,11 @@ def describe_threads(
         try:
             found.append(describe_thread(connection, each, now))
         except bounds.UNREADABLE as error:
-            found.append(bounds.unreadable(asked_for(each), error))
+            found.append(bounds.unreadable(describe_request(each), error))
         except sqlite3.OperationalError as error:
             if "integer overflow" not in str(error):
                 raise
-            found.append(bounds.unreadable(asked_for(each), error))
+            found.append(bounds.unreadable(describe_request(each), error))
     return found
 
 
@@ -194,6 +194,6 @@ def _outlined(namespace: str, name: str, position: int, record: bytes, *writes: 
     return outline_of(key, len(record), header, log, *writes)
 
 
-def mend_thread(connection: sqlite3.Connection, request: examination.MendThread, now: int) -> bool:
+def repair_thread(connection: sqlite3.Connection, request: examination.RepairThread, now: int) -> bool:
     """Return whether a thread exists. Its row is its entry in the list and holds its deadline, so nothing needs repair."""
     return number_of(connection, escape(request.thread), now) > 0

@@ -185,7 +185,7 @@ def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: in
         delete_thread_rows(connection, thread)
 
 
-def shown_name(stored: Any) -> str:
+def printable_name(stored: Any) -> str:
     """Return printable text for a value that is stored as the id of a thread, and is no id."""
     if isinstance(stored, bytes):
         return stored.decode("utf-8", "backslashreplace")

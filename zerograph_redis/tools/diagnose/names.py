@@ -11,7 +11,7 @@ from typing import Any
 from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
 from zerograph_redis.backends.redis.wires import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
-from zerograph_redis.backends.sqlite.thread_rows import shown_name
+from zerograph_redis.backends.sqlite.thread_rows import printable_name
 from zerograph_redis.core.paging import read_index
 from zerograph_redis.ids import SEPARATOR, read_name
 from zerograph_redis.store import Store
@@ -85,7 +85,7 @@ def _find_rows(connection: sqlite3.Connection) -> Names:
             case ["", token, escaped] if names.add(escaped, token):
                 pass
             case _:
-                names.invalid.append(shown_name(name))
+                names.invalid.append(printable_name(name))
     return names
 
 

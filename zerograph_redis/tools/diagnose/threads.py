@@ -16,9 +16,9 @@ from zerograph_redis.core.examination import (
     DiscardStaged,
     ExamineThread,
     IndexState,
-    LookUpThread,
-    MendThread,
     ReadClock,
+    ReadIndexEntry,
+    RepairThread,
 )
 from zerograph_redis.core.requests import ForgetThread, Operation
 from zerograph_redis.core.settings import Settings
@@ -69,7 +69,7 @@ class ThreadTally:
             self.stale.append(thread)
         elif condition.entry is IndexState.EXPIRED:
             self.expired.append(thread)
-        if not condition.there:
+        if not condition.stored:
             return
         self.threads += 1
         self.checkpoints += condition.checkpoints
@@ -82,7 +82,7 @@ class ThreadTally:
         marks = (
             (self.busy, contents.busy),
             (self.unindexed, condition.entry in {IndexState.MISSING, IndexState.WRONG}),
-            (self.uneven, condition.astray),
+            (self.uneven, condition.wrong_deadlines),
             (self.ahead, condition.updated > now + _AHEAD),
             (self.reversed, contents.reversed),
             (self.waiting, contents.waiting and condition.updated < now - _WAITED),
@@ -117,24 +117,24 @@ def _examine(
 ) -> Operation[tuple[str, Condition, Contents]]:
     try:
         condition = yield from ExamineThread(thread)
-        if condition.entry is IndexState.ELSEWHERE:
+        if condition.entry is IndexState.UNKNOWN:
             condition.entry = yield from _entry_of(thread, condition, indexed)
     except CorruptCheckpointError as error:
         return thread, Condition.unknown(str(error)), Contents()
     contents = Contents()
-    if deep and condition.there and not condition.damage:
+    if deep and condition.stored and not condition.damage:
         contents = yield from read_contents(thread, settings)
     return thread, condition, contents
 
 
 def _entry_of(thread: str, condition: Condition, indexed: Collection[str]) -> Operation[IndexState]:
     """The state of a thread in a cluster's index, which is in other slots and cleaned up later."""
-    if not condition.there:
+    if not condition.stored:
         return IndexState.EXPIRED if thread in indexed else IndexState.RIGHT
     if thread in indexed:
         return IndexState.RIGHT
     # A write may have moved it from a page that was not read yet to one that was.
-    rank = yield from LookUpThread(thread)
+    rank = yield from ReadIndexEntry(thread)
     return IndexState.MISSING if rank is None else IndexState.RIGHT
 
 
@@ -152,7 +152,7 @@ def repair(tally: ThreadTally) -> Operation[None]:
     for thread in dict.fromkeys((*tally.unindexed, *tally.uneven)):
         # One that was damaged meanwhile must not stop the others; the next checkup reports it.
         with suppress(CorruptCheckpointError):
-            yield from MendThread(thread)
+            yield from RepairThread(thread)
     for thread, token in tally.staged:
         yield from DiscardStaged(thread, token, remove=True)
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Literal
 
 from zerograph_redis.core.examination import ReadClock
-from zerograph_redis.core.leasing import look_at_lease
+from zerograph_redis.core.leasing import read_lease
 from zerograph_redis.core.requests import ZERO, DescribeThreads, IndexedThread, ListThreads, Operation, ThreadFacts
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import States
@@ -163,7 +163,7 @@ class Watch:
     def _lease(self, name: str, facts: ThreadFacts | None) -> Operation[LeaseInfo | None]:
         if facts is not None:
             return LeaseInfo(facts.owner, facts.held / 1000) if facts.held else None
-        return None if self._thread is None else (yield from look_at_lease(name))
+        return None if self._thread is None else (yield from read_lease(name))
 
     def _lease_event(self, name: str, known: _Known, lease: LeaseInfo | None) -> list[Event]:
         owner = None if lease is None else lease.owner

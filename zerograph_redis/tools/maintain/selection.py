@@ -53,7 +53,7 @@ def find_targets(selection: Selection, advance: Callable[[], None]) -> Operation
     def add(examined: tuple[str, Condition]) -> None:
         thread, condition = examined
         idle = max(now - condition.updated, 0)
-        if not condition.there:
+        if not condition.stored:
             missing.append(thread)
         elif selection.idle is None or (condition.updated and idle >= selection.idle):
             found.append(Target(thread, condition, idle))

@@ -17,9 +17,9 @@ from zerograph_redis.core.records import digest_of, name_of, pack_header, pack_w
 from zerograph_redis.core.requests import ZERO, LogRange, Page, Placed, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
-from zerograph_redis.core.writes import encrypt_writes
+from zerograph_redis.core.writes import encrypt_writes, identity_of
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
-from zerograph_redis.ids import WITHIN, escape, random_name
+from zerograph_redis.ids import random_name
 from zerograph_redis.state_log import BaseCheckpoint, draft
 
 from .files import THEIRS, connect, tables_in, translated
@@ -176,7 +176,7 @@ class _ImageBuilder:
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
         """Add the pending writes of a checkpoint."""
         packed = {
-            escape(task) + WITHIN + escape(channel): self._settings.serializer.pack(value, root=f"writes[{number}]")
+            identity_of(task, channel): self._settings.serializer.pack(value, root=f"writes[{number}]")
             for number, (task, channel, value) in enumerate(writes)
         }
         if self._cipher is None:

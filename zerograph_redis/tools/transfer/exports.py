@@ -23,7 +23,7 @@ from zerograph_redis.backends.sqlite.backend import READS, SqliteBackend
 from zerograph_redis.backends.sqlite.schema import FORMAT
 from zerograph_redis.backends.sqlite.thread_rows import delete_rows
 from zerograph_redis.core.bounds import UNREADABLE, unreadable
-from zerograph_redis.core.refusals import asked_for
+from zerograph_redis.core.refusals import describe_request
 from zerograph_redis.core.requests import DeleteThread, Request
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import ConflictError, CorruptCheckpointError, SerializationError
@@ -79,7 +79,7 @@ class ExportFile:
         except BaseException:
             os.close(self._lock)
             raise
-        self.store = Store(self._backend, settings.of_files(), str(self.part))
+        self.store = Store(self._backend, settings.for_files(), str(self.part))
 
     def __enter__(self) -> Self:
         """Return the file itself."""
@@ -231,7 +231,7 @@ def open_export(path: str | Path, settings: Settings) -> Iterator[Store[Any]]:
         elif head != _SQLITE:
             raise _refused(path, "it is neither a SQLite database nor a compressed one")
         connection = stack.enter_context(closing(_open_complete(plain, path)))
-        yield Store(_ExportReader(connection, path), settings.of_files(), str(path))
+        yield Store(_ExportReader(connection, path), settings.for_files(), str(path))
 
 
 class _ExportReader:
@@ -246,7 +246,7 @@ class _ExportReader:
             try:
                 reply: R = READS[type(request)](self._connection, request, time.time_ns() // 1000)
             except UNREADABLE as error:
-                raise unreadable(asked_for(request), error) from error
+                raise unreadable(describe_request(request), error) from error
         return reply
 
 

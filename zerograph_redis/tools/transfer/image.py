@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from zerograph_redis.core.records import name_of, pack_header, read_header, repacked, unpack_checkpoint
+from zerograph_redis.core.records import name_of, pack_again, pack_header, read_header, unpack_checkpoint
 from zerograph_redis.core.reencryption import Reencryption
 from zerograph_redis.core.requests import ZERO, LogRange, Page, StoredCheckpoint, StoredWrite
 from zerograph_redis.core.settings import Settings
@@ -219,7 +219,7 @@ def merge_logs(image: ThreadImage, settings: Settings) -> ThreadImage:
         ]
         order, base = int(header.order, 16), header.base + start
         head = pack_header(stored[:1], order, int(joined, 16), base, header.appended, header.attempt)
-        return replace(row, record=head + repacked(namespace, row.checkpoint_id, record, cipher))
+        return replace(row, record=head + pack_again(namespace, row.checkpoint_id, record, cipher))
 
     def change(page: Page) -> Page:
         rows = [(space, row if row.record is None else moved(space, row)) for space, row in page.rows]
