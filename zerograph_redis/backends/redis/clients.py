@@ -53,7 +53,9 @@ def connect(url: str, *, asynchronous: bool = False, timeout: float = TIMEOUT) -
         client = kinds.Redis.from_url(url, **options)
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # refuses unknown options
     except DRIVER_ERRORS as error:
-        raise BackendUnavailableError(f"cannot connect to {redacted(parts)}: {type(error).__name__}: {error}") from error
+        raise BackendUnavailableError(
+            f"cannot connect to {redacted(parts)}: {type(error).__name__}: {error}"
+        ) from error
     except (ValueError, TypeError):
         client = None  # the error must not be chained: it may quote the URL
     if client is not None:
