@@ -36,6 +36,7 @@ def test_with_leases_workers_that_stall_and_die_leave_one_chain_on_every_thread(
     assert outcome.found == outcome.acknowledged > 0
 
 
+@pytest.mark.full
 def test_without_leases_such_workers_fork_threads(scenarios, tmp_path):
     outcome = scenarios["take_turns"](tmp_path, 2, leased=False, workers=2, threads=2)
     assert outcome.broken == []
@@ -43,7 +44,7 @@ def test_without_leases_such_workers_fork_threads(scenarios, tmp_path):
     assert outcome.lost == 0
 
 
-@pytest.mark.parametrize("replicas", [0, 2])
+@pytest.mark.parametrize("replicas", [pytest.param(0, marks=pytest.mark.full), 2])
 def test_workers_continue_by_themselves_after_their_primary_was_killed(scenarios, tmp_path, replicas):
     setting = scenarios["failover"].Setting("kill", replicas)
     outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)
@@ -54,6 +55,7 @@ def test_workers_continue_by_themselves_after_their_primary_was_killed(scenarios
     assert outcome.lost == 0 or replicas == 0
 
 
+@pytest.mark.full
 def test_what_all_replicas_confirmed_survives_a_primary_that_stalls(scenarios, tmp_path):
     setting = scenarios["failover"].Setting("stall", 2)
     outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)
@@ -61,6 +63,7 @@ def test_what_all_replicas_confirmed_survives_a_primary_that_stalls(scenarios, t
     assert outcome.lost == 0 < outcome.acknowledged
 
 
+@pytest.mark.full
 def test_connections_that_are_dropped_under_load_lose_nothing_and_repeat_nothing(scenarios, tmp_path):
     outcome = scenarios["drop"](tmp_path, 3, workers=2)
     assert outcome.broken == []

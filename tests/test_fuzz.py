@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from support.fuzzing import fuzzes
+from support.sizes import scaled
 
-ROUNDS = 12
+ROUNDS = scaled(12)
 GENEROUS = 60.0  # seconds: the script measures that nothing takes long, on an idle machine
 
 

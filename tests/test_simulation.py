@@ -8,8 +8,9 @@ import pytest
 from simulation import sabotage
 from simulation.search import KINDS, run, search, steps_of
 from simulation.worlds import make_world
+from support.sizes import scaled
 
-RUNS = {"memory": 120, "fakeredis": 12, "redis": 24}
+RUNS = {"memory": scaled(120), "fakeredis": scaled(12), "redis": scaled(24)}
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from support.data import at, place
+from support.sizes import scaled
 from support.stores import make_store
 
 THREADS = st.sampled_from(["a", "b", "{a}", "a\x1fb", "%", "\ud800"])
@@ -215,7 +216,7 @@ def test_any_sequence_of_calls_does_what_a_plain_dict_would(name, request):
     run_state_machine_as_test(
         checked,
         settings=settings(
-            max_examples=25 if "fake" not in name else 12,
+            max_examples=scaled(25 if "fake" not in name else 12),
             stateful_step_count=40,
             deadline=None,
             database=None,

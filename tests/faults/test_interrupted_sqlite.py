@@ -13,6 +13,7 @@ from support.blocks import cancelled_at
 from support.data import at, fill, state
 from support.interrupted import interrupt_sqlite
 from support.interrupts import Interrupted, interrupt_at
+from support.sizes import scaled
 
 from zerograph_redis import AsyncSqliteSaver, BackendUnavailableError, InMemorySaver, SqliteSaver, forks
 
@@ -115,7 +116,7 @@ def around_a_fork():
 @pytest.mark.parametrize("seed", range(2))
 def test_signals_at_random_moments_lose_nothing_that_was_acknowledged(opened, seed):
     with opened.open() as saver:
-        seen = interrupt_sqlite(saver, opened.path, 250, seed)
+        seen = interrupt_sqlite(saver, opened.path, scaled(250), seed)
         assert seen.broken == []
         assert seen.interrupts > 0 < seen.acknowledged
 

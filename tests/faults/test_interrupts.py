@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 from support.interrupted_calls import AWAITED, SETTINGS
 from support.sites import open_site, run_interrupts
+from support.sizes import scaled
 
 
 @pytest.fixture
@@ -21,13 +22,13 @@ def site(tmp_path):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_signal_handler_that_raises_at_any_moment_leaves_no_reply_and_no_connection_behind(site, setting):
-    found = run_interrupts("signals", setting, site(setting), 200, seed=1)
+    found = run_interrupts("signals", setting, site(setting), scaled(200), seed=1)
     assert found["broken"] == []
-    assert found["interrupts"] >= 200
+    assert found["interrupts"] >= scaled(200)
 
 
 @pytest.mark.parametrize("setting", AWAITED)
 def test_a_task_that_is_cancelled_wherever_it_waits_leaves_no_reply_and_no_connection_behind(site, setting):
-    found = run_interrupts("awaits", setting, site(setting), 30, seed=1)
+    found = run_interrupts("awaits", setting, site(setting), scaled(30), seed=1)
     assert found["broken"] == []
-    assert found["interrupts"] >= 30
+    assert found["interrupts"] >= scaled(30)

@@ -6,14 +6,14 @@ import pytest
 import redis
 from support.calls import CALLS, check
 from support.data import at, fill
-from support.stores import REDIS_STORES, make_store
+from support.stores import REDIS_STORES, make_store, matrix
 
 from zerograph_redis import CorruptCheckpointError
 
 TRUTHS = {name: CALLS[name] for name in ("get_tuple", "get_tuple by id", "get_pending_writes", "list", "get_by_id")}
 
 
-@pytest.fixture(params=[name for name in REDIS_STORES if not name.startswith("cluster")])
+@pytest.fixture(params=matrix(name for name in REDIS_STORES if not name.startswith("cluster")))
 def redis_store(request):
     """Every kind of Redis client but those of a cluster, which keeps a thread just as a single server does."""
     store = make_store(request.param, request)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from serde_samples import ARRAYS, KINDS, VALUES, Opaque, same
+from support.sizes import scaled
 
 from zerograph_redis.errors import CorruptCheckpointError, SerializationError
 from zerograph_redis.serde import MsgpackSerializer, Registered, codes
@@ -28,13 +29,13 @@ def attempt(data):
         pass
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_corrupt_or_a_value(data):
     attempt(data)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=scaled(600), deadline=None)
 @given(
     st.sampled_from(SAMPLES),
     st.lists(st.tuples(st.integers(0), st.integers(1, 255)), max_size=4),
@@ -48,7 +49,7 @@ def test_mutated_bytes_are_corrupt_or_a_value(data, flips, cut, truncate):
     attempt(bytes(mutated[: cut % len(data)] if truncate else mutated))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(
     st.integers(0, 127),
     st.recursive(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from serde_samples import ARRAYS, NAMED, SCALARS, VALUES, Model, Opaque, Pair, Person, Point, build, same
+from support.sizes import scaled
 
 from zerograph_redis.serde import MsgpackSerializer, Registered
 
@@ -92,7 +93,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=scaled(250), deadline=None)
 @given(st.data())
 def test_any_nested_value_comes_back_exactly(data):
     serializer = MsgpackSerializer([Point, Pair, Registered("opaque", Opaque, lambda v: v.value, Opaque)])

@@ -8,6 +8,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.sizes import scaled
 
 from zerograph_redis import InMemorySaver, MsgpackSerializer
 from zerograph_redis.core.unpacking import StateUnpacker
@@ -77,7 +78,7 @@ def change_all(value):
 
 @pytest.mark.parametrize("kind", MEMBERS)
 @given(data=st.data(), changes=st.lists(CHANGES, min_size=1, max_size=8), rng=st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=scaled(40), deadline=None)
 def test_listed_states_are_what_was_put_and_share_nothing(kind, data, changes, rng):
     saver = InMemorySaver(serializer=MsgpackSerializer(types=[Message]))
     more = data.draw(st.lists(MEMBERS[kind], min_size=1, max_size=4))

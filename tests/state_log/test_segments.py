@@ -8,6 +8,7 @@ import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.sizes import scaled
 
 from zerograph_redis import InMemorySaver, MsgpackSerializer, RedisSaver
 from zerograph_redis.state_log import cut, cut_plain
@@ -146,7 +147,7 @@ def run_fleet(make, steps, seed, keep_last):
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
 @given(steps=STEPS, seed=st.integers(0, 2**32), keep_last=st.sampled_from([None, 2, 5]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_several_workers_on_one_thread_read_back_what_was_put(compression, steps, seed, keep_last):
     server = fakeredis.FakeServer()
 
@@ -157,7 +158,7 @@ def test_several_workers_on_one_thread_read_back_what_was_put(compression, steps
 
 
 @given(steps=STEPS, seed=st.integers(0, 2**32), keep_last=st.sampled_from([None, 2, 5]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_sqlite_reads_back_what_was_put(steps, seed, keep_last):
     store = InMemorySaver(max_per_thread=keep_last)
 
@@ -172,7 +173,7 @@ def test_sqlite_reads_back_what_was_put(steps, seed, keep_last):
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 def test_literals_and_parts_joined_are_the_packed_state(seed):
     rng = random.Random(seed)
     state = edited(rng, fresh_state(rng))
@@ -225,7 +226,7 @@ def grow(rng, value, change, more):
     changes=st.lists(st.tuples(GROWTH, VALUES), max_size=6),
     rng=st.randoms(use_true_random=False),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=scaled(500), deadline=None)
 def test_a_state_that_is_cut_like_the_one_before_has_whole_values_as_parts(values, changes, rng):
     state = {"v": 1, "channel_values": {**values, "list": ["m" * 200] * 5}, "ts": "2026"}
     before = cut(state, MsgpackSerializer().pack)
@@ -255,7 +256,7 @@ LEAVES = st.sampled_from([b"b" * 200, bytearray(b"b" * 200), "t" * 200, 1.5, b""
     grown=st.lists(st.lists(LEAVES, max_size=3), max_size=5),
     rng=st.randoms(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 def test_types_that_are_packed_alike_are_not_confused(first, grown, rng):
     """Only the new end of a grown list is decoded, so its beginning must have had the same types before."""
     saver = InMemorySaver()
@@ -272,7 +273,7 @@ def test_types_that_are_packed_alike_are_not_confused(first, grown, rng):
     chunks=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=8),
     picks=st.lists(st.integers(0, 20), max_size=12),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 def test_runs_of_a_comparison_joined_are_the_new_bytes(chunks, picks):
     old = b"".join(chunk * 3 for chunk in chunks)
     new = b"".join((chunks[pick] * 3 if pick < len(chunks) else b"new%d" % pick) for pick in picks)

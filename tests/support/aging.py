@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from support.facts import change_facts, note_namespaces, read_facts
-from support.stores import STORES, Store
+from support.stores import STORES, Store, matrix
 from zerograph_redis.backends.sqlite.thread_rows import PERIOD
 from zerograph_redis.ids import escape
 
 US = b"\x1f"
 
 where_orders_can_be_changed = pytest.mark.parametrize(
-    "store", [name for name in STORES if "encrypted" not in name], indirect=True
+    "store", matrix(name for name in STORES if "encrypted" not in name), indirect=True
 )
 """An encrypted checkpoint has the order that it was stored behind, so readers see that its own was changed."""
 

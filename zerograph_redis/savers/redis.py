@@ -32,6 +32,8 @@ from .base import AsyncSaver, Saver
 
 R = TypeVar("R")
 
+_OWN_OPTIONS = ("prefix", "wait_replicas", "wait_timeout", "timeout", "sync_client")
+
 
 class Use:
     """Counts the operations that run on a saver, so that closing it waits for none and cuts off none.
@@ -89,7 +91,8 @@ class RedisSaver(Saver):
             timeout: Seconds, or a timedelta, that a request may take with all its retries before it raises
                 `BackendUnavailableError`. Most methods are one request. The default outlasts a failover.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``durability``, ``telemetry``: see `Options`.
+                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``require_thread_id``, ``require_checkpoint``,
+                ``durability``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
@@ -103,7 +106,7 @@ class RedisSaver(Saver):
         self._use = Use()
         self._prefix = prefix
         self._owned = wire is client
-        settings = Settings.check(store=prefix, **options)
+        settings = Settings.check(store=prefix, also=_OWN_OPTIONS, **options)
         super().__init__(
             Store(ThreadIndexBackend(backend) if wire.is_cluster else backend, settings, url_of(wire.client)),
             attributes_of(wire.client),

@@ -31,7 +31,8 @@ class SqliteSaver(Saver):
         Args:
             conn_string: A path, or ``:memory:``.
             **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``durability``, ``telemetry``: see `Options`.
+                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``require_thread_id``, ``require_checkpoint``,
+                ``durability``, ``telemetry``: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.
@@ -68,7 +69,7 @@ class InMemorySaver(AsyncSaver):
         Raises:
             ValueError: An option makes no sense.
         """
-        settings = Settings.check(keep_last=max_per_thread, **options)
+        settings = Settings.check(also=("max_per_thread",), keep_last=max_per_thread, **options)
         super().__init__(Store(SqliteBackend(":memory:"), settings, "memory://"), _ATTRIBUTES)
 
     def _close(self) -> None:

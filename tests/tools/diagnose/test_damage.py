@@ -10,6 +10,7 @@ import pytest
 from support.aging import make_idle, transaction
 from support.checking import amiss, check, levels
 from support.data import at, everything, fill, ids, state, thread_ids
+from support.sizes import scaled
 
 from zerograph_redis import EncryptedSerializer
 
@@ -60,7 +61,7 @@ def test_any_changed_byte_damages_a_thread(checked, kind):
     saver = checked.open()
     put_thread(saver)
     chance = random.Random(3)
-    for _ in range(20):
+    for _ in range(scaled(20)):
         undo = change_byte(checked, saver, kind, chance)
         found = check(saver)
         assert levels(found.stored) == {"threads": "problem"}, found.tally

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from support import graphs
 from support.data import at, state
+from support.sizes import scaled
 from zerograph import Command
 
 from zerograph_redis import EncryptedSerializer, InMemorySaver, MsgpackSerializer
@@ -59,7 +60,7 @@ def expected(before, after):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(states=st.lists(channels, min_size=1, max_size=5))
 def test_changes_are_those_of_the_packed_values(options, states):
     saver = InMemorySaver(None, **OPTIONS[options])

@@ -61,11 +61,11 @@ def place_of(store):
 
 DEATHS = [
     ("StageThread", 1, "after"),
-    ("StageThread", 8, "before"),
+    pytest.param(("StageThread", 8, "before"), marks=pytest.mark.full),
     ("PublishThread", 3, "before"),
-    ("PublishThread", 3, "after"),
+    pytest.param(("PublishThread", 3, "after"), marks=pytest.mark.full),
     ("ScanThread", 9, "after"),
-    ("DescribeThreads", 6, "after"),
+    pytest.param(("DescribeThreads", 6, "after"), marks=pytest.mark.full),
 ]
 
 
