@@ -38,7 +38,7 @@ class Batch:
     def put(self, prepared: PreparedPut) -> PutCheckpoint:
         """Draft the next put."""
         address, _, state, _, _ = prepared
-        namespace, codec = address.namespace, self._settings.coding(self._thread)
+        namespace, codec = address.namespace, self._settings.codec(self._thread)
         digest = digest_of(state.packed)
         earlier = self._bases.get(namespace)
         drafted = draft(state, earlier or self._logs.base(namespace), codec)

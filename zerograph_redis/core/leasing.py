@@ -91,7 +91,7 @@ def break_lease(thread: Any) -> Operation[str | None]:
 
 def read_lease(thread: Any) -> Operation[LeaseInfo | None]:
     """Return the lease of a thread, which need not exist otherwise; None if nobody holds it."""
-    found = yield from LeaseThread(read_id("thread_id", thread), "look", None, "-", "", 0)
+    found = yield from LeaseThread(read_id("thread_id", thread), "read", None, "-", "", 0)
     return LeaseInfo(found.owner, found.left / 1000) if found.left else None
 
 

@@ -77,7 +77,7 @@ class Reencryption:
                 del data[offset - start :]
                 break
             place = slice(offset - start, offset - start + size)
-            data[place] = codec.moved(bytes(data[place]), self.target)
+            data[place] = codec.reencrypted(bytes(data[place]), self.target)
         return LogRange(log, start, bytes(data))
 
     def check_end(self) -> None:

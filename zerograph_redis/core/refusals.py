@@ -61,7 +61,7 @@ _ACTIONS: Mapping[type[Request[Any]], str] = {
     examination.RepairThread: "repairing {thread}",
     examination.DiscardStaged: "discarding an unfinished copy of {thread}",
 }
-_LEASE_ACTIONS = {"take": "taking", "renew": "renewing", "release": "releasing", "break": "breaking", "look": "reading"}
+_LEASE_ACTIONS = {"take": "taking", "renew": "renewing", "release": "releasing", "break": "breaking", "read": "reading"}
 
 
 def describe_request(request: Request[Any]) -> str:

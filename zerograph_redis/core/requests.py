@@ -16,8 +16,8 @@ from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import escape
 from zerograph_redis.state_log import BaseCheckpoint, KnownRange
 
-ZERO = "0" * 16
-"""The generation where there is no log, and the order before the first."""
+NO_LOG = NO_ORDER = "0" * 16
+"""The generation of no log, and the order before the first."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -332,7 +332,7 @@ class LeaseThread(Request[Leased]):
     """
 
     thread: str
-    action: Literal["take", "renew", "release", "break", "look"]
+    action: Literal["take", "renew", "release", "break", "read"]
     token: Fence
     attempt: str
     owner: str
@@ -510,7 +510,7 @@ class PublishThread(Request["bool | None"]):
     """The generation of the log to go on with, zeros for none."""
     pages: int
     checkpoints: int
-    written: int
+    checkpoints_with_writes: int
     """How many checkpoints have pending writes, including those that are not stored yet."""
     log_bytes: int
     ttl: int | None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from .records import missing, name_of, read_header
-from .requests import ZERO, LogRange, Operation, Page, ScanThread, StageThread, StoredCheckpoint
+from .requests import NO_LOG, LogRange, Operation, Page, ScanThread, StageThread, StoredCheckpoint
 
 
 class ThreadScan:
@@ -17,13 +17,13 @@ class ThreadScan:
         self.thread = thread
         self.checkpoints: set[tuple[str, str]] = set()
         """Namespaces and ids that were read."""
-        self.written: set[tuple[str, str]] = set()
+        self.checkpoints_with_writes: set[tuple[str, str]] = set()
         """Those of the checkpoints that have pending writes."""
         self.left_out: set[tuple[str, str]] = set()
-        """Checkpoints that are later than *until*; `written` may have some of them."""
+        """Checkpoints that are later than *until*; `checkpoints_with_writes` may have some of them."""
         self.log_ends: dict[str, int] = {}
         """How long each log is that was read, by its generation."""
-        self.current = ZERO
+        self.current = NO_LOG
         """The generation of the log that is written to now, zeros for none."""
         self.changed = False
         """Whether a checkpoint or a log was removed meanwhile, so that the pages do not belong together."""
@@ -52,14 +52,14 @@ class ThreadScan:
         if row.record is None:
             if not row.writes or any(write.record is None for write in row.writes):
                 raise missing(f"{name},")
-            self.written.add(place)
+            self.checkpoints_with_writes.add(place)
             return True
         header = read_header(name, row.record)
         if self._until is not None and header.order > self._until:
             self.left_out.add(place)
             return False
         self.checkpoints.add(place)
-        if header.generation != ZERO:
+        if header.generation != NO_LOG:
             # A store names a log by either.
             self._names[header.log_id] = self._names[header.generation] = header.generation
         return True

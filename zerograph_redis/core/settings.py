@@ -111,7 +111,7 @@ class Settings:
         """Return the settings for files of threads, which are encrypted under one store name wherever they come from."""
         return replace(self, store=DEFAULT_STORE)
 
-    def coding(self, thread: str) -> Codec:
+    def codec(self, thread: str) -> Codec:
         """Return the codec for the segments of *thread*."""
         if self.encryption is None:
             return self.plain

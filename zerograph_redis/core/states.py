@@ -108,7 +108,7 @@ class States:
         """Store a checkpoint: what changed since the known one, or, if the store asks for it, the whole state."""
         address, checkpoint_id, state, _, _ = prepared
         thread, namespace = address.thread, address.namespace
-        codec = self._settings.coding(thread)
+        codec = self._settings.codec(thread)
         cipher = codec.cipher
         digest = digest_of(state.packed, cipher)
         logs = self.known.of(thread)
@@ -167,7 +167,7 @@ class States:
         base: BaseCheckpoint | None,
         take: Callable[[ReadCheckpoint], R],
     ) -> list[R]:
-        codec = self._settings.coding(address.thread)
+        codec = self._settings.codec(address.thread)
         if base is not None:
             if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, codec.cipher):
                 # It was checked when it was read, or built here.
@@ -308,7 +308,7 @@ def cut_state(state: dict[str, Any], serializer: Serializer, base: BaseCheckpoin
 
 def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
     """Build a state from its literals and parts; CorruptCheckpointError if it is not what was stored."""
-    codec = settings.coding(address.thread)
+    codec = settings.codec(address.thread)
     try:
         parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
         contents = read_parts([segments for _, segments in parts], logs, record.generation, codec, left)

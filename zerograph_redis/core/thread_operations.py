@@ -113,7 +113,7 @@ class ThreadOperations(CheckpointOperations):
                 if not tries_left:
                     raise
                 continue
-            if not scan.checkpoints and not scan.written:
+            if not scan.checkpoints and not scan.checkpoints_with_writes:
                 return 0
             published = yield from PublishThread(
                 target,
@@ -121,7 +121,7 @@ class ThreadOperations(CheckpointOperations):
                 scan.current,
                 copy.pages,
                 len(scan.checkpoints),
-                len(scan.written),
+                len(scan.checkpoints_with_writes),
                 sum(scan.log_ends.values()),
                 self.settings.ttl,
                 fence(target, None, self.settings),

@@ -1,6 +1,6 @@
 -- Take, renew, release, break or read the lease of a thread. The tokens of a thread only ever grow.
 -- KEYS  of the thread, see thread.lua
--- ARGV  id: the thread   action: 'take', 'renew', 'release', 'break' or 'look'   token: of the lease, or ''
+-- ARGV  id: the thread   action: 'take', 'renew', 'release', 'break' or 'read'   token: of the lease, or ''
 --       attempt: the name of the attempt to take or break it, or '-'   owner   lifetime: of the lease, ms
 -- A release may name the attempt alone: it undoes a take whose reply was lost.
 -- Reply {token, attempt, owner, for how many ms the lease is held now}

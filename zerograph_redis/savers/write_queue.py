@@ -551,7 +551,7 @@ class AsyncQueuedBackend(QueuedBackend):
 def _threads_of(request: Request[Any]) -> Iterable[tuple[str | None, bool]]:
     """Return the threads that a request concerns (None for all), each with whether to ignore its failures."""
     match request:
-        case LeaseThread(action="renew" | "look"):
+        case LeaseThread(action="renew" | "read"):
             return ()
         case LeaseThread(action="release"):
             # The end of the block raises the failure.

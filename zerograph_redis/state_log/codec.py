@@ -111,7 +111,7 @@ class EncryptedCodec:
         kind, data = content[:1], content[1:]
         return _range(_decompress(data, segment.whole) if kind == self._COMPRESSED else data, segment)
 
-    def moved(self, stored: bytes, target: Cipher) -> bytes:
+    def reencrypted(self, stored: bytes, target: Cipher) -> bytes:
         """Encrypt a stored block for another thread. Its length stays the same."""
         return target.encrypt(self.cipher.decrypt(stored, self._CONTEXT), self._CONTEXT)
 

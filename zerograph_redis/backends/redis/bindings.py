@@ -230,7 +230,7 @@ def _parse_page(reply: Any, request: requests.ScanThread) -> requests.Page:
         found.append((namespace, stored))
     text = logs.decode()
     place: requests.Cursor | None = (following.decode(), cursor.decode()) if following else None
-    return requests.Page(found, ranges, text, text[1:17] if text[0] != "-" else requests.ZERO, place)
+    return requests.Page(found, ranges, text, text[1:17] if text[0] != "-" else requests.NO_LOG, place)
 
 
 def _stage_thread(request: requests.StageThread) -> Sequence[bytes]:
@@ -264,7 +264,7 @@ def _publish_thread(request: requests.PublishThread) -> Sequence[bytes]:
         request.current.encode(),
         number(request.fence),
         number(request.checkpoints),
-        number(request.written),
+        number(request.checkpoints_with_writes),
         number(request.log_bytes),
         *((b"",) * 3 if past is None else (number(past.created), number(past.updated), number(past.left))),
         *((b"",) * 2 if instead is None else (instead.origin.encode(), number(instead.updated))),

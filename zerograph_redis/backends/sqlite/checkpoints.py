@@ -11,8 +11,8 @@ from zerograph_redis.core import bounds
 from zerograph_redis.core.records import Header, digest_of, name_of, pack_header, read_header, read_proof
 from zerograph_redis.core.refusals import conflict
 from zerograph_redis.core.requests import (
+    NO_ORDER,
     NO_WRITES,
-    ZERO,
     Fetched,
     GetCheckpoint,
     GetWrites,
@@ -133,7 +133,7 @@ def _done(connection: sqlite3.Connection, facts: Facts, puts: Sequence[PutCheckp
     if header is None or header.attempt != puts[last].attempt:
         return None
     behind = sum(len(put.appended) for put in puts[:last])
-    return PlacedBatch(header.generation, header.base - behind, [each.order if each else ZERO for each in headers])
+    return PlacedBatch(header.generation, header.base - behind, [each.order if each else NO_ORDER for each in headers])
 
 
 def _read_header(request: PutCheckpoint, record: bytes) -> Header:

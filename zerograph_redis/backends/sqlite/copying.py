@@ -7,7 +7,7 @@ from collections import Counter
 
 from zerograph_redis.core import bounds, requests
 from zerograph_redis.core.records import name_of, read_header
-from zerograph_redis.core.requests import ZERO, Cursor, LogRange, Page, StoredCheckpoint
+from zerograph_redis.core.requests import NO_LOG, Cursor, LogRange, Page, StoredCheckpoint
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from . import leases
@@ -24,7 +24,7 @@ def scan_thread(connection: sqlite3.Connection, request: requests.ScanThread, no
     """Read a page: first the pending writes, then the checkpoints, then the logs."""
     thread = number_of(connection, escape(request.thread), now)
     if not thread:
-        return Page([], [], "", ZERO, None)
+        return Page([], [], "", NO_LOG, None)
     generation, removed, others = connection.execute(_LOGS, (thread,)).fetchone()
     bounds.whole(generation, bounds.END_OF_LOGS)
     kind, position = request.cursor or ("writes", SEPARATOR)
@@ -156,7 +156,7 @@ def publish_thread(connection: sqlite3.Connection, request: requests.PublishThre
         "(SELECT last_order FROM zerograph_redis_threads WHERE number = ?1)",
         (number,),
     ).fetchone()
-    if staged_now != (request.checkpoints, request.written, request.log_bytes, request.pages):
+    if staged_now != (request.checkpoints, request.checkpoints_with_writes, request.log_bytes, request.pages):
         return False
     delete_thread_rows(connection, thread)
     facts = _facts_of(connection, number, int(request.current, 16))

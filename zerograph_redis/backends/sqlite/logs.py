@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from zerograph_redis.core import bounds
 from zerograph_redis.core.records import log_name, read_appended, read_ranges
-from zerograph_redis.core.requests import ZERO, LogRange
+from zerograph_redis.core.requests import NO_LOG, LogRange
 from zerograph_redis.state_log.log import KnownRange
 
 from .thread_rows import Facts
@@ -123,7 +123,7 @@ def fetch(
         try:
             generation, base, appended = read_appended(record)
             # A state refers only to bytes that the log had when it was put.
-            if generation == ZERO or base + appended <= reached.get(generation, 0):
+            if generation == NO_LOG or base + appended <= reached.get(generation, 0):
                 continue
             bounds.whole(int(generation, 16), bounds.END_OF_LOGS)
             ranges = read_ranges(record)

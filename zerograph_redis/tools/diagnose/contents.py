@@ -76,7 +76,7 @@ def _count(scan: ThreadScan, verification: Verification) -> Contents:
     ends = scan.log_ends
     return Contents(
         reversed=sum(1 for lineage in lineages.values() for _ in lineage.reversed()),
-        waiting=len(scan.written - scan.checkpoints),
+        waiting=len(scan.checkpoints_with_writes - scan.checkpoints),
         logs=sum(ends.values()),
         unused=sum(end - _covered(used.get(log, ())) for log, end in ends.items()),
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from zerograph_redis.core.examination import ReadClock
 from zerograph_redis.core.leasing import read_lease
-from zerograph_redis.core.requests import ZERO, DescribeThreads, IndexedThread, ListThreads, Operation, ThreadFacts
+from zerograph_redis.core.requests import NO_ORDER, DescribeThreads, IndexedThread, ListThreads, Operation, ThreadFacts
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import States
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
@@ -50,7 +50,7 @@ class _Known:
     """What was reported of a thread."""
 
     updated: int = 0
-    order: str = ZERO
+    order: str = NO_ORDER
     owner: str | None = None
     waiting: set[tuple[str, str]] = field(default_factory=set)
     """The checkpoints, by namespace and id, whose interrupts were reported."""
@@ -67,7 +67,7 @@ class Watch:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._newest: IndexedThread | None = None
         self._began = False
-        self._start = ZERO
+        self._start = NO_ORDER
 
     def poll(self) -> Operation[list[Event]]:
         """Find what happened since the last poll; the first one reports nothing."""

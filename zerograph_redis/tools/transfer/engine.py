@@ -14,7 +14,7 @@ from zerograph.checkpoint import sqlite as engine
 
 from zerograph_redis.core.configs import Address
 from zerograph_redis.core.records import digest_of, name_of, pack_header, pack_writes
-from zerograph_redis.core.requests import ZERO, LogRange, Page, Placed, StoredCheckpoint
+from zerograph_redis.core.requests import NO_LOG, LogRange, Page, Placed, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
 from zerograph_redis.core.writes import encrypt_writes, identity_of
@@ -145,7 +145,7 @@ class _ImageBuilder:
     def __init__(self, thread: str, settings: Settings) -> None:
         self.image = ThreadImage(thread, ThreadTimes(0, 0, None, None))
         self._settings = settings
-        self._cipher, self._coding = settings.cipher(thread), settings.coding(thread)
+        self._cipher, self._codec = settings.cipher(thread), settings.codec(thread)
         self._bases: dict[str, BaseCheckpoint] = {}
         self._first = self._order = self._end = 0
         self._generation = random_name()
@@ -160,11 +160,11 @@ class _ImageBuilder:
         address = Address(self.image.thread, namespace, parent or None, None)
         prepared = PreparedPut(address, checkpoint_id, state, metadata, None)
         digest = digest_of(state.packed, self._cipher)
-        drafted = draft(state, self._bases.get(namespace), self._coding)
+        drafted = draft(state, self._bases.get(namespace), self._codec)
         request = request_of(prepared, self._settings, digest, drafted, self._cipher)
         self._order = max(moment, self._order + 1)
         self._first = self._first or self._order
-        generation, base = (self._generation, self._end) if drafted.segments else (ZERO, 0)
+        generation, base = (self._generation, self._end) if drafted.segments else (NO_LOG, 0)
         size = len(drafted.appended)
         header = pack_header(request.version, self._order, int(generation, 16), base, size, request.attempt)
         ranges = [LogRange(generation, base, drafted.appended)] if size else []
@@ -186,13 +186,13 @@ class _ImageBuilder:
         self._add(namespace, StoredCheckpoint(checkpoint_id, None, stored), [])
 
     def _add(self, namespace: str, row: StoredCheckpoint, ranges: list[LogRange]) -> None:
-        current = self._generation if self._end or ranges else ZERO
+        current = self._generation if self._end or ranges else NO_LOG
         self.image.add(Page([(namespace, row)], ranges, "", current, None))
 
     def end(self) -> ThreadImage | None:
         """Return the image; None if nothing was added."""
         image = self.image
-        if not image.checkpoints and not image.written:
+        if not image.checkpoints and not image.checkpoints_with_writes:
             image.close()
             return None
         now = time.time_ns() // 1000

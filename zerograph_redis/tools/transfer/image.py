@@ -11,7 +11,7 @@ from typing import IO, NamedTuple, Self
 
 from zerograph_redis.core.records import name_of, pack_again, pack_header, read_header, unpack_checkpoint
 from zerograph_redis.core.reencryption import Reencryption
-from zerograph_redis.core.requests import ZERO, LogRange, Page, StoredCheckpoint, StoredWrite
+from zerograph_redis.core.requests import NO_LOG, LogRange, Page, StoredCheckpoint, StoredWrite
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import random_name
@@ -46,7 +46,7 @@ class ThreadImage:
         """Make an empty image of *thread*."""
         self.thread = thread
         self.times = times
-        self.current = ZERO
+        self.current = NO_LOG
         """The generation of the log that is written to now, zeros for none."""
         self._file = _temporary()
         self._rows: dict[str, dict[Place, tuple[int, int]]] = {"writes": {}, "checkpoints": {}}
@@ -74,7 +74,7 @@ class ThreadImage:
         return len(self._rows["checkpoints"])
 
     @property
-    def written(self) -> int:
+    def checkpoints_with_writes(self) -> int:
         """How many checkpoints, stored or not, have pending writes."""
         return len(self._rows["writes"])
 
@@ -102,7 +102,7 @@ class ThreadImage:
         place = (namespace, row.checkpoint_id)
         if row.record is not None:
             generation = read_header(name_of(self.thread, *place), row.record).generation
-            if generation != ZERO and generation not in self._logs:
+            if generation != NO_LOG and generation not in self._logs:
                 self._logs[generation], self._ends[generation] = _temporary(), 0
         content = (*place, row.record, [(write.identity, write.record) for write in row.writes])
         packed: bytes = msgpack.packb(content, unicode_errors="surrogatepass")

@@ -106,7 +106,7 @@ def place_thread(
             image.current,
             staging.pages,
             image.checkpoints,
-            image.written,
+            image.checkpoints_with_writes,
             sum(image.log_ends.values()),
             times.ttl,
             fence(image.thread, None, settings),
