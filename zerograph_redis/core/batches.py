@@ -6,15 +6,12 @@ offsets that are ahead of any log; in the records these offsets count back from 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from zerograph_redis.state_log import BaseCheckpoint, KnownLogs, draft
+from zerograph_redis.state_log import BaseCheckpoint, KnownLogs
 from zerograph_redis.state_log.segments import Segments, joined
 
-from .records import digest_of
 from .requests import Placed, PlacedBatch, PutCheckpoint
 from .settings import Settings
-from .states import PreparedPut, base_of, request_of
+from .states import DraftedPut, PreparedPut, draft_put
 
 _AHEAD = 1 << 40
 """The first offset of bytes that are not in the log yet. No log is as long."""
@@ -30,32 +27,24 @@ class Batch:
         self._logs = known.of(thread)
         self._puts = 0
         self._bases: dict[str, BaseCheckpoint] = {}
-        self._latest: dict[str, Callable[[PlacedBatch], BaseCheckpoint]] = {}
-        """By namespace: what is known of its last checkpoint once the batch is stored."""
+        self._latest: dict[str, tuple[DraftedPut, int, int]] = {}
+        """By namespace: its last put, the number of that, and where its bytes begin in those of the batch."""
         self.size = 0
         """How many bytes the batch appends to the log."""
 
     def put(self, prepared: PreparedPut) -> PutCheckpoint:
         """Draft the next put."""
-        address, _, state, _, _ = prepared
-        namespace, codec = address.namespace, self._settings.codec(self._thread)
-        digest = digest_of(state.packed)
+        namespace = prepared.address.namespace
         earlier = self._bases.get(namespace)
-        drafted = draft(state, earlier or self._logs.base(namespace), codec)
-        if earlier is not None:
-            drafted = drafted._replace(segments=[*map(self._counted_back, drafted.segments)], base=None)
-        request = request_of(prepared, self._settings, digest, drafted)
-        number, offset = self._puts, self.size
-
-        def base_at(batch: PlacedBatch) -> BaseCheckpoint:
-            placed = Placed(batch.orders[number], batch.generation, batch.base + offset)
-            return base_of(prepared, request, digest, drafted, placed)
-
-        self._bases[namespace] = base_of(prepared, request, digest, drafted, Placed("", "", _AHEAD + offset))
-        self._latest[namespace] = base_at
+        if earlier is None:
+            put = draft_put(prepared, self._logs.base(namespace), self._settings)
+        else:
+            put = draft_put(prepared, earlier, self._settings, counted=self._counted_back)
+        self._bases[namespace] = put.base_at(Placed("", "", _AHEAD + self.size))
+        self._latest[namespace] = (put, self._puts, self.size)
         self._puts += 1
-        self.size += len(drafted.appended)
-        return request
+        self.size += len(put.request.appended)
+        return put.request
 
     def _counted_back(self, segments: Segments) -> Segments:
         """Count offsets ahead of the log from where the next put appends."""
@@ -69,6 +58,7 @@ class Batch:
 
     def note(self, placed: PlacedBatch) -> None:
         """Note where the batch was stored."""
-        for namespace, base_at in self._latest.items():
-            self._logs.note(namespace, base_at(placed))
+        for namespace, (put, number, offset) in self._latest.items():
+            at = Placed(placed.orders[number], placed.generation, placed.base + offset)
+            self._logs.note(namespace, put.base_at(at))
         self._known.weigh(self._thread)

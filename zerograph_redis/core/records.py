@@ -117,7 +117,7 @@ def pack_checkpoint(
         paths: The path hash of each part.
         segments: The segments of each part.
         cipher: What encrypts it, if anything does.
-        link: Of an encrypted record; None for a new one.
+        link: Of an encrypted record.
     """
     parent, metadata, digest = content
     counted: list[int] = []
@@ -126,8 +126,8 @@ def pack_checkpoint(
         counted += (path, len(each))
         texts.append(text)
     values: list[object] = [None if parent is None else encode(parent), metadata, literals, counted, digest]
-    if cipher is not None:
-        values.append([*(link or new_link())])
+    if link is not None:
+        values.append([*link])
     packed, layout, context = pack_plain(values), ",".join(texts).encode(), _context(*address)
     if cipher is not None:
         packed = cipher.encrypt(packed, context + layout)

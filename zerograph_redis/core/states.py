@@ -16,7 +16,6 @@ from zerograph_redis.state_log import (
     BaseCheckpoint,
     Content,
     Cut,
-    Draft,
     KnownLogs,
     Logs,
     Part,
@@ -106,20 +105,16 @@ class States:
 
     def put(self, prepared: PreparedPut) -> Operation[None]:
         """Store a checkpoint: what changed since the known one, or, if the store asks for it, the whole state."""
-        address, checkpoint_id, state, _, _ = prepared
+        address, checkpoint_id, _, _, _ = prepared
         thread, namespace = address.thread, address.namespace
-        codec = self._settings.codec(thread)
-        cipher = codec.cipher
-        digest = digest_of(state.packed, cipher)
         logs = self.known.of(thread)
         base = logs.base(namespace)
-        parent = base if cipher is not None and base and base.checkpoint_id == address.checkpoint_id else None
+        parent = base
+        if self._settings.encryption is None or base is None or base.checkpoint_id != address.checkpoint_id:
+            parent = None
         while True:
-            drafted = draft(state, base, codec)
-            link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
-            follows = (parent.checkpoint_id, parent.order) if parent else None
-            request = request_of(prepared, self._settings, digest, drafted, cipher, link, follows)
-            placed: Placed | None = yield request
+            put = draft_put(prepared, base, self._settings, parent)
+            placed: Placed | None = yield put.request
             if placed is not None:
                 break
             # The parent may be refused too: then the checkpoint is sent a third time.
@@ -129,7 +124,7 @@ class States:
                 quoted(checkpoint_id),
                 extra=about(thread),
             )
-        logs.note(namespace, base_of(prepared, request, digest, drafted, placed, _mark_of(link)))
+        logs.note(namespace, put.base_at(placed))
         self.known.weigh(thread)
 
     def read(self, address: Address, request: Read, take: Callable[[ReadCheckpoint], R]) -> Operation[list[R]]:
@@ -194,65 +189,89 @@ class States:
         return found
 
 
-def request_of(
+class DraftedPut(NamedTuple):
+    """A put as it is sent, and what becomes the base checkpoint of the next one."""
+
+    prepared: PreparedPut
+    request: PutCheckpoint
+    digest: bytes
+    segments: Sequence[Segments]
+    """The segments of each part of the state."""
+    mark: bytes
+    """The mark by which a child may name the checkpoint."""
+
+    def base_at(self, placed: Placed) -> BaseCheckpoint:
+        """Return the base checkpoint of the next state, if this one is stored there."""
+        address, checkpoint_id, state, metadata, _ = self.prepared
+        order, generation, start = placed
+        request = self.request
+        return BaseCheckpoint(
+            checkpoint_id,
+            order,
+            generation,
+            proof_of(start, len(request.appended), request.attempt),
+            self.digest,
+            state,
+            [segments.placed_at(start) for segments in self.segments],
+            request.record,
+            address.checkpoint_id,
+            metadata,
+            self.mark,
+        )
+
+
+def draft_put(
     prepared: PreparedPut,
+    base: BaseCheckpoint | None,
     settings: Settings,
-    digest: bytes,
-    drafted: Draft,
-    cipher: Cipher | None = None,
-    link: Link | None = None,
-    follows: tuple[str, str] | None = None,
-) -> PutCheckpoint:
-    """Build the request for a drafted checkpoint."""
+    parent: BaseCheckpoint | None = None,
+    counted: Callable[[Segments], Segments] | None = None,
+) -> DraftedPut:
+    """Compare a state with *base*, and build the request that stores it.
+
+    Args:
+        prepared: The checkpoint.
+        base: The base checkpoint of its namespace, if it is known.
+        settings: Those of the saver.
+        parent: The parent of an encrypted checkpoint, to be named by its order, if that is known.
+        counted: How to count the segments if *base* is not stored yet; then the request does not name it.
+    """
     address, checkpoint_id, state, metadata, held = prepared
-    thread, namespace, parent, ttl, _, expected = address
+    thread, namespace, parent_id, ttl, _, expected = address
+    codec = settings.codec(thread)
+    cipher = codec.cipher
+    digest = digest_of(state.packed, cipher)
+    segments, appended, needed, base = draft(state, base, codec)
+    if counted is not None:
+        segments, base = [*map(counted, segments)], None
+    link = None if cipher is None else new_link(parent.order, parent.mark) if parent else new_link()
     record = pack_checkpoint(
         (namespace, checkpoint_id),
-        (parent, metadata, digest),
+        (parent_id, metadata, digest),
         state.literals(),
         [part[0] for part in state.parts],
-        drafted.segments,
+        segments,
         cipher,
         link,
     )
-    return PutCheckpoint(
+    request = PutCheckpoint(
         thread,
         namespace,
         checkpoint_id,
         random_name(),
         version_of(cipher),
         record,
-        drafted.appended,
-        drafted.needed,
-        drafted.base,
+        appended,
+        needed,
+        base,
         ttl,
         settings.keep_last,
         settings.max_age,
         held,
         expected,
-        follows,
+        (parent.checkpoint_id, parent.order) if parent else None,
     )
-
-
-def base_of(
-    prepared: PreparedPut, request: PutCheckpoint, digest: bytes, drafted: Draft, placed: Placed, mark: bytes = b""
-) -> BaseCheckpoint:
-    """Return the base checkpoint of the next state, once this one is stored."""
-    address, checkpoint_id, state, metadata, _ = prepared
-    order, generation, start = placed
-    return BaseCheckpoint(
-        checkpoint_id,
-        order,
-        generation,
-        proof_of(start, len(drafted.appended), request.attempt),
-        digest,
-        state,
-        [segments.placed_at(start) for segments in drafted.segments],
-        request.record,
-        address.checkpoint_id,
-        metadata,
-        mark,
-    )
+    return DraftedPut(prepared, request, digest, segments, _mark_of(link))
 
 
 def _base_of_read(stored: StoredCheckpoint, record: CheckpointRecord, state: Cut) -> BaseCheckpoint:

@@ -29,7 +29,7 @@ A store may return to an earlier moment: a restart, a failover, a backup. So a p
 
 from .codec import Codec, EncryptedCodec, PlainCodec
 from .cut import Cut, Part, cut, cut_plain
-from .draft import MOST_BYTES, Draft, draft, read_parts
+from .draft import MOST_BYTES, draft, read_parts
 from .log import BaseCheckpoint, Content, KnownLogs, KnownRange, Logs, ThreadLogs
 from .segments import Segment
 
@@ -39,7 +39,6 @@ __all__ = (
     "Codec",
     "Content",
     "Cut",
-    "Draft",
     "EncryptedCodec",
     "KnownLogs",
     "KnownRange",

@@ -13,14 +13,14 @@ from typing import Any
 from zerograph.checkpoint import sqlite as engine
 
 from zerograph_redis.core.configs import Address
-from zerograph_redis.core.records import digest_of, name_of, pack_header, pack_writes
+from zerograph_redis.core.records import name_of, pack_header, pack_writes
 from zerograph_redis.core.requests import NO_LOG, LogRange, Page, Placed, StoredCheckpoint
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.core.states import PreparedPut, base_of, cut_state, request_of
+from zerograph_redis.core.states import PreparedPut, cut_state, draft_put
 from zerograph_redis.core.writes import encrypt_writes, identity_of
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import random_name
-from zerograph_redis.state_log import BaseCheckpoint, draft
+from zerograph_redis.state_log import BaseCheckpoint
 
 from .files import THEIRS, connect, tables_in, translated
 from .image import ThreadImage, ThreadTimes
@@ -145,7 +145,7 @@ class _ImageBuilder:
     def __init__(self, thread: str, settings: Settings) -> None:
         self.image = ThreadImage(thread, ThreadTimes(0, 0, None, None))
         self._settings = settings
-        self._cipher, self._codec = settings.cipher(thread), settings.codec(thread)
+        self._cipher = settings.cipher(thread)
         self._bases: dict[str, BaseCheckpoint] = {}
         self._first = self._order = self._end = 0
         self._generation = random_name()
@@ -159,19 +159,17 @@ class _ImageBuilder:
         state = cut_state(dict(found.checkpoint), self._settings.serializer, self._bases.get(namespace))
         address = Address(self.image.thread, namespace, parent or None, None)
         prepared = PreparedPut(address, checkpoint_id, state, metadata, None)
-        digest = digest_of(state.packed, self._cipher)
-        drafted = draft(state, self._bases.get(namespace), self._codec)
-        request = request_of(prepared, self._settings, digest, drafted, self._cipher)
+        put = draft_put(prepared, self._bases.get(namespace), self._settings)
+        request, appended = put.request, put.request.appended
         self._order = max(moment, self._order + 1)
         self._first = self._first or self._order
-        generation, base = (self._generation, self._end) if drafted.segments else (NO_LOG, 0)
-        size = len(drafted.appended)
+        generation, base = (self._generation, self._end) if put.segments else (NO_LOG, 0)
+        size = len(appended)
         header = pack_header(request.version, self._order, int(generation, 16), base, size, request.attempt)
-        ranges = [LogRange(generation, base, drafted.appended)] if size else []
+        ranges = [LogRange(generation, base, appended)] if size else []
         self._add(namespace, StoredCheckpoint(checkpoint_id, header + request.record, []), ranges)
         self._end += size
-        placed = Placed(f"{self._order:016x}", generation, base)
-        self._bases[namespace] = base_of(prepared, request, digest, drafted, placed)
+        self._bases[namespace] = put.base_at(Placed(f"{self._order:016x}", generation, base))
 
     def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
         """Add the pending writes of a checkpoint."""
