@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.core.configs import read_id
-from zerograph_redis.core.thread_operations import ThreadOperations, describe
+from zerograph_redis.core.listing import describe
+from zerograph_redis.core.thread_operations import ThreadOperations
 from zerograph_redis.errors import ConflictError
 
 from .exits import no_such_thread

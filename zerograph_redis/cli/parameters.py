@@ -13,7 +13,7 @@ _COMPLETIONS = 50
 
 def complete_thread(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the id of a thread, among the most recently active. A shell must not show errors: then there are none."""
-    from zerograph_redis.tools.inspect.listing import find_threads
+    from zerograph_redis.core.listing import find_threads
 
     session = Session(context.find_root().params)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zerograph_redis.core.thread_operations import moment
+from zerograph_redis.core.listing import moment
 from zerograph_redis.tools.maintain.removal import Removal, plan_prunings, prune_threads
 
 from .output import console

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from zerograph_redis.core.thread_operations import moment
+from zerograph_redis.core.listing import moment
 from zerograph_redis.tools.maintain.removal import Removal, RemovalOutcome
 from zerograph_redis.tools.maintain.selection import Selection, find_targets
 

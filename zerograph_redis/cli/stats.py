@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerograph_redis.core.thread_operations import moment
+from zerograph_redis.core.listing import moment
 from zerograph_redis.tools.inspect.snapshots import Snapshot, exchange
 from zerograph_redis.tools.inspect.statistics import Savings, Statistics, count_store
 

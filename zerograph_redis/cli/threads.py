@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zerograph_redis.tools.inspect.listing import find_threads
+from zerograph_redis.core.listing import find_threads
 
 from .output import console, note, print_json
 from .parameters import Json
@@ -30,11 +30,11 @@ def threads(
     """List threads, newest activity first."""
     session: Session = context.obj
     # One more shows whether there are more.
-    found, damaged = session.run(find_threads(match, limit + 1, after))
+    found, damaged, _ = session.run(find_threads(match, limit + 1, after))
     following = found[limit - 1].thread_id if len(found) > limit else None
     found = found[:limit]
     if json:
-        print_json({"threads": [asdict(each) for each in found], "damaged": damaged, "next": following})
+        print_json({"threads": [asdict(each) for each in found], "damaged": [*damaged], "next": following})
         return
     if damaged:
         note(f"{count(len(damaged), 'damaged thread')} not listed: `zerograph-redis doctor` describes the damage.")

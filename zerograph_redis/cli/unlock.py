@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from zerograph_redis.core.leasing import break_lease, read_lease
-from zerograph_redis.core.thread_operations import describe
+from zerograph_redis.core.listing import describe
 
 from .exits import no_such_thread
 from .output import console, note, print_json

@@ -83,10 +83,8 @@ class CheckpointOperations:
         found = yield from self.get_tuple(config)
         return None if found is None else found.checkpoint
 
-    def get_in_thread(self, thread: Any, checkpoint_id: Any) -> Operation[CheckpointTuple | None]:
+    def get_in_thread(self, thread: str, checkpoint_id: str) -> Operation[CheckpointTuple | None]:
         """Read a checkpoint of a thread, in any namespace."""
-        thread = read_id("thread_id", thread)
-        checkpoint_id = read_id("checkpoint_id", checkpoint_id)
         namespace = yield from find_namespace(thread, checkpoint_id)
         if namespace is None:
             return None

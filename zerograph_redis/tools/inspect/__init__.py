@@ -5,5 +5,5 @@
 - ``changes``: compare two states: by channel, from packed bytes; or down to the value that differs.
 - ``values``: the fields of an object, a key to compare a value by, a value as JSON.
 - ``watching``: what happens to threads, found by polling.
-- ``listing``: which threads exist. ``statistics``: a store in numbers; ``snapshots`` keeps those of the last call.
+- ``statistics``: a store in numbers; ``snapshots`` keeps those of the last call.
 """

@@ -14,6 +14,7 @@ from zerograph.constants import INTERRUPT
 from zerograph_redis.core.bounds import UNREADABLE
 from zerograph_redis.core.checkpoint_operations import find_namespace, unpack_map, unpack_named
 from zerograph_redis.core.configs import Address
+from zerograph_redis.core.listing import moment
 from zerograph_redis.core.paging import read_pages
 from zerograph_redis.core.records import CheckpointRecord, name_of, read_header, unpack_checkpoint
 from zerograph_redis.core.requests import (
@@ -27,7 +28,6 @@ from zerograph_redis.core.requests import (
 )
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.core.states import Read, ReadCheckpoint, States
-from zerograph_redis.core.thread_operations import moment
 from zerograph_redis.core.writes import decode_writes
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError

@@ -9,12 +9,11 @@ from heapq import nlargest
 
 from zerograph_redis.core.bundles import together
 from zerograph_redis.core.examination import OutlineThread, ReadClock
+from zerograph_redis.core.listing import DESCRIBED, describe_threads
 from zerograph_redis.core.paging import read_index, read_pages
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.threads import ThreadInfo
-
-from .listing import DESCRIBED, describe_threads
 
 EXACT = 100_000  # checkpoints whose sizes are all read; of more, only those of a sample of threads
 SAMPLE = 1_000  # threads

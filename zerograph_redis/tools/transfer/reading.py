@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from zerograph_redis.core.leasing import fence
+from zerograph_redis.core.listing import describe
 from zerograph_redis.core.paging import read_pages
 from zerograph_redis.core.requests import DescribeThreads, ListThreads, Operation, Past, PublishThread, Untouched
 from zerograph_redis.core.scanning import Staging, ThreadScan
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.core.thread_operations import describe
 from zerograph_redis.errors import BusyThreadError
 
 from .image import ThreadImage, ThreadTimes, merge_logs
