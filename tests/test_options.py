@@ -130,7 +130,24 @@ def test_methods_take_what_those_of_the_engine_take(kind):
             assert set(inspect.signature(method).parameters) <= set(mine), name
 
 
-def test_memory_is_bounded_by_a_hundred_unless_told_otherwise():
+def test_memory_names_its_own_option_for_keep_last():
+    with pytest.raises(TypeError, match="InMemorySaver has no keep_last: use max_per_thread"):
+        InMemorySaver(keep_last=3)
+    with pytest.raises(TypeError, match="did you mean 'max_per_thread'"):
+        InMemorySaver(max_per_threads=3)
+
+
+@pytest.mark.parametrize("method", ["lease", "alease"])
+def test_the_arguments_of_a_lease_are_checked_before_it_is_entered(method):
+    with InMemorySaver() as saver:
+        hold = getattr(saver, method)
+        for wrong in ({"wait": "1"}, {"wait": -1}, {"owner": b"me"}, {"ttl": 0}, {"thread_id": ""}):
+            with pytest.raises(ConfigError):
+                hold(**{"thread_id": "thread", **wrong})
+        hold("thread", timedelta(seconds=1), wait=timedelta(seconds=1), owner="me")
+
+
+def test_memory_is_bounded_by_a_hundred_by_default():
     with InMemorySaver() as saver:
         fill(saver, 130)
         assert len(saver.list(at(), limit=None)) == 100

@@ -409,7 +409,7 @@ def test_what_the_caller_does_to_its_state_later_does_not_matter():
 
 
 def test_a_writer_that_has_nothing_to_do_ends(monkeypatch):
-    monkeypatch.setattr(write_queue, "LOOKS", 2)
+    monkeypatch.setattr(write_queue, "POLLS", 2)
     monkeypatch.setattr(write_queue, "IDLE", 0.01)
     with InMemorySaver(durability="async") as saver:
         for _ in range(3):

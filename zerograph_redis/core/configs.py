@@ -144,12 +144,12 @@ def lease_of(thread: Any, ttl: Any) -> tuple[str, int]:
     return read_id("thread_id", thread), found
 
 
-def read_wait(value: Any) -> float | None:
-    """Read how many seconds to wait for a lease."""
+def read_wait(value: Any) -> float:
+    """Read how many seconds to wait for a lease, 0 for None."""
+    if value is None:
+        return 0.0
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if value is None:
-        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ConfigError(f"wait must be seconds, at least 0, a timedelta, or None not to wait, not {quoted(value)}")
     return float(min(value, LONGEST))

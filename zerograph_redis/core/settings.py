@@ -118,12 +118,12 @@ class Settings:
         return EncryptedCodec(self.encryption.cipher(self.store, thread), self.compression)
 
     @classmethod
-    def check(cls, *, store: str = DEFAULT_STORE, also: Collection[str] = (), **options: Unpack[Options]) -> Settings:
+    def check(cls, *, store: str = DEFAULT_STORE, names: Collection[str] = (), **options: Unpack[Options]) -> Settings:
         """Check options.
 
         Args:
             store: The name that encryption binds threads to.
-            also: The saver's own options, to suggest where the name of an option is wrong.
+            names: All options of the saver, to suggest where the name of one is wrong. Default: those of `Options`.
             **options: See `Options`.
 
         Raises:
@@ -132,7 +132,7 @@ class Settings:
         """
         for name in options:
             if name not in Options.__optional_keys__:
-                raise TypeError(_unknown_option(name, {*Options.__optional_keys__, *also}))
+                raise TypeError(_unknown_option(name, names or Options.__optional_keys__))
         keep_last, max_state_bytes = options.get("keep_last"), options.get("max_state_bytes", MOST_BYTES)
         if keep_last is not None:
             if type(keep_last) is not int or keep_last < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
@@ -11,17 +11,19 @@ from typing import Any, NoReturn, Self, TypeVar
 from typing_extensions import Unpack
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
-from zerograph_redis.core.configs import lease_of, read_durability, read_id, read_owner, read_wait
+from zerograph_redis.core.checkpoint_operations import PreparedWrites
+from zerograph_redis.core.configs import read_durability, read_id
 from zerograph_redis.core.drive import AsyncBackend, Backend, arun, run
 from zerograph_redis.core.leasing import break_lease
 from zerograph_redis.core.requests import Operation
+from zerograph_redis.core.states import PreparedPut
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.store import Store
 from zerograph_redis.threads import ThreadInfo
 
 from .leases import AsyncLease, Lease
-from .runs import Runs, waits_for_a_person
-from .write_queue import AsyncQueuedBackend, QueuedBackend, Queueing, WriteQueue
+from .runs import Runs
+from .write_queue import AsyncQueuedBackend, QueuedBackend, Queueing, Write, WriteQueue
 
 Config = dict[str, Any]
 R = TypeVar("R")
@@ -106,6 +108,14 @@ class Saver(BaseCheckpointSaver):
         with self._observer.observe(operation) as observed:
             return run(observed, backend)
 
+    def _queued(self, config: Config, prepare: Callable[..., PreparedPut | PreparedWrites], *what: Any) -> Write | None:
+        """Prepare a write for the queue; None if it can be stored at once."""
+        now = read_durability(config, self.store.settings) == "sync"
+        if now and not (self._queue.is_used and self._queue.is_busy):
+            return None
+        prepared = prepare(config, *what)
+        return self._queue.write(prepared, stored=now or self._runs.stops_at(prepared, *what))
+
     @abstractmethod
     def _close(self) -> None:
         """Close the connections that the saver opened, and only those."""
@@ -169,13 +179,11 @@ class Saver(BaseCheckpointSaver):
         Raises:
             SerializationError: A value cannot be stored; the message says which, and the fix. Nothing was stored.
         """
-        now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.is_busy):
+        write = self._queued(config, self.store.operations.prepare_put, checkpoint, metadata)
+        if write is None:
             return self._run(self.store.operations.put(config, checkpoint, metadata))
-        prepared = self.store.operations.prepare_put(config, checkpoint, metadata)
-        stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
-        self._queue.put(prepared, stored=stored)
-        return prepared.address.config(prepared.checkpoint_id)
+        self._queue.put(write)
+        return write.config
 
     def put_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Store the pending writes of a task for the checkpoint that *config* names, atomically.
@@ -191,12 +199,11 @@ class Saver(BaseCheckpointSaver):
             ConfigError: *config* names no checkpoint (also a ValueError).
             SerializationError: A value cannot be stored. Nothing was stored.
         """
-        now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.is_busy):
+        write = self._queued(config, self.store.operations.prepare_writes, writes, task_id)
+        if write is None:
             self._run(self.store.operations.put_writes(config, writes, task_id))
-            return
-        prepared = self.store.operations.prepare_writes(config, writes, task_id)
-        self._queue.put(prepared, stored=now or waits_for_a_person(prepared))
+        else:
+            self._queue.put(write)
 
     def get_pending_writes(self, config: Config) -> list[PendingWrite]:
         """Read the pending writes of a checkpoint, ``(task id, channel, value)`` each, in the order stored.
@@ -231,14 +238,7 @@ class Saver(BaseCheckpointSaver):
             LeaseHeldError: On entering, another worker holds the thread, and held it for all of *wait*.
             LeaseLostError: From writes in the block.
         """
-        return Lease(
-            self._run,
-            self.store.settings,
-            *lease_of(thread_id, ttl),
-            wait=read_wait(wait),
-            owner=read_owner(owner),
-            flush=self._queue.flush,
-        )
+        return Lease(self._run, self.store.settings, self._queue.flush, thread_id, ttl, wait, owner)
 
     def break_lease(self, thread_id: str) -> str | None:
         """End the lease of a thread that another worker holds, so that others may write.
@@ -391,22 +391,19 @@ class AsyncSaver(Saver):
 
     async def aput(self, config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Config:
         """Await `put`."""
-        now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.is_busy):
+        write = self._queued(config, self.store.operations.prepare_put, checkpoint, metadata)
+        if write is None:
             return await self._arun(self.store.operations.put(config, checkpoint, metadata))
-        prepared = self.store.operations.prepare_put(config, checkpoint, metadata)
-        stored = now or self._runs.stops_at(prepared, checkpoint, metadata)
-        await self._queue.aput(prepared, stored=stored)
-        return prepared.address.config(prepared.checkpoint_id)
+        await self._queue.aput(write)
+        return write.config
 
     async def aput_writes(self, config: Config, writes: Sequence[PendingWrite], task_id: str) -> None:
         """Await `put_writes`."""
-        now = read_durability(config, self.store.settings) == "sync"
-        if now and not (self._queue.is_used and self._queue.is_busy):
+        write = self._queued(config, self.store.operations.prepare_writes, writes, task_id)
+        if write is None:
             await self._arun(self.store.operations.put_writes(config, writes, task_id))
-            return
-        prepared = self.store.operations.prepare_writes(config, writes, task_id)
-        await self._queue.aput(prepared, stored=now or waits_for_a_person(prepared))
+        else:
+            await self._queue.aput(write)
 
     async def aget_pending_writes(self, config: Config) -> Sequence[PendingWrite]:
         """Await `get_pending_writes`."""
@@ -416,14 +413,7 @@ class AsyncSaver(Saver):
         self, thread_id: str, ttl: float | timedelta = 30, *, wait: float | None = None, owner: str | None = None
     ) -> AsyncLease:
         """Hold a thread for a block of code: ``async with saver.alease(...)``; see `lease`."""
-        return AsyncLease(
-            self._run,
-            self.store.settings,
-            *lease_of(thread_id, ttl),
-            wait=wait,
-            owner=owner,
-            flush=self._queue.aflush,
-        )
+        return AsyncLease(self._run, self.store.settings, self._queue.aflush, thread_id, ttl, wait, owner)
 
     async def abreak_lease(self, thread_id: str) -> str | None:
         """Await `break_lease`."""

@@ -21,6 +21,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from zerograph_redis.core.configs import lease_of, read_owner, read_wait
 from zerograph_redis.core.drive import Runner
 from zerograph_redis.core.leasing import HELD_HERE, Held, end_lease, new_attempt, renew_lease, take_lease
 from zerograph_redis.core.settings import Settings
@@ -188,27 +189,25 @@ class Lease:
         self,
         run: Runner,
         settings: Settings,
-        thread_id: str,
-        ttl: int,
-        *,
-        wait: float | None,
-        owner: str | None,
         flush: Callable[[str], Any],
+        thread_id: Any,
+        ttl: Any,
+        wait: Any,
+        owner: Any,
     ) -> None:
         """Prepare a lease. Users call `RedisSaver.lease`, which explains the arguments.
 
-        *ttl* is in ms here. *flush* waits until the queued writes of a thread are stored; an `AsyncLease` awaits it.
+        *flush* waits until the queued writes of a thread are stored; an `AsyncLease` awaits it.
         """
         self._run = run
         self._flush = flush
         self._settings = settings
-        self._ttl = ttl
-        self._wait = wait or 0.0
+        self._wait = read_wait(wait)
         self._leaving: weakref.ref[Any] | None = None
         self._hold: Hold | None = None
         self._entered: Token[None] | None = None
-        self.thread_id = thread_id
-        self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
+        self.thread_id, self._ttl = lease_of(thread_id, ttl)
+        self.owner = read_owner(owner) or f"{socket.gethostname()}:{os.getpid()}"
 
     @property
     def token(self) -> int:

@@ -32,7 +32,7 @@ from .base import AsyncSaver, Saver
 
 R = TypeVar("R")
 
-_OWN_OPTIONS = ("prefix", "wait_replicas", "wait_timeout", "timeout", "sync_client")
+_OPTIONS = {*Options.__optional_keys__, "prefix", "wait_replicas", "wait_timeout", "timeout", "sync_client"}
 
 
 class Use:
@@ -106,7 +106,7 @@ class RedisSaver(Saver):
         self._use = Use()
         self._prefix = prefix
         self._owned = wire is client
-        settings = Settings.check(store=prefix, also=_OWN_OPTIONS, **options)
+        settings = Settings.check(store=prefix, names=_OPTIONS, **options)
         super().__init__(
             Store(ThreadIndexBackend(backend) if wire.is_cluster else backend, settings, url_of(wire.client)),
             attributes_of(wire.client),
@@ -161,7 +161,8 @@ class RedisSaver(Saver):
 class AsyncRedisSaver(AsyncSaver, RedisSaver):
     """A `RedisSaver` whose methods can be awaited too. Making one needs no running event loop.
 
-    It also has a blocking client: ZeroGraph calls the blocking methods even under ``ainvoke``.
+    It also has a blocking client: ZeroGraph calls the blocking methods even under ``ainvoke``. `close` closes that client;
+    `aclose` also closes the client of the running event loop.
     """
 
     store: Store[AsyncBackend]  # type: ignore[assignment]
@@ -233,17 +234,9 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
             if use.closed and not use.is_busy():
                 await self._aend()
 
-    def close(self) -> None:
-        """Close the saver and its blocking client. The clients of event loops are closed by `aclose`."""
-        super().close()
-
     def _close(self) -> None:
         self._async_use.closed = True
         super()._close()
-
-    async def aclose(self) -> None:
-        """Close the saver, its blocking client and the client of the running event loop."""
-        await super().aclose()
 
     async def _aclose(self) -> None:
         self._close()

@@ -28,8 +28,10 @@ class Runs:
         self._steps: OrderedDict[tuple[str, str], tuple[str, Any]] = OrderedDict()
         """The last checkpoint of each namespace, and its step."""
 
-    def stops_at(self, prepared: PreparedPut, checkpoint: Mapping[str, Any], metadata: Any) -> bool:
-        """Whether a run may stop at a checkpoint."""
+    def stops_at(self, prepared: PreparedPut | PreparedWrites, checkpoint: Any, metadata: Any) -> bool:
+        """Whether a run may stop at a checkpoint, or, as at an interrupt, at pending writes: then the rest is ignored."""
+        if isinstance(prepared, PreparedWrites):
+            return any(identity.endswith(IDENTITY_SEPARATOR + INTERRUPT) for identity in prepared.packed)
         address, step = prepared.address, checkpoint.get("_step")
         key = (address.thread, address.namespace)
         known = self._steps.pop(key, None)
@@ -49,8 +51,3 @@ class Runs:
             # Another run, or one that began elsewhere: only its first step is surely not its last.
             return step != 0
         return bool(step == known[1])
-
-
-def waits_for_a_person(prepared: PreparedWrites) -> bool:
-    """Whether a run stops at pending writes: those of an interrupt."""
-    return any(identity.endswith(IDENTITY_SEPARATOR + INTERRUPT) for identity in prepared.packed)

@@ -67,9 +67,13 @@ class InMemorySaver(AsyncSaver):
             **options: Those of `SqliteSaver`, except ``keep_last``.
 
         Raises:
+            TypeError: There is no option of this name.
             ValueError: An option makes no sense.
         """
-        settings = Settings.check(also=("max_per_thread",), keep_last=max_per_thread, **options)
+        if "keep_last" in options:
+            raise TypeError("InMemorySaver has no keep_last: use max_per_thread")
+        names = {*CommonOptions.__optional_keys__, "max_per_thread"}
+        settings = Settings.check(names=names, keep_last=max_per_thread, **options)
         super().__init__(Store(SqliteBackend(":memory:"), settings, "memory://"), _ATTRIBUTES)
 
     def _close(self) -> None:

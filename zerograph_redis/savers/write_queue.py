@@ -16,7 +16,7 @@ import threading
 import weakref
 from _thread import allocate_lock, start_new_thread
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from itertools import islice, takewhile
@@ -50,8 +50,8 @@ ENOUGH = 32
 """A line of this length does not wait for more writes."""
 WIDTH = 16
 """How many threads are stored side by side. A server runs them in one go, and other clients wait for that long."""
-LOOKS = 100
-"""How often the writer checks for writes by itself, every `AGE` seconds, before it sleeps until it is woken."""
+POLLS = 100
+"""How often the writer polls for writes, every `AGE` seconds, before it sleeps until it is woken."""
 IDLE = 5.0
 """Seconds of sleep after which the writer thread ends."""
 
@@ -96,15 +96,22 @@ G = TypeVar("G", _Gate, _AsyncGate)
 class Write:
     """A queued write."""
 
-    __slots__ = ("context", "gates", "is_queued", "prepared", "queued", "size")
+    __slots__ = ("context", "gates", "is_queued", "prepared", "queued", "size", "stored")
 
-    def __init__(self, prepared: Prepared, context: Context | None) -> None:
+    def __init__(self, prepared: Prepared, context: Context | None, *, stored: bool) -> None:
         self.prepared = prepared
         self.context = context
+        self.stored = stored
+        """Whether its put returns once it is stored, and not once it is queued."""
         self.size = prepared.size
         self.queued = monotonic()
         self.is_queued = False
         self.gates: list[Gate] = []
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of its checkpoint."""
+        return self.prepared.address.config(self.prepared.checkpoint_id)
 
 
 class _Failure(NamedTuple):
@@ -195,37 +202,38 @@ class WriteQueue:
         """Whether a write of a thread is queued, or a failure of it is to be raised."""
         return thread in self._lines or thread in self._failures
 
-    def put(self, prepared: Prepared, *, stored: bool) -> None:
-        """Queue a write. Returns once it is queued, or, if *stored*, once it is stored.
+    def write(self, prepared: Prepared, *, stored: bool) -> Write:
+        """Return a write to `put`, which returns once it is queued, or, if *stored*, once it is stored."""
+        context = None if self._observer is None else copy_context()
+        return Write(prepared, context, stored=stored or _is_exiting)
+
+    def put(self, write: Write) -> None:
+        """Queue a write.
 
         Raises:
-            CheckpointError: An earlier write to the thread failed, or, if *stored*, this one did.
+            CheckpointError: An earlier write to the thread failed, or, if it was to be stored, this one did.
         """
-        write = Write(prepared, None if self._observer is None else copy_context())
-        stored = stored or _is_exiting
-        while (gate := self._admit(write, _Gate, stored=stored)) is not None:
-            if not write.is_queued:
-                self._check()
+        for gate in self._putting(write, _Gate):
             gate.wait()
-            if write.is_queued:
-                self._raise({prepared.address.thread: gate.failure})
-                return
 
-    async def aput(self, prepared: Prepared, *, stored: bool) -> None:
+    async def aput(self, write: Write) -> None:
         """Await `put`."""
-        write = Write(prepared, None if self._observer is None else copy_context())
-        stored = stored or _is_exiting
-        while (gate := self._admit(write, _AsyncGate, stored=stored)) is not None:
+        for gate in self._putting(write, _AsyncGate):
             await gate.wait()
+
+    def _putting(self, write: Write, kind: type[G]) -> Iterator[G]:
+        """Queue a write. Yields the gates to wait at: for room, and until it is stored."""
+        while (gate := self._admit(write, kind)) is not None:
+            yield gate
             if write.is_queued:
-                self._raise({prepared.address.thread: gate.failure})
+                self._raise({write.prepared.address.thread: gate.failure})
                 return
 
-    def _admit(self, write: Write, kind: type[G], *, stored: bool) -> G | None:
-        """Queue a write if there is room. Returns the gate to wait at, for room or until it is stored, if there is one."""
+    def _admit(self, write: Write, kind: type[G]) -> G | None:
+        """Queue a write if there is room. Returns the gate to wait at, if there is one."""
         thread = write.prepared.address.thread
         gate = None
-        if stored:
+        if write.stored:
             self._check()
         with self._lock:
             if self._closed:
@@ -239,17 +247,19 @@ class WriteQueue:
                 self.is_used = True
                 self._start()
                 line = self._lines.setdefault(thread, deque())
-                if stored:
+                if write.stored:
                     gate = kind()
                     write.gates.append(gate)
                 write.is_queued = True
                 line.append(write)
                 self._bytes += write.size
-                if stored or len(line) >= ENOUGH:
+                if write.stored or len(line) >= ENOUGH:
                     self._ready[thread] = None
             wakes = self._is_asleep or bool(self._ready)
         if wakes:
             self._wake.put(None)
+        if gate is not None and not write.is_queued:
+            self._check()
         return gate
 
     def _start(self) -> None:
@@ -264,21 +274,13 @@ class WriteQueue:
         Raises:
             CheckpointError: A write failed. If *quiet*, this is left to the next call on the thread.
         """
-        gates = self._watch(thread, _Gate)
-        for gate in gates.values():
+        for gate in self._flushing(thread, _Gate, quiet=quiet):
             gate.wait()
-        if not quiet:
-            # Every call that waited raises the failure, also if another call raised it before.
-            self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     async def aflush(self, thread: str | None = None, *, quiet: bool = False) -> None:
         """Await `flush`."""
-        gates = self._watch(thread, _AsyncGate)
-        for gate in gates.values():
+        for gate in self._flushing(thread, _AsyncGate, quiet=quiet):
             await gate.wait()
-        if not quiet:
-            # Every call that waited raises the failure, also if another call raised it before.
-            self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     def close(self) -> None:
         """Refuse further writes, and wait until all queued ones are stored."""
@@ -290,7 +292,8 @@ class WriteQueue:
         self._closed = True
         await self.aflush()
 
-    def _watch(self, thread: str | None, kind: type[G]) -> dict[str, G]:
+    def _flushing(self, thread: str | None, kind: type[G], *, quiet: bool) -> Iterator[G]:
+        """Yield a gate to wait at for each line, and raise the failures."""
         gates: dict[str, G] = {}
         self._check()
         with self._lock:
@@ -304,7 +307,10 @@ class WriteQueue:
                 self._start()
         if gates:
             self._wake.put(None)
-        return gates
+        yield from gates.values()
+        if not quiet:
+            # Every call that waited raises the failure, also if another call raised it before.
+            self._raise({**{each: gate.failure for each, gate in gates.items()}, **self._failed(thread)})
 
     def _check(self) -> None:
         """Refuse to wait for the writer while this OS thread holds the lock that the writer needs."""
@@ -348,16 +354,16 @@ class WriteQueue:
     def _wait(self) -> bool:
         """Wait until a line is due. Returns False if nothing was queued for long: the writer ends.
 
-        For a while after a write the writer checks by itself for more: then a put need not wake it.
+        For a while after a write the writer polls for more: then a put need not wake it.
         """
-        looks = LOOKS
+        polls = POLLS
         while True:
             with self._lock:
                 if self._ready:
                     return True
-                self._is_asleep = looks == 0
+                self._is_asleep = polls == 0
             try:
-                self._wake.get(timeout=AGE if looks else IDLE)
+                self._wake.get(timeout=AGE if polls else IDLE)
             except Empty:
                 with self._lock:
                     if self._lines:
@@ -365,9 +371,9 @@ class WriteQueue:
                     elif self._is_asleep:
                         self._is_writing = self._is_started = self._is_asleep = False
                         return False
-                looks -= 1
+                polls -= 1
             else:
-                looks = LOOKS
+                polls = POLLS
                 while not self._wake.empty():
                     self._wake.get()
 
