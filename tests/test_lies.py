@@ -15,8 +15,9 @@ from support.servers import RedisServer
 from zerograph_redis import CorruptCheckpointError, RedisSaver, SerializationError, SqliteSaver
 from zerograph_redis.core.drive import run
 from zerograph_redis.serde import MsgpackSerializer, codes
-from zerograph_redis.state_log import PlainCodec, Segment, read_parts
-from zerograph_redis.state_log.segments import decode_segments, encode_segments
+from zerograph_redis.state_log.codec import PlainCodec
+from zerograph_redis.state_log.draft import read_parts
+from zerograph_redis.state_log.segments import Segment, decode_segments, encode_segments
 from zerograph_redis.tools.inspect.watching import Watch
 
 US = b"\x1f"

@@ -4,21 +4,22 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .errors import (
+    BackendUnavailableError,
+    BusyThreadError,
+    CheckpointError,
+    ConfigError,
+    ConflictError,
+    CorruptCheckpointError,
+    LeaseError,
+    LeaseHeldError,
+    LeaseLostError,
+    ReplicationError,
+    SerializationError,
+)
+
 if TYPE_CHECKING:
     from .core.settings import CommonOptions, Options
-    from .errors import (
-        BackendUnavailableError,
-        BusyThreadError,
-        CheckpointError,
-        ConfigError,
-        ConflictError,
-        CorruptCheckpointError,
-        LeaseError,
-        LeaseHeldError,
-        LeaseLostError,
-        ReplicationError,
-        SerializationError,
-    )
     from .savers import AsyncRedisSaver, AsyncSqliteSaver, InMemorySaver, RedisSaver, SqliteSaver
     from .savers.leases import AsyncLease, Lease
     from .savers.opening import aopen_saver, open_saver
@@ -67,19 +68,6 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # for the completion of a shell.
 _HOMES = {
     ".core.settings": ("CommonOptions", "Options"),
-    ".errors": (
-        "BackendUnavailableError",
-        "BusyThreadError",
-        "CheckpointError",
-        "ConfigError",
-        "ConflictError",
-        "CorruptCheckpointError",
-        "LeaseError",
-        "LeaseHeldError",
-        "LeaseLostError",
-        "ReplicationError",
-        "SerializationError",
-    ),
     ".savers.leases": ("AsyncLease", "Lease"),
     ".savers.opening": ("aopen_saver", "open_saver"),
     ".savers": ("AsyncRedisSaver", "AsyncSqliteSaver", "InMemorySaver", "RedisSaver", "SqliteSaver"),

@@ -5,7 +5,8 @@ import pytest
 import zstandard
 
 from zerograph_redis import CorruptCheckpointError, RedisSaver
-from zerograph_redis.state_log import PlainCodec, Segment
+from zerograph_redis.state_log.codec import PlainCodec
+from zerograph_redis.state_log.segments import Segment
 
 THREAD = {"configurable": {"thread_id": "t"}}
 LOG = "zerograph:{t}:log:0"

@@ -14,7 +14,7 @@ from zerograph_redis import InMemorySaver, MsgpackSerializer
 from zerograph_redis.core.unpacking import StateUnpacker
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.serde import codes
-from zerograph_redis.state_log import cut
+from zerograph_redis.state_log.cut import cut
 
 THREAD = {"configurable": {"thread_id": "t"}}
 

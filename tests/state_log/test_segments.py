@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from support.sizes import scaled
 
 from zerograph_redis import InMemorySaver, MsgpackSerializer, RedisSaver
-from zerograph_redis.state_log import cut, cut_plain
-from zerograph_redis.state_log.cut import cut_like
+from zerograph_redis.state_log.cut import cut, cut_like, cut_plain
 from zerograph_redis.state_log.diff import diff
 from zerograph_redis.state_log.log import KnownLog
 from zerograph_redis.state_log.segments import Segment, decode_segments, encode_segments, joined, sliced

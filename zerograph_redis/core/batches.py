@@ -6,7 +6,7 @@ offsets that are ahead of any log; in the records these offsets count back from 
 
 from __future__ import annotations
 
-from zerograph_redis.state_log import BaseCheckpoint, KnownLogs
+from zerograph_redis.state_log.log import BaseCheckpoint, KnownLogs
 from zerograph_redis.state_log.segments import Segments, joined
 
 from .requests import Placed, PlacedBatch, PutCheckpoint

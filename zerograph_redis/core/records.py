@@ -34,9 +34,8 @@ from zerograph_redis.core import bounds
 from zerograph_redis.errors import CheckpointError, CorruptCheckpointError, SerializationError
 from zerograph_redis.ids import SEPARATOR, encode, read_name
 from zerograph_redis.serde.packing import pack_plain
-from zerograph_redis.state_log import Segment
 from zerograph_redis.state_log.codec import Cipher
-from zerograph_redis.state_log.segments import Segments, decode_segments
+from zerograph_redis.state_log.segments import Segment, Segments, decode_segments
 
 from .requests import StoredWrite
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from zerograph_redis.errors import SerializationError
-from zerograph_redis.state_log import EncryptedCodec
-from zerograph_redis.state_log.codec import Cipher
+from zerograph_redis.state_log.codec import Cipher, EncryptedCodec
 
 from .records import is_encrypted, missing, pack_writes, reencrypt_checkpoint, unpack_write
 from .requests import LogRange, Page, StoredCheckpoint

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import escape
-from zerograph_redis.state_log import BaseCheckpoint, KnownRange
+from zerograph_redis.state_log.log import BaseCheckpoint, KnownRange
 
 NO_LOG = NO_ORDER = "0" * 16
 """The generation of no log, and the order before the first."""

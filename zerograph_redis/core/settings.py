@@ -14,8 +14,8 @@ from typing_extensions import Unpack
 from zerograph_redis.display import quoted
 from zerograph_redis.serde import EncryptedSerializer, MsgpackSerializer, Serializer
 from zerograph_redis.serde.encrypted import Cipher
-from zerograph_redis.state_log import MOST_BYTES, Codec, EncryptedCodec, PlainCodec
-from zerograph_redis.state_log.codec import Compression
+from zerograph_redis.state_log.codec import Codec, Compression, EncryptedCodec, PlainCodec
+from zerograph_redis.state_log.draft import MOST_BYTES
 
 from .requests import Operation
 

@@ -12,20 +12,10 @@ from zerograph_redis.ids import random_name
 from zerograph_redis.serde import MsgpackSerializer, Serializer
 from zerograph_redis.serde.packing import NotPlainError
 from zerograph_redis.serde.stdlib import PATTERNS
-from zerograph_redis.state_log import (
-    BaseCheckpoint,
-    Content,
-    Cut,
-    KnownLogs,
-    Logs,
-    Part,
-    ThreadLogs,
-    cut,
-    cut_plain,
-    draft,
-    read_parts,
-)
 from zerograph_redis.state_log.codec import Cipher
+from zerograph_redis.state_log.cut import Cut, Part, cut, cut_plain
+from zerograph_redis.state_log.draft import draft, read_parts
+from zerograph_redis.state_log.log import BaseCheckpoint, Content, KnownLogs, Logs, ThreadLogs
 from zerograph_redis.state_log.segments import Segments
 
 from .configs import Address

@@ -16,7 +16,7 @@ import msgspec
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.serde import MsgpackSerializer, Serializer
 from zerograph_redis.serde.stdlib import PATTERNS
-from zerograph_redis.state_log import Cut, Part
+from zerograph_redis.state_log.cut import Cut, Part
 from zerograph_redis.state_log.headers import LAYOUTS, array_header
 
 _SMALLEST = 2048

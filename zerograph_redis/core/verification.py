@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zerograph_redis.errors import CorruptCheckpointError
-from zerograph_redis.state_log import Logs, ThreadLogs
+from zerograph_redis.state_log.log import Logs, ThreadLogs
 
 from .configs import Address
 from .records import CheckpointRecord, name_of, unpack_checkpoint

@@ -26,29 +26,3 @@ A store may return to an earlier moment: a restart, a failover, a backup. So a p
 - What a reader knows of the log only saves downloads: the digest of the state tells whether it fits, and if it does not,
   all of the state is read again.
 """
-
-from .codec import Codec, EncryptedCodec, PlainCodec
-from .cut import Cut, Part, cut, cut_plain
-from .draft import MOST_BYTES, draft, read_parts
-from .log import BaseCheckpoint, Content, KnownLogs, KnownRange, Logs, ThreadLogs
-from .segments import Segment
-
-__all__ = (
-    "MOST_BYTES",
-    "BaseCheckpoint",
-    "Codec",
-    "Content",
-    "Cut",
-    "EncryptedCodec",
-    "KnownLogs",
-    "KnownRange",
-    "Logs",
-    "Part",
-    "PlainCodec",
-    "Segment",
-    "ThreadLogs",
-    "cut",
-    "cut_plain",
-    "draft",
-    "read_parts",
-)

@@ -16,7 +16,8 @@ from zerograph_redis.core.bundles import Bundle, together
 from zerograph_redis.core.examination import ExamineThread, IndexState, OutlineThread, ReadClock, RepairThread
 from zerograph_redis.core.records import proof_of, read_header
 from zerograph_redis.core.requests import DeleteThread, DescribeThreads, GetCheckpoint, GetWrites, ScanThread
-from zerograph_redis.state_log import BaseCheckpoint, Cut
+from zerograph_redis.state_log.cut import Cut
+from zerograph_redis.state_log.log import BaseCheckpoint
 
 NOTE = b"\x1f"
 """The field of a thread's hash that names the newest checkpoint of the root namespace."""

@@ -29,7 +29,7 @@ from zerograph_redis.core.requests import (
     WritesReply,
 )
 from zerograph_redis.ids import escape, read_name
-from zerograph_redis.state_log import BaseCheckpoint
+from zerograph_redis.state_log.log import BaseCheckpoint
 
 from . import logs
 from .thread_rows import FACTS, Facts, delete_rows, is_late, load_facts, read_facts, save_log, save_write, start_thread

@@ -32,7 +32,7 @@ from zerograph_redis.core.writes import decode_writes
 from zerograph_redis.display import quoted
 from zerograph_redis.errors import CheckpointError
 from zerograph_redis.serde.packing import msgpack
-from zerograph_redis.state_log import Cut
+from zerograph_redis.state_log.cut import Cut
 
 from .changes import ChannelChange, compare_channels, split_map
 

@@ -20,7 +20,7 @@ from zerograph_redis.core.states import PreparedPut, cut_state, draft_put
 from zerograph_redis.core.writes import encrypt_writes, identity_of
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
 from zerograph_redis.ids import random_name
-from zerograph_redis.state_log import BaseCheckpoint
+from zerograph_redis.state_log.log import BaseCheckpoint
 
 from .files import THEIRS, connect, tables_in, translated
 from .image import ThreadImage, ThreadTimes
