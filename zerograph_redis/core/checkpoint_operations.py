@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
@@ -182,16 +183,18 @@ class CheckpointOperations:
         if type(keep) is not int or keep < 0:
             raise ConfigError(f"keep must be a whole number of at least 0, not {quoted(keep)}")
         keep, age = min(keep, MOST), read_age("max_age", max_age)
-        call, number, removed = uuid4().hex, 0, 0
-        cursor = None
-        while True:
-            pruned = yield from PruneThread(
-                thread, keep, age, f"{call}:{number}", cursor, fence(thread, read_token(token), self.settings)
+        call, numbers = uuid4().hex, count()
+        pages = yield from read_pages(
+            lambda cursor: PruneThread(
+                thread,
+                keep,
+                age,
+                f"{call}:{next(numbers)}",
+                cursor,
+                fence(thread, read_token(token), self.settings),
             )
-            removed += pruned.removed
-            if pruned.cursor is None:
-                return removed
-            cursor, number = pruned.cursor, number + 1
+        )
+        return sum(page.found for page in pages)
 
     def delete_thread(self, thread: Any, token: int | None) -> Operation[None]:
         """Remove all that belongs to a thread."""
@@ -293,9 +296,9 @@ def _require(address: Address, checkpoint_id: str) -> Operation[None]:
 def find_namespace(thread: str, checkpoint_id: str) -> Operation[str | None]:
     """Find the namespace that has a checkpoint, the first by name; None if no namespace has it."""
     pages = yield from read_pages(
-        lambda cursor: FindNamespace(thread, checkpoint_id, cursor), enough=lambda page: page.namespace is not None
+        lambda cursor: FindNamespace(thread, checkpoint_id, cursor), enough=lambda page: page.found is not None
     )
-    return pages[-1].namespace
+    return pages[-1].found
 
 
 class Unpacks(Protocol[P_contra]):

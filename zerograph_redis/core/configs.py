@@ -12,7 +12,7 @@ from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import ConfigError
 
 from .requests import Expected
-from .settings import LONGEST, Durability, Settings, is_durability, microseconds, milliseconds
+from .settings import LONGEST, Durability, Settings, is_durability, milliseconds
 
 _log = logging.getLogger(__name__)
 
@@ -169,10 +169,8 @@ def read_token(value: Any) -> int | None:
 
 def read_age(what: str, value: Any) -> int | None:
     """Read an age: µs of seconds or a timedelta."""
-    try:
-        return microseconds(what, value)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    found = _ttl(value, what)
+    return None if found is None else found * 1000
 
 
 def _ttl(value: Any, what: str = "config['configurable']['ttl']") -> int | None:

@@ -221,16 +221,16 @@ class ListCheckpoints(Request[Fetched]):
 
 
 @dataclass(slots=True)
-class FoundNamespace:
-    """The namespace that has the id; None if it was not found so far."""
+class Found(Generic[T]):
+    """What was found on one page."""
 
-    namespace: str | None
+    found: T
     cursor: str | None
 
 
 @dataclass(slots=True)
-class FindNamespace(Request[FoundNamespace]):
-    """Search some of a thread's namespaces for a checkpoint id."""
+class FindNamespace(Request["Found[str | None]"]):
+    """Search some of a thread's namespaces for a checkpoint id. Finds the namespace; None if none of these has it."""
 
     thread: str
     checkpoint_id: str
@@ -246,15 +246,7 @@ class FoundCheckpoint(NamedTuple):
 
 
 @dataclass(slots=True)
-class FoundCheckpoints:
-    """Some of the checkpoints that were searched for."""
-
-    found: list[FoundCheckpoint]
-    cursor: str | None
-
-
-@dataclass(slots=True)
-class FindCheckpoints(Request[FoundCheckpoints]):
+class FindCheckpoints(Request[Found[list[FoundCheckpoint]]]):
     """Search some of a thread's checkpoints for those whose ids begin with *prefix*."""
 
     thread: str
@@ -271,32 +263,16 @@ class NamespaceFacts(NamedTuple):
 
 
 @dataclass(slots=True)
-class Namespaces:
-    """Some namespaces of a thread, by name."""
-
-    found: list[NamespaceFacts]
-    cursor: str | None
-
-
-@dataclass(slots=True)
-class ListNamespaces(Request[Namespaces]):
-    """List some of the namespaces of a thread."""
+class ListNamespaces(Request[Found[list[NamespaceFacts]]]):
+    """List some of the namespaces of a thread, by name."""
 
     thread: str
     cursor: str | None
 
 
 @dataclass(slots=True)
-class Pruned:
-    """How many checkpoints one slice removed."""
-
-    removed: int
-    cursor: str | None
-
-
-@dataclass(slots=True)
-class PruneThread(Request[Pruned]):
-    """Drop all but the newest *keep* checkpoints of every namespace, a bounded number at a time."""
+class PruneThread(Request[Found[int]]):
+    """Drop all but the newest *keep* checkpoints of every namespace, a bounded number at a time. Counts them."""
 
     thread: str
     keep: int

@@ -90,9 +90,7 @@ class RedisSaver(Saver):
             wait_timeout: Milliseconds to wait for them. Keep it below the client's socket timeout.
             timeout: Seconds, or a timedelta, that a request may take with all its retries before it raises
                 `BackendUnavailableError`. Most methods are one request. The default outlasts a failover.
-            **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``require_thread_id``, ``require_checkpoint``,
-                ``durability``, ``telemetry``: see `Options`.
+            **options: Those of every saver: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.

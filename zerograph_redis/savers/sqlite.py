@@ -30,9 +30,7 @@ class SqliteSaver(Saver):
 
         Args:
             conn_string: A path, or ``:memory:``.
-            **options: ``ttl``, ``refresh_on_read``, ``keep_last``, ``max_age``, ``serializer``, ``compression``,
-                ``compression_level``, ``max_state_bytes``, ``require_lease``, ``require_thread_id``, ``require_checkpoint``,
-                ``durability``, ``telemetry``: see `Options`.
+            **options: Those of every saver: see `Options`.
 
         Raises:
             ValueError: An option makes no sense.

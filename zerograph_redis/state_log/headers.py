@@ -32,13 +32,15 @@ def header_of(packed: bytes) -> tuple[int, int]:
 
 def map_header(size: int) -> bytes:
     """Return the header of a map of *size* entries."""
-    if size < 16:
-        return bytes((0x80 | size,))
-    return b"\xde" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdf" + size.to_bytes(4, "big")
+    return _header(size, 0x80, 0xDE)
 
 
 def array_header(size: int) -> bytes:
     """Return the header of an array of *size* members."""
+    return _header(size, 0x90, 0xDC)
+
+
+def _header(size: int, short: int, wide: int) -> bytes:
     if size < 16:
-        return bytes((0x90 | size,))
-    return b"\xdc" + size.to_bytes(2, "big") if size < 0x10000 else b"\xdd" + size.to_bytes(4, "big")
+        return bytes((short | size,))
+    return bytes((wide,)) + size.to_bytes(2, "big") if size < 0x10000 else bytes((wide + 1,)) + size.to_bytes(4, "big")

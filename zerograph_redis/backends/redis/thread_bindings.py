@@ -206,28 +206,28 @@ def _parse_outlines(reply: Any, request: examination.OutlineThread) -> examinati
     return examination.OutlinePage(outlines, logs, int(now), _next(request, cursor))
 
 
-def _parse_found(reply: Any, request: requests.FindCheckpoints) -> requests.FoundCheckpoints:
+def _parse_found(reply: Any, request: requests.FindCheckpoints) -> requests.Found[list[requests.FoundCheckpoint]]:
     rows, cursor = reply
     found = [
         requests.FoundCheckpoint(read_name(space), read_name(name), bounds.order(order)) for space, order, name in rows
     ]
-    return requests.FoundCheckpoints(found, _next(request, cursor))
+    return requests.Found(found, _next(request, cursor))
 
 
-def _parse_namespaces(reply: Any, request: requests.ListNamespaces) -> requests.Namespaces:
+def _parse_namespaces(reply: Any, request: requests.ListNamespaces) -> requests.Found[list[requests.NamespaceFacts]]:
     rows, cursor = reply
     found = [
         requests.NamespaceFacts(read_name(name), bounds.number(count), bounds.order(newest))
         for name, count, newest in rows
     ]
-    return requests.Namespaces(found, _next(request, cursor))
+    return requests.Found(found, _next(request, cursor))
 
 
 THREADS: Mapping[type[requests.Request[Any]], Binding] = {
     requests.FindNamespace: with_arguments(
         "find_namespace",
         {"checkpoint_id": lambda request: encode(request.checkpoint_id), "cursor": _cursor},
-        lambda reply, request: requests.FoundNamespace(
+        lambda reply, request: requests.Found(
             None if reply[0] is None else read_name(reply[0]), _next(request, reply[1])
         ),
     ),
@@ -245,7 +245,7 @@ THREADS: Mapping[type[requests.Request[Any]], Binding] = {
             "token": lambda request: number(request.fence),
             "max_age": lambda request: number(request.max_age),
         },
-        lambda reply, _: requests.Pruned(reply[0], None if reply[1] is None else reply[1].decode()),
+        lambda reply, _: requests.Found(reply[0], None if reply[1] is None else reply[1].decode()),
     ),
     requests.DeleteThread: with_arguments(
         "delete_thread",

@@ -14,12 +14,12 @@ from zerograph_redis.core.requests import (
     NO_ORDER,
     NO_WRITES,
     Fetched,
+    Found,
     GetCheckpoint,
     GetWrites,
     ListCheckpoints,
     Placed,
     PlacedBatch,
-    Pruned,
     PruneThread,
     PutCheckpoint,
     PutWrites,
@@ -373,12 +373,12 @@ def read_writes(connection: sqlite3.Connection, key: Key) -> list[StoredWrite]:
     return [StoredWrite(bounds.text(identity), bounds.blob(record)) for _, identity, record in rows]
 
 
-def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Pruned:
+def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Found[int]:
     """Drop all but the newest checkpoints of every namespace, in one slice: no other client waits for a server here."""
     before = None if request.max_age is None else max(now - request.max_age, 0)
     facts = load_facts(connection, request, escape(request.thread), now)
     if not facts.number:
-        return Pruned(0, None)
+        return Found(0, None)
     namespaces = connection.execute(
         "SELECT DISTINCT namespace FROM zerograph_redis_checkpoints WHERE thread = ?", (facts.number,)
     ).fetchall()
@@ -392,7 +392,7 @@ def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int)
         save_log(connection, facts)
     else:
         delete_rows(connection, facts.number)
-    return Pruned(removed, None)
+    return Found(removed, None)
 
 
 def _drop(

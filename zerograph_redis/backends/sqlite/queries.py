@@ -108,7 +108,9 @@ def describe_threads(
     return found
 
 
-def list_namespaces(connection: sqlite3.Connection, request: requests.ListNamespaces, now: int) -> requests.Namespaces:
+def list_namespaces(
+    connection: sqlite3.Connection, request: requests.ListNamespaces, now: int
+) -> requests.Found[list[requests.NamespaceFacts]]:
     """Count the checkpoints of each namespace of the thread."""
     rows: list[tuple[str, int, int]] = connection.execute(
         "SELECT namespace, COUNT(*), MAX(position) FROM zerograph_redis_checkpoints WHERE thread = ? "
@@ -116,23 +118,23 @@ def list_namespaces(connection: sqlite3.Connection, request: requests.ListNamesp
         (number_of(connection, escape(request.thread), now),),
     ).fetchall()
     found = [requests.NamespaceFacts(read_name(name), count, order_text(newest)) for name, count, newest in rows]
-    return requests.Namespaces(found, None)
+    return requests.Found(found, None)
 
 
 def find_namespace(
     connection: sqlite3.Connection, request: requests.FindNamespace, now: int
-) -> requests.FoundNamespace:
+) -> requests.Found[str | None]:
     """Search all namespaces of the thread for a checkpoint id."""
     row = connection.execute(
         "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
         (number_of(connection, escape(request.thread), now), escape(request.checkpoint_id)),
     ).fetchone()
-    return requests.FoundNamespace(None if row is None else read_name(row[0]), None)
+    return requests.Found(None if row is None else read_name(row[0]), None)
 
 
 def find_checkpoints(
     connection: sqlite3.Connection, request: requests.FindCheckpoints, now: int
-) -> requests.FoundCheckpoints:
+) -> requests.Found[list[requests.FoundCheckpoint]]:
     """Search all namespaces of the thread for checkpoint ids with a prefix."""
     rows: list[tuple[str, str, int]] = connection.execute(
         "SELECT namespace, id, position FROM zerograph_redis_checkpoints "
@@ -140,7 +142,7 @@ def find_checkpoints(
         (number_of(connection, escape(request.thread), now), escape(request.prefix)),
     ).fetchall()
     found = [requests.FoundCheckpoint(read_name(row[0]), read_name(row[1]), order_text(row[2])) for row in rows]
-    return requests.FoundCheckpoints(found, None)
+    return requests.Found(found, None)
 
 
 def examine_thread(connection: sqlite3.Connection, request: examination.ExamineThread, now: int) -> Condition:
