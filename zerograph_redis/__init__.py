@@ -61,7 +61,7 @@ __all__ = (
 
 __version__ = "0.1.0"
 
-# Quiet, unless the application says where records go. Each has the attribute `thread_id`, None where it concerns no thread.
+# Quiet unless the application adds a handler. Every record has the attribute `thread_id`, None if it concerns no thread.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Imported when they are asked for: redis-py and the engine take long, and the command line does without for its help and

@@ -14,8 +14,8 @@
         ├── LeaseHeldError       another worker holds the thread; nothing was stored
         └── LeaseLostError       this worker held it, and holds it no longer; nothing was stored
 
-The error of the driver (redis-py, sqlite3) is always the ``__cause__``. Whatever ids and stored bytes a message quotes, it
-has no control characters or invisible ones.
+The error of the driver (redis-py, sqlite3) is always the ``__cause__``. A message may quote ids and stored
+bytes, and never has control characters or invisible ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Several writes to one thread that are stored at once: each state is compared with the one before it in the batch.
 
-The store decides where in the log the bytes of the batch go. Until then, what one put appends and the next one uses has
-offsets that are ahead of any log; in the records these offsets count back from what the put itself appends.
+The store decides where in the log the bytes of the batch go. Until then, the bytes that one put appends and the next one
+uses have offsets ahead of any log; in the records these offsets count back from where the put itself appends.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def read_id(what: str, value: Any) -> str:
     if type(value) is str and value:
         return value
     if isinstance(value, str) and str.__len__(value):
-        return str.__str__(value)  # whatever a subclass makes of it
+        return str.__str__(value)  # not the __str__ of a subclass
     if isinstance(value, UUID):
         return UUID.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool) and int.bit_length(value) <= _BITS:

@@ -1,4 +1,4 @@
-"""The requests of tools and of the thread index, beside a saver's own: they examine and repair what surrounds threads.
+"""The requests of tools and of the thread index: they examine and repair keys, counts, deadlines and entries of the index.
 
 None of them reads or changes the content of a thread. Units are those of `requests`.
 """
@@ -55,7 +55,7 @@ class IndexState(StrEnum):
     """Whether the entry of a thread in the thread index is right."""
 
     RIGHT = "right"
-    """It is; or the thread is not stored, and has no entry."""
+    """It is right, or the thread is neither stored nor listed."""
     MISSING = "missing"
     """The thread is stored, and has no entry."""
     WRONG = "wrong"
@@ -70,11 +70,11 @@ class IndexState(StrEnum):
 
 @dataclass(slots=True)
 class Condition:
-    """Whether the keys and counts of a thread fit together. One that is not stored has nothing but *entry*."""
+    """Whether the keys and counts of a thread fit together. Of a thread that is not stored, only *entry* is set."""
 
     stored: bool
     damage: str
-    """What is missing of it; empty if nothing is."""
+    """Which of its keys are missing; empty if none is."""
     entry: IndexState
     wrong_deadlines: int
     """How many of its keys have another deadline than the thread, or none."""
@@ -108,7 +108,7 @@ class Outline(NamedTuple):
     order: int
     """Its order in the index."""
     damage: str
-    """What is wrong with its record; empty if nothing is known."""
+    """The damage of its record; empty if none is known."""
     record: int
     """The bytes of its record."""
     writes: int
@@ -122,7 +122,7 @@ class Outline(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """What removing it frees at once, as `ThreadFacts` counts."""
+        """The bytes that removing it frees immediately, as `ThreadFacts` counts them."""
         return self.record + self.written
 
 
@@ -165,7 +165,7 @@ class DiscardStaged(Request[bool]):
 def outline_of(
     place: tuple[str, str, int], size: int | None, header: bytes, log: str | None, writes: int, written: int
 ) -> Outline:
-    """Decode what a store knows of a checkpoint.
+    """Build the outline of a checkpoint from its stored sizes and header.
 
     Args:
         place: Namespace and id, escaped, and order in the index.

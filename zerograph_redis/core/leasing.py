@@ -24,7 +24,7 @@ _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two attempts, while another w
 
 
 class Held(Protocol):
-    """A lease as its block holds it."""
+    """A lease that a block of code holds."""
 
     token: int | None
 
@@ -83,7 +83,7 @@ def end_lease(thread: str, attempt: str) -> Operation[None]:
 
 
 def break_lease(thread: Any) -> Operation[str | None]:
-    """End the lease of whoever holds the thread. Returns the owner, None if nobody held it."""
+    """End the current lease of a thread. Returns its owner, None if nobody held the thread."""
     thread, attempt = read_id("thread_id", thread), new_attempt()
     found = yield from LeaseThread(thread, "break", None, attempt, "", 0)
     return found.owner if found.attempt == attempt else None

@@ -11,7 +11,7 @@ PAGE = 1000  # ids alone are read quickly
 
 
 class Paged(Protocol):
-    """A page."""
+    """A page of a reply."""
 
     @property
     def cursor(self) -> Any:

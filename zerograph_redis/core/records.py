@@ -89,12 +89,12 @@ def name_of(thread: str, namespace: str, checkpoint_id: str) -> str:
 
 
 def version_of(cipher: Cipher | None) -> bytes:
-    """Return the format version of what is stored with *cipher*, or without one."""
+    """Return the format version of records: encrypted with *cipher*, or plain if that is None."""
     return _PLAIN if cipher is None else _ENCRYPTED
 
 
 def digest_of(data: bytes, cipher: Cipher | None = None) -> bytes:
-    """Return the checksum of a state, one that cannot be forged if it is stored with *cipher*."""
+    """Return the checksum of a state; if it is stored with *cipher*, one that nobody can forge."""
     return xxh3_64_digest(data) if cipher is None else blake2b(data, digest_size=16).digest()
 
 
@@ -206,7 +206,7 @@ def unpack_checkpoint(
     return record
 
 
-# Their types prove that a record is what a put stored: who knows how to make a checksum may forge one.
+# Checked by type: somebody who can compute the checksum can forge a record.
 _CONTENT = msgspec.msgpack.Decoder(tuple[bytes | None, bytes, list[bytes], list[int], bytes])
 _ENCRYPTED_CONTENT = msgspec.msgpack.Decoder(
     tuple[bytes | None, bytes, list[bytes], list[int], bytes, tuple[bytes, str, bytes]]
@@ -267,7 +267,7 @@ def read_segments(name: str, stored: bytes) -> tuple[Header, list[Segment], byte
 
 
 def is_record(stored: bytes, header: tuple[str, str, str], content: bytes, cipher: Cipher | None) -> bool:
-    """Tell whether a stored record has this order, generation and proof in its header, and then this content."""
+    """Tell whether a stored record has this header (order, generation, proof) and this content."""
     order, generation, proof = header
     return (
         stored.startswith(b"%b%b%b" % (version_of(cipher), order.encode(), generation.encode()))

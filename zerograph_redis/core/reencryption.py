@@ -27,7 +27,7 @@ def refuse_encrypted(thread: str, page: Page) -> None:
 
 @dataclass(slots=True)
 class Reencryption:
-    """Takes the pages of one scan, and returns them for another place. Every length stays the same.
+    """Encrypts the pages of one scan for another place. Every length stays the same.
 
     A scan ends with the pages of logs, so all records are known by then, and with them where segments are. A segment that
     continues on the next page is kept until it is whole. Bytes that no checkpoint needs stay as they are.

@@ -54,7 +54,7 @@ _ACTIONS: Mapping[type[Request[Any]], str] = {
     examination.ReadClock: "reading the server's clock",
     examination.IndexThread: "adding {thread} to the thread index",
     examination.UnindexThread: "removing {thread} from the thread index",
-    examination.ReadIndexEntry: "looking up {thread} in the thread index",
+    examination.ReadIndexEntry: "reading the entry of {thread} in the thread index",
     examination.SampleThreads: "reading the thread index",
     examination.ExamineThread: "examining {thread}",
     examination.OutlineThread: "reading the sizes of the checkpoints of {thread}",

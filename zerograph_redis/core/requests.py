@@ -1,9 +1,9 @@
-"""What operations ask of a backend, as plain data: first checkpoints, then leases, then whole threads.
+"""The requests of operations, which a backend answers: plain data. First checkpoints, then leases, then whole threads.
 
 An operation asks with ``reply = yield from request``. Ids in requests are the users' own; each backend escapes them.
 Times are integers: ``ttl`` in milliseconds, points in time and ``max_age`` in microseconds of the store's own clock.
-Every request is atomic, and answering it twice leaves the store as answering it once. Pages have a ``cursor``, from which
-to read on, and which is None on the last one. The requests of tools are in `examination`.
+Every request is atomic, and answering it twice leaves the store as answering it once. The ``cursor`` of a
+page is where the next one begins, None on the last one. The requests of tools are in `examination`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Fence = int | None
 
 @dataclass(slots=True)
 class Pause(Request[None]):
-    """Wait for some seconds. What drives the operation waits: no backend gets this request."""
+    """Wait for some seconds. The driver of the operation waits; no backend gets this request."""
 
     seconds: float
 
@@ -324,7 +324,7 @@ class IndexedThread:
 
 
 class IndexCursor(NamedTuple):
-    """Where to read on in the thread index: behind an entry."""
+    """Where the next page of the thread index begins: after an entry."""
 
     updated: Any
     """What the store sorts by, as the store has it."""
@@ -335,7 +335,7 @@ class IndexCursor(NamedTuple):
 
     @classmethod
     def behind(cls, entry: IndexedThread) -> IndexCursor:
-        """Read on behind a thread."""
+        """Return the cursor after a thread."""
         return cls(entry.updated, escape(entry.thread))
 
 
@@ -346,7 +346,7 @@ class IndexPage:
     found: list[IndexedThread]
     cursor: IndexCursor | None
     odd: list[str] = field(default_factory=list)
-    """Entries that are no id of a thread, made visible."""
+    """Entries that are no thread ids, escaped to be visible."""
 
 
 @dataclass(slots=True)
@@ -367,13 +367,13 @@ class ThreadFacts:
     namespaces: int
     bytes: int
     ttl: int | None
-    """What is left of its ttl, None for never."""
+    """Its remaining TTL, None for never."""
     lifetime: int | None
-    """The ttl of its last write."""
+    """The TTL of its last write."""
     order: str
     """The last order that was assigned, 16 hex digits."""
     origin: str | None
-    """What it was published from: the token, or the origin of its `Past`."""
+    """The token that it was published with, or the origin of its `Past`."""
     held: int
     """For how many ms *owner* holds its lease; 0 if nobody does."""
     owner: str
@@ -411,14 +411,14 @@ class DeleteThread(Request[bool]):
 
 
 Cursor = tuple[str, str]
-"""Where to read on in a thread: in which key or table, and from where."""
+"""Where the next page of a thread begins: key or table, and the position in it."""
 
 
 @dataclass(slots=True)
 class Page:
     """Some of a thread's stored bytes: rows ``(namespace, checkpoint)``, or ranges of one log.
 
-    A row without a record has writes alone. A range may name its log by log id when a store replies; by its generation
+    A row without a record has only writes. A range may name its log by log id when a store replies; by its generation
     when it is staged.
     """
 
@@ -455,12 +455,12 @@ class StageThread(Request[bool]):
 
 @dataclass(slots=True)
 class Past:
-    """What a thread keeps when it moves."""
+    """The times and the origin that a thread keeps when it moves."""
 
     created: int
     updated: int
     left: int | None
-    """What is left of its ttl."""
+    """Its remaining TTL."""
     origin: str
     """A name for the moved content. A thread that was published from the same origin is not published again."""
 

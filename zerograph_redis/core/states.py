@@ -74,12 +74,12 @@ class PreparedPut(NamedTuple):
 
 
 class States:
-    """Stores and reads states, with what is known of the logs of recently used threads."""
+    """Stores and reads states. Remembers the logs and base checkpoints of recently used threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.known = KnownLogs(KNOWN_BYTES)
-        """What puts are compared with, and reads need not fetch."""
+        """The base checkpoints that puts are compared with, and the bytes that reads need not fetch."""
 
     def prepare(self, address: Address, checkpoint_id: str, state: dict[str, Any], metadata: bytes) -> PreparedPut:
         """Pack a state."""
@@ -155,7 +155,7 @@ class States:
         codec = self._settings.codec(address.thread)
         if base is not None:
             if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, codec.cipher):
-                # It was checked when it was read, or built here.
+                # Its checksums were verified when it was read, or this worker built it.
                 return [take((fetched.checkpoints[0], _record_of(base), base.state))]
             logs.add_base(base)
         for each in fetched.ranges:

@@ -61,7 +61,7 @@ class Verification:
 
 
 class Lineage:
-    """Takes the records of one namespace, in any order, and compares the orders of parents and children."""
+    """Compares the orders of parents and children in one namespace, whose records are added in any order."""
 
     def __init__(self, thread: str, namespace: str) -> None:
         """Begin without records."""
@@ -70,7 +70,7 @@ class Lineage:
         self._children: dict[str, list[tuple[str, CheckpointRecord]]] = {}
 
     def add(self, checkpoint_id: str, record: CheckpointRecord) -> None:
-        """Take a record in.
+        """Add a record.
 
         Raises:
             CorruptCheckpointError: A parent has another order than when its encrypted child was stored. No call does

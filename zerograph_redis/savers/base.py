@@ -155,7 +155,7 @@ class Saver(BaseCheckpointSaver):
         return self._run(self.store.operations.get_tuple(config))
 
     def get(self, config: Config) -> Checkpoint | None:
-        """Read the checkpoint of `get_tuple` alone."""
+        """Read the checkpoint as `get_tuple` does, without its config, metadata and writes."""
         return self._run(self.store.operations.get(config))
 
     def get_by_id(self, checkpoint_id: str, thread_id: str | None = None) -> CheckpointTuple | None:
@@ -234,7 +234,7 @@ class Saver(BaseCheckpointSaver):
             owner: The name that others see; by default host and process id.
 
         Raises:
-            ConfigError: An argument makes no sense (also a ValueError).
+            ConfigError: An argument is out of range or of the wrong type (also a ValueError).
             LeaseHeldError: On entering, another worker holds the thread, and held it for all of *wait*.
             LeaseLostError: From writes in the block.
         """

@@ -39,7 +39,7 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
             and ``wait_timeout``.
 
     Raises:
-        ConfigError: The URL is wrong. The message says which part is, and quotes none of it.
+        ConfigError: The URL is wrong. The message names the wrong part, and quotes none of it.
         BackendUnavailableError: The store does not answer, and there is no fallback.
     """
     url = _chosen(url)

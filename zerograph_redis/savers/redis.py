@@ -93,7 +93,7 @@ class RedisSaver(Saver):
             **options: Those of every saver: see `Options`.
 
         Raises:
-            ValueError: An option makes no sense.
+            ValueError: An option is out of range or of the wrong type.
         """
         wire = client if isinstance(client, Wire) else Wire(_checked(client, asynchronous=False))
         confirmation = _confirmation(wait_replicas, wait_timeout)
@@ -189,7 +189,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
             **options: Those of `RedisSaver`.
 
         Raises:
-            ValueError: An option makes no sense.
+            ValueError: An option is out of range or of the wrong type.
             ConfigError: No blocking client can be derived: pass *sync_client*.
         """
         clients = client if isinstance(client, AsyncClients) else None

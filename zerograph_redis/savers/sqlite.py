@@ -33,7 +33,7 @@ class SqliteSaver(Saver):
             **options: Those of every saver: see `Options`.
 
         Raises:
-            ValueError: An option makes no sense.
+            ValueError: An option is out of range or of the wrong type.
             BackendUnavailableError: The database could not be opened.
         """
         settings = Settings.check(**options)
@@ -66,7 +66,7 @@ class InMemorySaver(AsyncSaver):
 
         Raises:
             TypeError: There is no option of this name.
-            ValueError: An option makes no sense.
+            ValueError: An option is out of range or of the wrong type.
         """
         if "keep_last" in options:
             raise TypeError("InMemorySaver has no keep_last: use max_per_thread")

@@ -20,7 +20,7 @@ class Cipher(Protocol):
     def encrypt(self, data: bytes, context: bytes) -> bytes:
         """Encrypt."""
 
-    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
+    def decrypt(self, encrypted: bytes, context: bytes) -> bytes:
         """Decrypt."""
 
 

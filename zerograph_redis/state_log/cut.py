@@ -48,7 +48,7 @@ class Cut(NamedTuple):
     room: int = -1
     """How many bytes the literals of the next state may have to cut it like this one; below 0 if that must not be tried."""
     bytes_free: bool = False
-    """Whether it is known to have no value of the type bytes, or of one that is packed like it."""
+    """Whether it is known to have no value that is packed as bytes."""
 
     def literals(self) -> list[bytes]:
         """Return the bytes before, between and behind the parts."""
@@ -119,7 +119,7 @@ def cut_like(packed: bytes, earlier: Cut) -> Cut | None:
 def _changed(
     packed: bytes, known: memoryview, part: Part, position: int, behind: int
 ) -> tuple[Part, list[Any] | None] | None:
-    """Find what became of a part, which came after *behind* in the earlier state, and comes after *position* now.
+    """Find a changed part, which came after *behind* in the earlier state, and comes after *position* now.
 
     Also returns what was added to a list or dict: members, or keys and values. None for bytes.
     """

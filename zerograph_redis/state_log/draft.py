@@ -1,4 +1,4 @@
-"""From a state to its draft, which is what is stored of it, and back."""
+"""Draft what is stored of a state, and read its parts back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_BYTES = 1 << 30
 
 
 class Draft(NamedTuple):
-    """What is to be stored of a state."""
+    """What a put sends of a state."""
 
     segments: list[Segments]
     """The segments of each part."""

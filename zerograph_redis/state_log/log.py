@@ -194,7 +194,7 @@ class ThreadLogs:
         """About how many bytes of memory the logs took when they were trimmed last, and the base checkpoints take."""
 
     def trim(self) -> None:
-        """Drop what is of little use; between reads only."""
+        """Drop the shortest ranges and the oldest generations; between reads only."""
         with self._lock:
             self._spans = {}
             while len(self._generations) > _GENERATIONS:

@@ -38,7 +38,7 @@ Attributes = dict[str, str | int | float]
 
 
 class Observation:
-    """What is known of an operation so far."""
+    """The requests, bytes, retries and waits of one operation so far."""
 
     def __init__(self) -> None:
         self.sent = self.received = self.requests = self.retries = 0

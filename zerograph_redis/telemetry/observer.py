@@ -29,8 +29,8 @@ from .observation import Observation, names_of
 R = TypeVar("R")
 
 SAFE_ERRORS = (BackendUnavailableError, ConflictError, CorruptCheckpointError, LeaseError, ReplicationError)
-"""The errors whose messages have ids and the words of a server alone. Others may quote a state, a config, or whatever the
-code of an application puts into them."""
+"""The errors whose messages quote only ids and what a server replied. Others may quote a state, a config, or text of an
+application."""
 
 
 class Observer:
