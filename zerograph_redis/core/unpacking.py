@@ -1,7 +1,7 @@
 """Unpacking many states of one thread, which are nearly equal.
 
 The large lists of a state mostly begin like those of the next state. So their members are unpacked once, and copied for
-every other state. So many states take a fraction of the time and memory, and no two states share an object that can be changed.
+every other state. Many states then take a fraction of the time and memory, and no two of them share a mutable object.
 """
 
 from __future__ import annotations
