@@ -17,7 +17,7 @@ from .batches import Batch
 from .configs import Address, is_empty, read_age, read_config, read_id, read_token
 from .leasing import fence
 from .paging import read_pages
-from .records import name_of, pack_writes
+from .records import CheckpointKey, name_of, pack_writes
 from .requests import (
     DeleteThread,
     Fence,
@@ -209,13 +209,13 @@ class CheckpointOperations:
 
     def _tuple(self, address: Address, found: ReadCheckpoint, states: StateUnpacker | None = None) -> CheckpointTuple:
         stored, record, state = found
-        of = (address.thread, address.namespace, stored.checkpoint_id)
+        key = address.key(stored.checkpoint_id)
         checkpoint: Checkpoint = (
-            unpack_map(self.serializer, state.packed, "the state of", of)
+            unpack_map(self.serializer, state.packed, "the state of", key)
             if states is None
-            else unpack_map(states, state, "the state of", of)
+            else unpack_map(states, state, "the state of", key)
         )
-        metadata: CheckpointMetadata = unpack_map(self.serializer, record.metadata, "the metadata of", of)
+        metadata: CheckpointMetadata = unpack_map(self.serializer, record.metadata, "the metadata of", key)
         return CheckpointTuple(
             address.config(stored.checkpoint_id),
             checkpoint,
@@ -226,18 +226,17 @@ class CheckpointOperations:
 
     def _matches(self, address: Address, found: ReadCheckpoint, filter: Mapping[str, Any]) -> bool:
         stored, record, _ = found
-        of = (address.thread, address.namespace, stored.checkpoint_id)
-        metadata = unpack_map(self.serializer, record.metadata, "the metadata of", of)
+        key = address.key(stored.checkpoint_id)
+        metadata = unpack_map(self.serializer, record.metadata, "the metadata of", key)
         return all(key in metadata and _equal(metadata[key], value) for key, value in filter.items())
 
     def _writes(self, address: Address, checkpoint_id: str, writes: Sequence[StoredWrite]) -> list[PendingWrite]:
         if not writes:
             return []
-        cipher = self.settings.cipher(address.thread)
-        of = (address.thread, address.namespace, checkpoint_id)
+        key = address.key(checkpoint_id)
         return [
-            (task, channel, unpack_named(self.serializer, packed, "a pending write of", of))
-            for task, channel, packed in decode_writes(*of, writes, cipher)
+            (task, channel, unpack_named(self.serializer, packed, "a pending write of", key))
+            for task, channel, packed in decode_writes(key, writes, self.settings.cipher(address.thread))
         ]
 
     # Last, since its name hides the builtin for the annotations that follow it.
@@ -288,7 +287,7 @@ def _require(address: Address, checkpoint_id: str) -> Operation[None]:
     # The engine reads the namespace of a subgraph with the id of a checkpoint of the graph around it.
     if (yield from find_namespace(address.thread, checkpoint_id)) is None:
         raise ConfigError(
-            f"{name_of(address.thread, address.namespace, checkpoint_id)} is not stored, and require_checkpoint is set: it "
+            f"{name_of(*address.key(checkpoint_id))} is not stored, and require_checkpoint is set: it "
             f"was never put, or was pruned; leave checkpoint_id out to read the newest"
         )
 
@@ -308,20 +307,20 @@ class Unpacks(Protocol[P_contra]):
         """Unpack a value."""
 
 
-def unpack_named(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: tuple[str, str, str]) -> Any:
-    """Unpack a value of a checkpoint (thread, namespace, id), which an error names."""
+def unpack_named(unpacker: Unpacks[P_contra], packed: P_contra, what: str, key: CheckpointKey) -> Any:
+    """Unpack a value of a checkpoint, which an error names."""
     try:
         return unpacker.unpack(packed)
     except CheckpointError as error:
-        raise type(error)(f"{what} {name_of(*of)} cannot be read: {error}") from error
+        raise type(error)(f"{what} {name_of(*key)} cannot be read: {error}") from error
 
 
-def unpack_map(unpacker: Unpacks[P_contra], packed: P_contra, what: str, of: tuple[str, str, str]) -> Any:
+def unpack_map(unpacker: Unpacks[P_contra], packed: P_contra, what: str, key: CheckpointKey) -> Any:
     """Unpack a value that must be a map: a state, or metadata."""
-    value = unpack_named(unpacker, packed, what, of)
+    value = unpack_named(unpacker, packed, what, key)
     if type(value) is not dict and not isinstance(value, Mapping):
         raise CorruptCheckpointError(
-            f"{what} {name_of(*of)} cannot be read: it is not a map, but {type(value).__name__}"
+            f"{what} {name_of(*key)} cannot be read: it is not a map, but {type(value).__name__}"
         )
     return value
 

@@ -30,6 +30,10 @@ class Address(NamedTuple):
     token: int | None = None
     expected: Expected | None = None
 
+    def key(self, checkpoint_id: str) -> tuple[str, str, str]:
+        """Return the thread, the namespace and the id of a checkpoint in these."""
+        return self.thread, self.namespace, checkpoint_id
+
     def config(self, checkpoint_id: str) -> dict[str, Any]:
         """Return the config of a checkpoint in this thread and namespace."""
         return {

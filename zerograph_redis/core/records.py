@@ -48,6 +48,10 @@ _MARK_SIZE = 8
 _US = SEPARATOR.encode()
 
 
+CheckpointKey = tuple[str, str, str]
+"""Thread, namespace and checkpoint id."""
+
+
 class Link(NamedTuple):
     """How an encrypted record follows its parent, as the store confirmed when it was put."""
 
@@ -154,24 +158,19 @@ def log_name(attempt: str, order: int) -> int:
     return high % 2**31 << 32 | low % 2**32
 
 
-def unpack_checkpoint(
-    thread: str, namespace: str, checkpoint_id: str, stored: bytes | None, cipher: Cipher | None
-) -> CheckpointRecord:
+def unpack_checkpoint(key: CheckpointKey, stored: bytes | None, cipher: Cipher | None) -> CheckpointRecord:
     """Decode a stored record; CorruptCheckpointError if it is not what was stored there."""
     if stored is None or stored[:1] != version_of(cipher):
-        raise _unreadable(name_of(thread, namespace, checkpoint_id), stored, cipher)
+        raise _unreadable(name_of(*key), stored, cipher)
     found = _HEADER.match(stored)
     end = stored.find(_US, HEADER_SIZE)
     layout, content = stored[HEADER_SIZE:end], stored[end + 1 + _DIGEST_SIZE :]
-    context = _context(namespace, checkpoint_id)
-    if (
-        found is None
-        or end < 0
-        or stored[end + 1 : end + 1 + _DIGEST_SIZE] != xxh3_64_digest(context + layout + content)
-    ):
-        raise changed(name_of(thread, namespace, checkpoint_id))
+    context = _context(*key[1:])
+    digest = stored[end + 1 : end + 1 + _DIGEST_SIZE]
+    if found is None or end < 0 or digest != xxh3_64_digest(context + layout + content):
+        raise changed(name_of(*key))
     if cipher is not None:
-        content = _decrypted(name_of(thread, namespace, checkpoint_id), content, context + layout, cipher)
+        content = _decrypted(name_of(*key), content, context + layout, cipher)
     link = None
     try:
         if cipher is None:
@@ -195,12 +194,10 @@ def unpack_checkpoint(
             None if link is None else Link(*link),
         )
     except (msgspec.MsgspecError, *bounds.UNREADABLE) as error:
-        raise CorruptCheckpointError(
-            f"{name_of(thread, namespace, checkpoint_id)} cannot be read: its record is damaged"
-        ) from error
+        raise CorruptCheckpointError(f"{name_of(*key)} cannot be read: its record is damaged") from error
     if record.link is not None and record.link.follows >= record.order:
         raise CorruptCheckpointError(
-            f"{name_of(thread, namespace, checkpoint_id)} cannot be read: it was stored after its parent, but its order is "
+            f"{name_of(*key)} cannot be read: it was stored after its parent, but its order is "
             f"before that of its parent. Somebody moved it."
         )
     return record
@@ -326,21 +323,20 @@ def pack_writes(
     return found
 
 
-def unpack_write(
-    thread: str, namespace: str, checkpoint_id: str, identity: str, stored: bytes | None, cipher: Cipher | None
-) -> bytes:
+def unpack_write(key: CheckpointKey, write: StoredWrite, cipher: Cipher | None) -> bytes:
     """Return the packed value of a stored write."""
+    stored = write.record
     if stored is None or stored[:1] != version_of(cipher):
-        raise _unreadable(_write_of(thread, namespace, checkpoint_id), stored, cipher)
+        raise _unreadable(_write_of(key), stored, cipher)
     value = stored[1 + _DIGEST_SIZE :]
-    context = _context(namespace, checkpoint_id, identity)
+    context = _context(*key[1:], write.identity)
     if stored[1 : 1 + _DIGEST_SIZE] != xxh3_64_digest(context + value):
-        raise changed(_write_of(thread, namespace, checkpoint_id))
-    return value if cipher is None else _decrypted(_write_of(thread, namespace, checkpoint_id), value, context, cipher)
+        raise changed(_write_of(key))
+    return value if cipher is None else _decrypted(_write_of(key), value, context, cipher)
 
 
-def _write_of(thread: str, namespace: str, checkpoint_id: str) -> str:
-    return f"a pending write of {name_of(thread, namespace, checkpoint_id)}"
+def _write_of(key: CheckpointKey) -> str:
+    return f"a pending write of {name_of(*key)}"
 
 
 def pack_again(namespace: str, checkpoint_id: str, record: CheckpointRecord, cipher: Cipher | None) -> bytes:
@@ -351,12 +347,12 @@ def pack_again(namespace: str, checkpoint_id: str, record: CheckpointRecord, cip
 
 
 def reencrypt_checkpoint(
-    thread: str, namespace: str, checkpoint_id: str, stored: bytes, source: Cipher, target: Cipher
+    key: CheckpointKey, stored: bytes, source: Cipher, target: Cipher
 ) -> tuple[bytes, str, list[Segment]]:
     """Encrypt a record for another thread. Also returns the generation of its log, and its segments there."""
-    record = unpack_checkpoint(thread, namespace, checkpoint_id, stored, source)
+    record = unpack_checkpoint(key, stored, source)
     segments = [segment for _, part in record.placed() for segment in part]
-    reencrypted = stored[:HEADER_SIZE] + pack_again(namespace, checkpoint_id, record, target)
+    reencrypted = stored[:HEADER_SIZE] + pack_again(*key[1:], record, target)
     return reencrypted, record.generation, segments
 
 

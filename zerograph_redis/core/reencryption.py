@@ -47,19 +47,14 @@ class Reencryption:
         return replace(page, rows=rows, ranges=ranges)
 
     def _row(self, namespace: str, row: StoredCheckpoint) -> StoredCheckpoint:
-        checkpoint_id, record = row.checkpoint_id, None
+        key, record = (self.thread, namespace, row.checkpoint_id), None
         if row.record is not None:
-            record, generation, segments = reencrypt_checkpoint(
-                self.thread, namespace, checkpoint_id, row.record, self.source, self.target
-            )
+            record, generation, segments = reencrypt_checkpoint(key, row.record, self.source, self.target)
             known = self._segments.setdefault(generation, {})
             known.update((segment.offset, segment.stored) for segment in segments)
-        values = {
-            each.identity: unpack_write(self.thread, namespace, checkpoint_id, each.identity, each.record, self.source)
-            for each in row.writes
-        }
-        writes = pack_writes(namespace, checkpoint_id, values, self.target)
-        return StoredCheckpoint(checkpoint_id, record, writes, row.order)
+        values = {each.identity: unpack_write(key, each, self.source) for each in row.writes}
+        writes = pack_writes(namespace, row.checkpoint_id, values, self.target)
+        return StoredCheckpoint(row.checkpoint_id, record, writes, row.order)
 
     def _range(self, page: LogRange) -> LogRange:
         log = page.generation

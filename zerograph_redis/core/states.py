@@ -22,6 +22,7 @@ from .configs import Address
 from .leasing import fence
 from .records import (
     HEADER_SIZE,
+    CheckpointKey,
     CheckpointRecord,
     Link,
     changed,
@@ -87,7 +88,7 @@ class States:
         packed = cut_state(state, self._settings.serializer, base)
         if len(packed.packed) > self._settings.max_state_bytes:
             raise SerializationError(
-                f"{name_of(address.thread, address.namespace, checkpoint_id)} has a state of {len(packed.packed):,} bytes, "
+                f"{name_of(*address.key(checkpoint_id))} has a state of {len(packed.packed):,} bytes, "
                 f"more than max_state_bytes={self._settings.max_state_bytes:,} allows to read"
             )
         held = fence(address.thread, address.token, self._settings)
@@ -162,15 +163,13 @@ class States:
             logs.add(each.generation, each.start, each.data)
         found: list[R] = []
         for stored in fetched.checkpoints:
-            record = unpack_checkpoint(
-                address.thread, address.namespace, stored.checkpoint_id, stored.record, codec.cipher
-            )
+            key = address.key(stored.checkpoint_id)
+            record = unpack_checkpoint(key, stored.record, codec.cipher)
             if stored.order is not None and stored.order != record.order:
                 raise CorruptCheckpointError(
-                    f"{name_of(address.thread, address.namespace, stored.checkpoint_id)} cannot be read: its order is not "
-                    f"that of its index, so its bytes were changed."
+                    f"{name_of(*key)} cannot be read: its order is not that of its index, so its bytes were changed."
                 )
-            state = read_state(address, stored.checkpoint_id, record, logs, self._settings)
+            state = read_state(key, record, logs, self._settings)
             if len(fetched.checkpoints) == 1:
                 logs.note(address.namespace, _base_of_read(stored, record, state))
             found.append(take((stored, record, state)))
@@ -315,22 +314,22 @@ def cut_state(state: dict[str, Any], serializer: Serializer, base: BaseCheckpoin
         raise
 
 
-def read_state(address: Address, checkpoint_id: str, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
+def read_state(key: CheckpointKey, record: CheckpointRecord, logs: Logs, settings: Settings) -> Cut:
     """Build a state from its literals and parts; CorruptCheckpointError if it is not what was stored."""
-    codec = settings.codec(address.thread)
+    codec = settings.codec(key[0])
     try:
         parts, left = record.placed(), settings.max_state_bytes - sum(map(len, record.literals))
         contents = read_parts([segments for _, segments in parts], logs, record.generation, codec, left)
         if contents is None:
-            raise missing(_state_of(address, checkpoint_id))
+            raise missing(f"the state of {name_of(*key)}")
     except CorruptCheckpointError:
         raise
     except (CheckpointError, ValueError) as error:
         kind = type(error) if isinstance(error, CheckpointError) else CorruptCheckpointError
-        raise kind(f"{_state_of(address, checkpoint_id)} cannot be read: {error}") from error
+        raise kind(f"the state of {name_of(*key)} cannot be read: {error}") from error
     state = _assembled(record, contents)
     if digest_of(state.packed, codec.cipher) != record.digest:
-        raise changed(_state_of(address, checkpoint_id))
+        raise changed(f"the state of {name_of(*key)}")
     return state
 
 
@@ -343,7 +342,3 @@ def _assembled(record: CheckpointRecord, contents: Sequence[Content]) -> Cut:
         chunks += (content, literal)
         position += len(content) + len(literal)
     return Cut(b"".join(chunks), parts)
-
-
-def _state_of(address: Address, checkpoint_id: str) -> str:
-    return f"the state of {name_of(address.thread, address.namespace, checkpoint_id)}"

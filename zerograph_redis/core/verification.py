@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.state_log.log import Logs, ThreadLogs
 
-from .configs import Address
 from .records import CheckpointRecord, name_of, unpack_checkpoint
 from .requests import Page, StoredCheckpoint
 from .settings import Settings
@@ -33,17 +32,16 @@ class Verification:
 
     def writes(self, namespace: str, row: StoredCheckpoint) -> list[bytes]:
         """Return the packed values of a row's pending writes, in order."""
-        decoded = decode_writes(self._thread, namespace, row.checkpoint_id, row.writes, self._cipher)
+        decoded = decode_writes((self._thread, namespace, row.checkpoint_id), row.writes, self._cipher)
         return [packed for *_, packed in decoded]
 
     def record(self, namespace: str, row: StoredCheckpoint) -> CheckpointRecord:
         """Return the record of a row's checkpoint."""
-        return unpack_checkpoint(self._thread, namespace, row.checkpoint_id, row.record, self._cipher)
+        return unpack_checkpoint((self._thread, namespace, row.checkpoint_id), row.record, self._cipher)
 
     def state(self, namespace: str, checkpoint_id: str, record: CheckpointRecord) -> bytes:
         """Return the packed state that a record describes."""
-        address = Address(self._thread, namespace, checkpoint_id, None)
-        return read_state(address, checkpoint_id, record, self._logs, self._settings).packed
+        return read_state((self._thread, namespace, checkpoint_id), record, self._logs, self._settings).packed
 
     def add(self, page: Page) -> None:
         """Verify the rows of a page, and keep its part of the logs."""

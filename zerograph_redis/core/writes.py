@@ -22,7 +22,7 @@ from zerograph_redis.ids import IDENTITY_SEPARATOR, SEPARATOR, escape, unescape
 from zerograph_redis.state_log.codec import Cipher
 
 from .configs import Address
-from .records import name_of, pack_writes, unpack_write
+from .records import CheckpointKey, name_of, pack_writes, unpack_write
 from .requests import NO_WRITES, Fence, Operation, PutWrites, StoredWrite
 
 _ID_SIZE, _DIGEST_SIZE = 8, 16
@@ -46,8 +46,8 @@ class EncryptedWrites:
     """Stores batches. Remembers the lists that this worker wrote last, so that another batch is one round trip."""
 
     def __init__(self) -> None:
-        self._lists = lru_cache(_KNOWN)(lambda *_: [_Known(NO_WRITES, {})])
-        """By thread, namespace and checkpoint id: a list of one, which is replaced."""
+        self._lists = lru_cache(_KNOWN)(lambda _: [_Known(NO_WRITES, {})])
+        """By checkpoint: a list of one, which is replaced."""
 
     def put(
         self,
@@ -65,8 +65,8 @@ class EncryptedWrites:
             BusyThreadError: Other workers stored writes of the checkpoint faster than this one could.
             CorruptCheckpointError: The stored writes were changed.
         """
-        thread, namespace = address.thread, address.namespace
-        remembered = self._lists(thread, namespace, checkpoint_id)
+        key = thread, namespace, _ = address.key(checkpoint_id)
+        remembered = self._lists(key)
         known = remembered[0]
         own = {identity: secrets.token_bytes(_ID_SIZE) for identity in values}
         for _ in range(_TRIES):
@@ -87,12 +87,12 @@ class EncryptedWrites:
             if reply.stored:
                 remembered[0] = _Known(reply.version, ids) if len(ids) <= _LONGEST else _Known(NO_WRITES, {})
                 return
-            known = _Known(reply.version, _decrypted(thread, namespace, checkpoint_id, reply.writes, cipher)[0])
+            known = _Known(reply.version, _decrypted(key, reply.writes, cipher)[0])
             # The batch may be stored although its reply was lost, and other workers may have stored more since.
             if all(known.ids.get(identity) == own[identity] for identity in batch):
                 return
         raise BusyThreadError(
-            f"pending writes of {name_of(thread, namespace, checkpoint_id)} cannot be stored now: other workers write "
+            f"pending writes of {name_of(*key)} cannot be stored now: other workers write "
             f"there all the time; try again later"
         )
 
@@ -106,7 +106,7 @@ def encrypt_writes(
 
 
 def decode_writes(
-    thread: str, namespace: str, checkpoint_id: str, writes: Sequence[StoredWrite], cipher: Cipher | None
+    key: CheckpointKey, writes: Sequence[StoredWrite], cipher: Cipher | None
 ) -> list[tuple[str, str, bytes]]:
     """Return the pending writes of a checkpoint, in order: task id, channel, packed value.
 
@@ -114,9 +114,9 @@ def decode_writes(
         CorruptCheckpointError: One is missing or damaged; or, if they are encrypted, no batch made this list.
     """
     if cipher is None:
-        values = [unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, None) for each in writes]
+        values = [unpack_write(key, each, None) for each in writes]
     else:
-        _, values = _decrypted(thread, namespace, checkpoint_id, writes, cipher)
+        _, values = _decrypted(key, writes, cipher)
     return [(*task_and_channel(each.identity), value) for each, value in zip(writes, values, strict=True)]
 
 
@@ -139,19 +139,17 @@ def _encrypted(
     return pack_writes(namespace, checkpoint_id, contents, cipher)
 
 
-def _decrypted(
-    thread: str, namespace: str, checkpoint_id: str, writes: Sequence[StoredWrite], cipher: Cipher
-) -> tuple[Ids, list[bytes]]:
+def _decrypted(key: CheckpointKey, writes: Sequence[StoredWrite], cipher: Cipher) -> tuple[Ids, list[bytes]]:
     ids: dict[str, bytes] = {}
     digests, values = set(), []
     for each in writes:
-        content = unpack_write(thread, namespace, checkpoint_id, each.identity, each.record, cipher)
+        content = unpack_write(key, each, cipher)
         ids[each.identity] = content[:_ID_SIZE]
         digests.add(content[_ID_SIZE:_HEAD])
         values.append(content[_HEAD:])
     if writes and (len(ids) < len(writes) or _digest(ids) not in digests):
         raise CorruptCheckpointError(
-            f"the pending writes of {name_of(thread, namespace, checkpoint_id)} cannot be read: their list was changed. "
+            f"the pending writes of {name_of(*key)} cannot be read: their list was changed. "
             f"Somebody removed, doubled, reordered or exchanged writes."
         )
     return ids, values

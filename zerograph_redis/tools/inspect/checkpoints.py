@@ -212,7 +212,7 @@ class CheckpointReader:
             except CheckpointError:
                 cipher = self._settings.cipher(self._thread)
                 of = (self._thread, namespace, stored.checkpoint_id)
-                found.append(take((stored, unpack_checkpoint(*of, stored.record, cipher), None)))
+                found.append(take((stored, unpack_checkpoint(of, stored.record, cipher), None)))
         return found
 
     def _take(self, namespace: str, read: tuple[StoredCheckpoint, CheckpointRecord, Cut | None]) -> Entry:
@@ -267,7 +267,7 @@ class CheckpointReader:
             len(stored.record or b"") + header.appended + sum(len(write.record or b"") for write in stored.writes),
             [
                 (task, channel, unpack_named(serializer, packed, "a pending write of", of))
-                for task, channel, packed in decode_writes(*of, stored.writes, self._settings.cipher(self._thread))
+                for task, channel, packed in decode_writes(of, stored.writes, self._settings.cipher(self._thread))
             ],
         )
 

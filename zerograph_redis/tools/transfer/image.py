@@ -212,7 +212,7 @@ def merge_logs(image: ThreadImage, settings: Settings) -> ThreadImage:
         if start is None:
             return row
         cipher = settings.cipher(image.thread)
-        record = unpack_checkpoint(image.thread, namespace, row.checkpoint_id, stored, cipher)
+        record = unpack_checkpoint((image.thread, namespace, row.checkpoint_id), stored, cipher)
         record.parts = [
             (place, [segment._replace(offset=segment.offset + start) for segment in segments])
             for place, segments in record.placed()
