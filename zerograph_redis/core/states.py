@@ -158,7 +158,8 @@ class States:
             if len(fetched.checkpoints) == 1 and _is_base(fetched.checkpoints[0], base, codec.cipher):
                 # Its checksums were verified when it was read, or this worker built it.
                 return [take((fetched.checkpoints[0], _record_of(base), base.state))]
-            logs.add_base(base)
+            for start, data in base.ranges():
+                logs.add(base.generation, start, data)
         for each in fetched.ranges:
             logs.add(each.generation, each.start, each.data)
         found: list[R] = []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-from typing_extensions import Unpack
 from zerograph.checkpoint import BaseCheckpointSaver, Checkpoint, CheckpointMetadata, CheckpointTuple, PendingWrite
 
 from zerograph_redis.core.checkpoint_operations import PreparedWrites
@@ -23,7 +22,7 @@ from zerograph_redis.threads import ThreadInfo
 
 from .leases import AsyncLease, Lease
 from .runs import Runs
-from .write_queue import AsyncQueuedBackend, QueuedBackend, Queueing, Write, WriteQueue
+from .write_queue import AsyncQueuedBackend, QueuedBackend, Write, WriteQueue
 
 Config = dict[str, Any]
 R = TypeVar("R")
@@ -46,12 +45,22 @@ class Saver(BaseCheckpointSaver):
     store: Store[Backend]
     """Where the saver keeps threads; tools work on it."""
 
-    def __init__(self, store: Store[Any], attributes: Mapping[str, str | int], **queueing: Unpack[Queueing]) -> None:
-        """Work on *store*, which telemetry describes by *attributes*. Users call the constructors of subclasses."""
+    def __init__(
+        self,
+        store: Store[Any],
+        attributes: Mapping[str, str | int],
+        server_of: Callable[[str], Hashable] = lambda _: None,
+        *,
+        one_by_one: bool = False,
+    ) -> None:
+        """Work on *store*, which telemetry describes by *attributes*; the rest is for its `WriteQueue`.
+
+        Users call the constructors of subclasses.
+        """
         self.store = store
         telemetry = store.settings.telemetry
         self._observer = None if telemetry is None else telemetry.observer(attributes)
-        self._queue = WriteQueue(store, self._observer, **queueing)
+        self._queue = WriteQueue(store, self._observer, server_of, one_by_one=one_by_one)
         self._runs = Runs()
 
     def __repr__(self) -> str:

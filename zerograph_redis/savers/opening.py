@@ -54,10 +54,7 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
             saver.close()
             raise
     except BackendUnavailableError as error:
-        if fallback is None:
-            raise
-        _warn(url, fallback, error)
-        return open_saver(fallback, **options)
+        return open_saver(_fallback(url, fallback, error), **options)
     return saver
 
 
@@ -76,10 +73,7 @@ async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **
             await saver.aclose()
             raise
     except BackendUnavailableError as error:
-        if fallback is None:
-            raise
-        _warn(url, fallback, error)
-        return await aopen_saver(fallback, **options)
+        return await aopen_saver(_fallback(url, fallback, error), **options)
     return saver
 
 
@@ -153,7 +147,10 @@ def _check(fallback: Any) -> None:
         split_url(fallback)
 
 
-def _warn(url: str, fallback: str, error: BackendUnavailableError) -> None:
+def _fallback(url: str, fallback: str | None, error: BackendUnavailableError) -> str:
+    """Return the URL to open instead of one whose store does not answer, with a warning; raise *error* if there is none."""
+    if fallback is None:
+        raise error
     _log.warning(
         "%s does not answer, so checkpoints are kept in %s: %s",
         shown_url(url),
@@ -161,3 +158,4 @@ def _warn(url: str, fallback: str, error: BackendUnavailableError) -> None:
         visible(str(error.__cause__)),
         extra=about(None),
     )
+    return fallback

@@ -23,7 +23,7 @@ from itertools import islice, takewhile
 from queue import Empty, SimpleQueue
 from time import monotonic
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from zerograph_redis.core.bundles import Bundle, together
 from zerograph_redis.core.checkpoint_operations import PreparedWrites
@@ -135,15 +135,6 @@ class _Failure(NamedTuple):
         return raised
 
 
-class Queueing(TypedDict, total=False):
-    """What a `WriteQueue` must know about its store."""
-
-    server_of: Callable[[str], Hashable]
-    """Which server a thread is on: an outage affects one server."""
-    one_by_one: bool
-    """Whether only one write may be sent at a time."""
-
-
 class WriteQueue:
     """The writes of a saver that are acknowledged and not stored yet.
 
@@ -154,12 +145,16 @@ class WriteQueue:
     def __init__(
         self,
         store: Store[Backend],
-        observer: Observer | None = None,
+        observer: Observer | None,
+        server_of: Callable[[str], Hashable],
         *,
-        server_of: Callable[[str], Hashable] = lambda thread: None,  # noqa: ARG005 - a store on one server
-        one_by_one: bool = False,
+        one_by_one: bool,
     ) -> None:
-        """Store writes in *store*. `Queueing` explains the rest."""
+        """Store writes in *store*.
+
+        *server_of* returns which server a thread is on: an outage affects one server. With *one_by_one*, only one write is
+        sent at a time.
+        """
         self._store = store
         self._observer = observer
         self._server_of = server_of

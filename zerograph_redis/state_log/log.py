@@ -159,11 +159,6 @@ class KnownLog:
                 return True
         return False
 
-    @property
-    def is_scattered(self) -> bool:
-        """Whether there are more ranges than are kept."""
-        return len(self._windows) > _WINDOWS
-
     def trim(self) -> None:
         """Drop the shortest ranges, if there are too many."""
         while len(self._windows) > _WINDOWS:
@@ -201,8 +196,7 @@ class ThreadLogs:
                 self._generations.popitem(last=False)
             size = _OVERHEAD
             for log in self._generations.values():
-                if log.is_scattered:
-                    log.trim()
+                log.trim()
                 size += log.size
             self._base_sizes = {namespace: base.size for namespace, base in self._bases.items()}
             self.size = size + sum(self._base_sizes.values())
@@ -252,11 +246,6 @@ class ThreadLogs:
             if len(self._bases) > _NAMESPACES:
                 self._bases.popitem(last=False)
                 self.trim()
-
-    def add_base(self, base: BaseCheckpoint) -> None:
-        """Note the bytes of the log that a base checkpoint has, to read other checkpoints."""
-        for start, data in base.ranges():
-            self.add(base.generation, start, data)
 
 
 class KnownLogs:
