@@ -60,7 +60,17 @@ class Segments(NamedTuple):
         """Return these by their offsets in the log, to which their put appended at *base*, joined."""
         if "+" not in self.text and "-" not in self.text:
             return self
-        found = joined([_made((each[0] + base, each[1], False, *each[3:])) if each[2] else each for each in self.each])
+        found: list[Segment] = []
+        last: Segment | None = None
+        for each in self.each:
+            offset, length, fresh, stored, skip, whole = each
+            if fresh:
+                offset += base
+            if last and last[0] + last[1] == offset and not (last[3] or stored):
+                found[-1] = last = _made((last[0], last[1] + length, False, 0, 0, 0))
+            else:
+                last = _made((offset, length, False, stored, skip, whole)) if fresh else each
+                found.append(last)
         return Segments(found, encode_segments(found), self.stored)
 
 
