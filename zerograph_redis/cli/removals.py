@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 30
+NOTHING_CHANGED = "Nothing was changed: add --yes to do it."
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SHORTEST, _LONGEST = 1e-6, 36_500 * 86_400  # seconds
@@ -154,7 +155,7 @@ def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:
         summary = f"Would {action.verb} {what}, and free {size(totals['bytes'])}."
     console().print(shown(summary, "bold"))
     if totals["threads"] and not yes:
-        note("Nothing was changed: add --yes to do it.")
+        note(NOTHING_CHANGED)
 
 
 def _explain(outcomes: Counter[RemovalOutcome], missing: Sequence[str], *, yes: bool) -> None:
