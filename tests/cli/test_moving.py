@@ -139,7 +139,7 @@ def test_a_file_that_both_savers_used_has_the_threads_of_each(store, saver, tmp_
         grow(engine, "theirs")
         grow(ours, "ours")
     ended = run(*prefix_of(store), "migrate", f"sqlite:///{path}", url_of(store))
-    assert f"are left out; zerograph:///{path} means those" in ended.err
+    assert f"are left out: migrate zerograph:///{path} to move them" in ended.err
     assert thread_ids(saver) == ["ours"]
     run(*prefix_of(store), "migrate", f"zerograph:///{path}", url_of(store))
     assert sorted(thread_ids(saver)) == ["ours", "theirs"]
@@ -258,6 +258,7 @@ def test_update_replaces_threads_that_nobody_continued_and_only_with_yes(store, 
     assert [document["outcomes"][each] for each in ("moved", "updated", "conflict")] == [1, 1, 1]
     assert ids(moved.list(at("a")))[0] == "c9"
     ended = run(*commands["source"], "--update")
+    assert ended.out.startswith("Nothing to be replaced.\n")
     assert "Nothing was changed" not in ended.err
 
 

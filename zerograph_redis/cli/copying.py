@@ -31,7 +31,7 @@ def copy(
 ) -> None:
     """Copy a thread under another id.
 
-    The copy has its namespaces, order, parents, metadata and writes. Its TTL starts again.
+    The copy has the same namespaces, order, parents, metadata and pending writes. Its TTL starts again.
     """
     session: Session = context.obj
     source, target = read_id("THREAD", source), read_id("NEW", target)
@@ -40,7 +40,7 @@ def copy(
         raise no_such_thread(source, session.place)
     if session.run(describe(target)) is not None:
         raise ConflictError(
-            f"{session.place} has a thread {target!r} already, and a copy would mix the two: name another"
+            f"{session.place} has a thread {target!r} already, and a copy would mix the two: choose another id"
         )
     copied = facts.checkpoints
     if not dry_run:

@@ -13,23 +13,28 @@ from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveRep
 
 from .exits import Code
 from .output import console, note, print_json
-from .removals import NOTHING_CHANGED, SHOWN, note_more
+from .removals import NOTHING_CHANGED, SHOWN, note_missing, note_more
 from .tables import Table, shown
 from .text import count
 
-Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
 ThreadsFile = Annotated[
     Path | None,
-    typer.Option("--threads", metavar="FILE", help="Only threads whose ids are in this file, one a line; - for stdin."),
+    typer.Option(
+        "--threads",
+        metavar="FILE",
+        help="Only threads whose ids are in this file, one per line; - is stdin.",
+    ),
 ]
 Update = Annotated[
     bool,
     typer.Option(
-        "--update", help="Also replace threads that were moved earlier, and not written there since. Needs --yes."
+        "--update",
+        help="Also replace threads that were moved earlier, unless they were written there since. Needs --yes.",
     ),
 ]
 UpdateYes = Annotated[
-    bool, typer.Option("--yes", help="Do what --update asks. Without it, --update only shows what would be done.")
+    bool,
+    typer.Option("--yes", help="Make the change. Without it, --update only shows which threads would be replaced."),
 ]
 
 _PROBLEMS: dict[MoveOutcome, tuple[str, Code]] = {
@@ -41,17 +46,21 @@ _PROBLEMS: dict[MoveOutcome, tuple[str, Code]] = {
     MoveOutcome.FAILED: ("failed", Code.ERROR),
     MoveOutcome.BUSY: ("busy", Code.ERROR),
 }
-"""A word and an exit code for each problem. The first that occurs decides."""
+"""A word and an exit code for each problem. The first that occurs decides how the command exits."""
 
 _CHANGES = (MoveOutcome.MOVED, MoveOutcome.UPDATED)
 """The outcomes that change the target."""
 
 
 class ThreadChoice:
-    """Which threads the options select."""
+    """The threads that --match and --threads select."""
 
     def __init__(self, match: str, file: Path | None) -> None:
-        """Take the options; a typer.BadParameter if *file* cannot be read."""
+        """Read the ids in *file*, if there is one.
+
+        Raises:
+            typer.BadParameter: It cannot be read.
+        """
         self.match = match
         self.named: list[str] | None = None
         if file is None:
@@ -63,7 +72,7 @@ class ThreadChoice:
         self.named = list(dict.fromkeys(line for line in text.split("\n") if line))
 
     def among(self, list_ids: Callable[[str], list[str]]) -> list[str]:
-        """The selected threads; *list_ids* lists those of a store whose ids begin with a prefix."""
+        """Return the ids of the selected threads; *list_ids* lists those in a store that begin with a prefix."""
         if self.named is None:
             return list_ids(self.match)
         return [thread for thread in self.named if thread.startswith(self.match)]
@@ -78,15 +87,15 @@ def report(
     json: bool,
     dry_run: bool = False,
 ) -> None:
-    """Print the outcome of a move, and end with its exit code.
+    """Print the outcome of a move, and exit with its code if there is a problem.
 
     Args:
         found: What happened to the threads.
-        sides: What to call the source and the target.
+        sides: The names of the source and the target.
         phrases: What to print about threads without a problem.
-        choice: The threads that the user selected. Named ones that are missing are listed.
+        choice: The threads that the user selected. Missing ones that the user named are listed.
         json: Whether to print one JSON document.
-        dry_run: Whether the threads were only compared.
+        dry_run: Whether the move was only a preview.
 
     Raises:
         typer.Exit: There is a problem.
@@ -111,11 +120,13 @@ def report(
 
 
 def _show_planned(updated: list[str]) -> None:
-    rows = Table(**{"would be replaced": "cut"})
+    if not updated:
+        console().print(shown("Nothing to be replaced.", "bold"))
+        return
+    rows = Table(would_be_replaced="cut")
     for thread in updated[:SHOWN]:
         rows.add_row(thread)
-    if updated:
-        console().print(rows)
+    console().print(rows)
     note_more(len(updated) - SHOWN)
 
 
@@ -138,9 +149,8 @@ def _show_outcomes(found: MoveReport, phrases: dict[MoveOutcome, str], missing: 
             planned = dry_run and outcome in _CHANGES
             note(f"{count(number, 'thread')} {'would be ' if planned else ''}{phrase}.")
     if found.beyond:
-        note(f"{count(found.beyond, 'thread')} of these left out of the digests: older checkpoints were removed since.")
-    if missing:
-        note(f"Not found: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+        note(f"{count(found.beyond, 'thread')} of these are not in the digests: older checkpoints were removed since.")
+    note_missing(missing)
     if dry_run and any(found.outcomes[each] for each in _CHANGES):
         note(NOTHING_CHANGED)
 

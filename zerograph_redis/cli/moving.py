@@ -1,4 +1,4 @@
-"""``migrate``, ``export`` and ``import``: threads from one store to another, into a file, and out of one."""
+"""``migrate``, ``export`` and ``import``: copy threads to another store, to a file, and from one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from zerograph_redis.tools.transfer.exports import ExportFile, open_export, requ
 from zerograph_redis.tools.transfer.files import savers_of
 from zerograph_redis.tools.transfer.moves import MoveOutcome, Source, list_source, move_threads
 
-from .move_reports import Match, ThreadChoice, ThreadsFile, Update, UpdateYes, report
+from .move_reports import ThreadChoice, ThreadsFile, Update, UpdateYes, report
 from .output import note
 from .parameters import Json
 from .progress import progress
+from .removals import Match
 
 if TYPE_CHECKING:
     from .session import Session
@@ -56,7 +57,7 @@ def migrate(
     match: Match = "",
     threads: ThreadsFile = None,
     target_prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What every key at DST begins with. Default: --prefix.")
+        str | None, typer.Option(metavar="TEXT", help="The prefix of every key at DST. Default: --prefix.")
     ] = None,
     *,
     update: Update = False,
@@ -92,13 +93,13 @@ def _by_its_tables(url: str) -> str:
     theirs, ours = savers_of(path_of(url))
     their_url = ZEROGRAPH + url.removeprefix(SQLITE)
     if theirs and ours:
-        note(f"Threads of ZeroGraph's own SqliteSaver in that file are left out; {their_url} means those.")
+        note(f"Threads of ZeroGraph's own SqliteSaver in that file are left out: migrate {their_url} to move them.")
     return their_url if theirs and not ours else url
 
 
 def export(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to create.")],
     match: Match = "",
     threads: ThreadsFile = None,
     level: Annotated[int, typer.Option(min=1, max=22, help="With --zstd: 1 is fast, 22 makes the smallest file.")] = 3,
@@ -141,10 +142,10 @@ def import_(
     """Store the threads of a file, and compare both sides. Nothing is stored from a file that is damaged or incomplete."""
     session: Session = context.obj
     choice, dry_run = ThreadChoice(match, threads), update and not yes
-    if session.is_redis or dry_run:
-        session.store  # noqa: B018 - an error of the store is reported before the file is read
+    # An error of the store is reported before the file is read. Only then is a SQLite file created.
+    existing = session.store if session.is_redis or dry_run else None
     with open_export(file, Settings.check(serializer=session.serializer)) as source:
-        store = session.store if dry_run else session.open(session.url, create=True)
+        store = existing or session.open(session.url, create=True)
         names = choice.among(partial(list_source, source))
         with progress("Storing threads", len(names)) as stored:
             found = move_threads(source, store, names, stored, update=update, dry_run=dry_run)

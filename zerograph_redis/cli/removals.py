@@ -144,6 +144,12 @@ def note_more(hidden: int) -> None:
         note(f"… and {hidden:,} more; --json has all.")
 
 
+def note_missing(threads: Sequence[str]) -> None:
+    """Note which of the given threads are not stored, if there are any."""
+    if threads:
+        note(f"Not found: {', '.join(map(repr, threads[:SHOWN]))}{' …' if len(threads) > SHOWN else ''}.")
+
+
 def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:
     threads, checkpoints = count(totals["threads"], "thread"), count(totals["checkpoints"], "checkpoint")
     what = f"{threads} with {checkpoints}" if action.whole else f"{checkpoints} of {threads}"
@@ -167,8 +173,7 @@ def _explain(outcomes: Counter[RemovalOutcome], missing: Sequence[str], *, yes: 
     for outcome, reason in reasons.items():
         if outcomes[outcome]:
             note(f"{'Skipped' if yes else 'Would skip'} {count(outcomes[outcome], 'thread')} {reason}.")
-    if missing:
-        note(f"Not found: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+    note_missing(missing)
 
 
 def _as_json(each: Removal, action: Action) -> dict[str, Any]:
