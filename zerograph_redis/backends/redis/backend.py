@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar, cast
@@ -104,16 +103,9 @@ class RedisBackend:
         binding = self._simple.get(type(request))
         if binding is not None:
             commands = binding.commands(request, self.keyspace)
-            try:
-                outcome = self.wire.send(commands, deadline)
-            except DRIVER_ERRORS as error:
-                outcome = error
-            else:
-                for each in outcome:
-                    if isinstance(each, Exception):
-                        break
-                else:
-                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
+            outcome = self._do(lambda wire: wire.send(commands, deadline))
+            if _are_replies(outcome):
+                return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
         return drive(self._calls(request, self.wire.policy, deadline, commands, outcome), self._do)
 
     def _do(self, call: _Call) -> Any:
@@ -143,7 +135,7 @@ class RedisBackend:
                     break
                 replies = yield from _sent(tries, batch)
         except ReplicationError:
-            # A failover may have left a primary behind that misses its replicas.
+            # The old primary of a failover may be without replicas.
             yield lambda wire: wire.drop_idle()
             raise
         except DRIVER_ERRORS as error:
@@ -215,6 +207,16 @@ class RedisBackend:
         return found
 
 
+def _are_replies(outcome: Any) -> bool:
+    """Whether an outcome is replies, and none of them an error."""
+    if isinstance(outcome, Exception):
+        return False
+    for each in outcome:  # noqa: SIM110 - faster than a generator
+        if isinstance(each, Exception):
+            return False
+    return True
+
+
 def _sent(tries: Tries, commands: Sequence[Command], outcome: Any = None) -> _Calls[Replies]:
     """Send *commands* until there are replies, or no try is left; *outcome* may be the error of the first try."""
     while True:
@@ -224,12 +226,9 @@ def _sent(tries: Tries, commands: Sequence[Command], outcome: Any = None) -> _Ca
             return outcome  # type: ignore[no-any-return]
         if not isinstance(outcome, tries.policy.errors):
             raise outcome
-        yield partial(_pause, tries.pause(outcome))
+        pause = tries.pause(outcome)
+        yield lambda wire: wire.sleep(pause)  # noqa: B023 - called before the next round
         outcome = None
-
-
-def _pause(seconds: float, wire: Any) -> Any:
-    return wire.sleep(seconds)
 
 
 def _warn_of_eviction(answers: Replies) -> None:
@@ -266,21 +265,6 @@ class AsyncRedisBackend(RedisBackend):
         """Answer *request* without blocking the event loop."""
         wire = self._async_wire()
         deadline = monotonic() + self._timeout
-        commands: Sequence[Command] = ()
-        outcome: Any = None
-        binding = self._simple.get(type(request))
-        if binding is not None:
-            commands = binding.commands(request, self.keyspace)
-            try:
-                outcome = await wire.send(commands, deadline)
-            except DRIVER_ERRORS as error:
-                outcome = error
-            else:
-                for each in outcome:
-                    if isinstance(each, Exception):
-                        break
-                else:
-                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
 
         async def do(call: _Call) -> Any:
             try:
@@ -288,4 +272,12 @@ class AsyncRedisBackend(RedisBackend):
             except DRIVER_ERRORS as error:
                 return error
 
+        commands: Sequence[Command] = ()
+        outcome: Any = None
+        binding = self._simple.get(type(request))
+        if binding is not None:
+            commands = binding.commands(request, self.keyspace)
+            outcome = await do(lambda wire: wire.send(commands, deadline))
+            if _are_replies(outcome):
+                return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
         return await adrive(self._calls(request, wire.policy, deadline, commands, outcome), do)

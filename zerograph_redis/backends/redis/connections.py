@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from zerograph_redis.forks import register_at_fork
 
-from .exchange import SHORTEST, Deadlines, Receiver, abort, ahas_unread, checked, exchange, has_unread
+from .exchange import SHORTEST, Deadlines, Receiver, abort, ahas_unread, exchange, has_unread
 from .faults import OutOfTime
 from .scripts import Command, command, packed
 from .sentinel import AsyncFollowingConnection, FollowingConnection
@@ -226,8 +226,7 @@ class AsyncOwnConnections:
                 ):
                     async with until(deadline):
                         receiver = await self._prepare(shared)
-                found = await receiver.send(commands, deadline)
-                replies = await checked(shared.connection, found) if receiver.needs_check else found
+                replies = await receiver.replies(commands, deadline)
             finally:
                 if replies is None:
                     abort(shared.connection)

@@ -27,19 +27,14 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 from .faults import OutOfTime
 from .scripts import Command, packed
-from .sentinel import AsyncFollowingConnection, FollowingConnection, check_primary
+from .sentinel import AsyncFollowingConnection, FollowingConnection, not_primary
 
 SHORTEST = 0.001  # seconds; a time-out of zero would mean not to block
 
 _DIRECT = frozenset(
-    {
-        redis.Connection,
-        redis.SSLConnection,
-        redis.UnixDomainSocketConnection,
-        redis.asyncio.Connection,
-        redis.asyncio.SSLConnection,
-        redis.asyncio.UnixDomainSocketConnection,
-    }
+    getattr(module, kind)
+    for module in (redis, redis.asyncio)
+    for kind in ("Connection", "SSLConnection", "UnixDomainSocketConnection")
 )
 """The kinds of connections that only send a request and only read a reply."""
 
@@ -104,12 +99,12 @@ def _check(connection: Any, error: Exception) -> None:
     """Accept an error that is a reply; raise an error after which the connection cannot be used."""
     if not isinstance(error, exceptions.ResponseError):
         raise error
-    if isinstance(connection, FollowingConnection | AsyncFollowingConnection):
-        check_primary(error)
+    if isinstance(connection, FollowingConnection | AsyncFollowingConnection) and (failed := not_primary(error)):
+        raise failed from error
 
 
 def exchange_by_driver(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """Do the same with the connection's own methods, which also connect it, and whatever else its kind does."""
+    """Do the same with the connection's own methods, which also open it, and do what else its class adds."""
     connection.send_packed_command([packed(commands)])
     return [_read(connection) for _ in commands]
 
@@ -181,6 +176,7 @@ class Receiver(asyncio.Protocol):
 
     def __init__(self, connection: Any, deadlines: Deadlines) -> None:
         """Receive for *connection*, until `leave`."""
+        self._connection = connection
         self._deadlines = deadlines
         self._transport = connection._writer.transport  # noqa: SLF001 - redis-py gives no other access
         self._reader = connection._parser._reader  # noqa: SLF001
@@ -190,32 +186,40 @@ class Receiver(asyncio.Protocol):
         self._missing = 0
         self.is_closed = False
         """Whether the other end closed the connection, or it broke."""
-        self.needs_check = False
-        """Whether errors, or messages that are no replies, arrived last: see `checked`."""
+        self._needs_check = False
+        """Whether errors, or messages that are no replies, arrived last."""
         self._transport.set_protocol(self)
 
     def leave(self) -> None:
         """Let the stream receive again."""
         self._transport.set_protocol(self._stream)
 
-    def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[Any]]:
-        """Send *commands*, and return the future of their replies, which `checked` must see if the receiver `needs_check`.
-
-        If it is late or cancelled, the connection must be closed with `abort`.
-        """
+    async def replies(self, commands: Sequence[Command], deadline: float) -> list[Any]:
+        """Send *commands*, and return their replies. If it is late or cancelled, `abort` must close the connection."""
         if self.is_closed:
             _closed()
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._missing, self._found, self.needs_check = len(commands), [], False
         if not commands:
-            waiter.set_result(self._found)
-            return waiter
-        self._waiter = waiter
+            return []
+        loop = asyncio.get_running_loop()
+        self._missing, self._found, self._needs_check = len(commands), [], False
+        self._waiter = waiter = loop.create_future()
         self._deadlines.add(self, deadline, loop)
-        # Nobody needs to wait until it is sent: the reply is waited for.
+        # Without a wait until all is sent: the reply is waited for.
         self._transport.write(packed(commands))
-        return waiter
+        found = await waiter
+        return await self._checked(found) if self._needs_check else found
+
+    async def _checked(self, found: Sequence[Any]) -> list[Any]:
+        """Return the replies among what arrived; raise an error after which the connection cannot be used."""
+        replies = []
+        for each in found:
+            if isinstance(each, PushNotification):
+                await self._connection._parser.handle_push_response(each)  # noqa: SLF001 - as redis-py does
+                continue
+            if isinstance(each, Exception):
+                _check(self._connection, each)
+            replies.append(each)
+        return replies
 
     def data_received(self, data: bytes) -> None:
         """Parse replies from the bytes that arrived."""
@@ -229,11 +233,11 @@ class Receiver(asyncio.Protocol):
                 if reply is NOT_ENOUGH_DATA:
                     return
                 if isinstance(reply, PushNotification):
-                    self.needs_check = True
+                    self._needs_check = True
                 else:
                     self._missing -= 1
                     if isinstance(reply, Exception):
-                        self.needs_check = True
+                        self._needs_check = True
                 found.append(reply)
         except exceptions.RedisError as error:
             self.fail(error)
@@ -271,25 +275,10 @@ class Receiver(asyncio.Protocol):
         self._stream.resume_writing()
 
 
-async def checked(connection: Any, found: Sequence[Any]) -> list[Any]:
-    """Return the replies among what arrived; raise an error after which the connection cannot be used."""
-    replies = []
-    for each in found:
-        if isinstance(each, PushNotification):
-            await connection._parser.handle_push_response(each)  # noqa: SLF001 - as redis-py does
-            continue
-        if isinstance(each, Exception):
-            _check(connection, each)
-        replies.append(each)
-    return replies
-
-
 async def aexchange(connection: Any, commands: Sequence[Command], deadline: float, deadlines: Deadlines) -> list[Any]:
     """Await `exchange`. If it is late or cancelled, the connection must be closed with `abort`."""
     receiver = Receiver(connection, deadlines)
-    replies = await receiver.send(commands, deadline)
-    if receiver.needs_check:
-        replies = await checked(connection, replies)
+    replies = await receiver.replies(commands, deadline)
     receiver.leave()
     return replies
 

@@ -111,10 +111,7 @@ class PoolConnections:
 
         def repeat(call: ShieldedCall) -> list[Any]:
             pool, (connection,) = self._lent.pop(mark)
-            try:
-                return _exchange_on(connection, commands, call, error)
-            finally:
-                pool.release(connection)
+            return _exchange_and_release(pool, connection, commands, call, error)
 
         return shielded(repeat, deadline - monotonic())
 
@@ -157,10 +154,14 @@ def _borrow(client: Any, commands: Sequence[Command], call: ShieldedCall) -> lis
     if getattr(client, "connection", None) is not None:
         with client.single_connection_lock:
             return _exchange_on(client.connection, commands, call)
-    pool = client.connection_pool
-    connection = pool.get_connection()
+    return _exchange_and_release(client.connection_pool, client.connection_pool.get_connection(), commands, call)
+
+
+def _exchange_and_release(
+    pool: Any, connection: Any, commands: Sequence[Command], call: ShieldedCall, failed: Exception | None = None
+) -> list[Any]:
     try:
-        return _exchange_on(connection, commands, call)
+        return _exchange_on(connection, commands, call, failed)
     finally:
         pool.release(connection)
 
@@ -234,7 +235,7 @@ async def _asend_at_once(
         replies = await aexchange(connection, commands, _earlier(connection, deadline), deadlines)
     except (exceptions.RedisError, OSError) as error:
         abort(connection)
-        return await ashielded(_arepeat(pool, connection, commands, error), deadline - monotonic())
+        return await ashielded(_aexchange_and_release(pool, connection, commands, error), deadline - monotonic())
     except BaseException:
         abort(connection)
         _put_back(pool, connection)
@@ -256,22 +257,20 @@ def _earlier(connection: Any, deadline: float) -> float:
     return deadline if patience is None else min(deadline, monotonic() + patience)
 
 
-async def _arepeat(pool: Any, connection: Any, commands: Sequence[Command], failed: Exception) -> list[Any]:
-    try:
-        return await _aexchange_on(connection, commands, failed)
-    finally:
-        await pool.release(connection)
-
-
 async def _aborrow(client: Any, commands: Sequence[Command]) -> list[Any]:
     await client.initialize()
     if client.single_connection_client:
         async with client._single_conn_lock:  # noqa: SLF001 - the lock that its own commands take
             return await _aexchange_on(client.connection, commands)
     pool = client.connection_pool
-    connection = await pool.get_connection()
+    return await _aexchange_and_release(pool, await pool.get_connection(), commands)
+
+
+async def _aexchange_and_release(
+    pool: Any, connection: Any, commands: Sequence[Command], failed: Exception | None = None
+) -> list[Any]:
     try:
-        return await _aexchange_on(connection, commands)
+        return await _aexchange_on(connection, commands, failed)
     finally:
         await pool.release(connection)
 

@@ -1,7 +1,7 @@
-"""Connections through Sentinel: they ask it for the primary when they connect, at times, and when their server is none.
+"""Connections through Sentinel: they ask for the primary when they connect, at times, and when their server is no primary.
 
 redis-py's own connections ask only when they are taken from the pool: a connection that broke in the middle of an operation
-would connect to the old primary again, at every retry. Of the errors of a server that a failover left behind, they know only
+would connect to the old primary again, at every retry. Of the errors of a server that a failover demoted, they know only
 READONLY. And a primary that was cut off, or stood still, does not know of its failover: it goes on to accept writes,
 although another primary exists, until the Sentinels reach it.
 
@@ -36,10 +36,11 @@ BELIEVED = 1.0  # seconds for which the Sentinels' answer is taken as true
 SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked about a connection that is open
 
 
-def check_primary(error: ResponseError) -> None:
-    """Raise an error that is tried again, on another connection, if *error* means that this server is no primary."""
+def not_primary(error: ResponseError) -> RedisConnectionError | None:
+    """Return an error that is tried again, on another connection, if *error* means that this server is no primary."""
     if isinstance(error, ReadOnlyError) or is_left_behind(error):
-        raise RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}") from error
+        return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
+    return None
 
 
 class _Following:
@@ -100,11 +101,9 @@ class FollowingConnection(_Following, SentinelManagedConnection):
         try:
             return super().read_response(*given, **options)
         except ResponseError as error:
-            try:
-                check_primary(error)
-            except RedisConnectionError:
+            if failed := not_primary(error):
                 self.disconnect()
-                raise
+                raise failed from error
             raise
 
 
@@ -121,24 +120,19 @@ class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
         """Await the same question."""
         with suppress(*((RedisConnectionError, RedisTimeoutError) if quietly else ())):
             try:
-                return await ashielded(self._primary(), self.socket_connect_timeout or SILENT)
+                return await ashielded(self.connection_pool.get_master_address(), self.socket_connect_timeout or SILENT)
             except OutOfTime:
                 raise RedisTimeoutError(_NOT_NAMED) from None
         return None
-
-    async def _primary(self) -> Any:
-        return await self.connection_pool.get_master_address()
 
     async def read_response(self, *given: Any, **options: Any) -> Any:
         """Read a reply; disconnect if it means that this is not the primary."""
         try:
             return await super().read_response(*given, **options)
         except ResponseError as error:
-            try:
-                check_primary(error)
-            except RedisConnectionError:
+            if failed := not_primary(error):
                 await self.disconnect()
-                raise
+                raise failed from error
             raise
 
 
@@ -153,7 +147,7 @@ class _Remembering:
         return monotonic() > self._believed_until
 
     def _begin(self) -> None:
-        # One asks, the others go on; and nobody waits all the time for Sentinels that do not answer.
+        # While one connection asks, the others are used as they are. Sentinels that do not answer are asked seldom.
         self._believed_until = monotonic() + SILENT
 
     def _note(self, service: str, primary: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -101,10 +101,11 @@ def start_thread(connection: Connection, thread: str, facts: Facts, now: int) ->
     )
 
 
-_SAVE = "UPDATE zerograph_redis_threads SET {}generation = ?, length = ?, dropped = ?, live = ?, removed = ? WHERE number = ?"
-_SAVE_LOG = _SAVE.format("")
-_SAVE_WRITE = _SAVE.format("last_order = ?, updated = ?, ttl = ?, deadline = ?, ")
-_SAVE_PERIOD = _SAVE.format("last_order = ?, updated = ?, ttl = ?, deadline = ?, period = ?, ")
+_SAVE = "UPDATE zerograph_redis_threads SET {} WHERE number = ?"
+_LOG = "generation = ?, length = ?, dropped = ?, live = ?, removed = ?"
+_SAVE_LOG = _SAVE.format(_LOG)
+_SAVE_WRITE = _SAVE.format("last_order = ?, updated = ?, ttl = ?, deadline = ?, " + _LOG)
+_SAVE_PERIOD = _SAVE.format("last_order = ?, updated = ?, ttl = ?, deadline = ?, period = ?, " + _LOG)
 
 
 def save_write(connection: Connection, facts: Facts, ttl: int | None, now: int) -> None:
