@@ -12,7 +12,6 @@ import redis
 import redis.asyncio
 from support.calls import ACROSS, CALLS, check
 from support.data import at, fill, ids, state
-from support.polling import until
 from support.servers import NO_RETRY, free_port
 from support.stores import make_store
 
@@ -72,9 +71,7 @@ def test_a_server_that_does_not_answer_is_an_error_after_the_time_out():
 def cluster_of_one(new_server):
     """A cluster that can stop as a whole: one node, which has all slots and keeps what it stores."""
     server = new_server("--cluster-enabled", "yes", "--appendonly", "yes", "--appendfsync", "always")
-    with server.client() as client:
-        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    server.take_all_slots()
     return server
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from time import monotonic
 
@@ -157,22 +156,13 @@ def test_a_push_message_is_no_reply_to_a_task(real_store, own):
     asyncio.run(run())
 
 
-@contextmanager
-def standing_still(server):
-    server.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        server.process.send_signal(signal.SIGCONT)
-
-
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
 def test_a_reply_is_waited_for_as_long_as_the_clients_time_out(new_server, own):
     server = new_server()
     with server.client(socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
         wire = Wire(client, own=own)
         wire.send(PING, LONG)
-        with standing_still(server), pytest.raises(redis.TimeoutError):
+        with server.standing_still(), pytest.raises(redis.TimeoutError):
             wire.send(PING, LONG)
         assert wire.send(PING, LONG) == [b"PONG"]
         wire.close()
@@ -183,9 +173,7 @@ def test_a_reply_is_awaited_for_as_long_as_the_clients_time_out(new_server, kind
     options = ("--cluster-enabled", "yes") if kind.endswith("cluster") else ()
     server = new_server(*options)
     if options:
-        with server.client() as client:
-            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        server.take_all_slots()
 
     async def run():
         given = {"host": "127.0.0.1", "port": server.port, "socket_timeout": 1.0}
@@ -193,7 +181,7 @@ def test_a_reply_is_awaited_for_as_long_as_the_clients_time_out(new_server, kind
         async with (redis.asyncio.RedisCluster if options else redis.asyncio.Redis)(**given, retry=once) as client:
             wire = AsyncWire(client, own=kind == "own client")
             await wire.send(PING, LONG)
-            with standing_still(server), pytest.raises(redis.TimeoutError):
+            with server.standing_still(), pytest.raises(redis.TimeoutError):
                 await wire.send(PING, LONG)
             assert await wire.send(PING, LONG) == [b"PONG"]
             await wire.aclose()
@@ -243,7 +231,7 @@ def test_each_request_of_an_event_loop_has_its_own_deadline(new_server):
         async with redis.asyncio.Redis(host="127.0.0.1", port=server.port, socket_timeout=None) as client:
             wire = AsyncWire(client, own=True)
             await asyncio.gather(wire.send(PING, LONG), wire.send(PING, LONG))
-            with standing_still(server):
+            with server.standing_still():
                 patient = asyncio.create_task(wire.send(PING, LONG))
                 await asyncio.sleep(0)
                 with pytest.raises(redis.TimeoutError):
