@@ -102,6 +102,18 @@ def test_an_idle_connection_is_borrowed_without_help(client, real_store, helples
     assert found == [state("c0")]
 
 
+def awaited(test, url, *, own=True, **options):
+    """Await a test of an asyncio wire."""
+
+    async def run():
+        async with redis.asyncio.Redis.from_url(url, **options) as client:
+            wire = AsyncWire(client, own=own)
+            await test(wire)
+            await wire.aclose()
+
+    asyncio.run(run())
+
+
 def test_an_idle_connection_is_borrowed_by_tasks_without_help(real_store, helpless):
     async def run():
         async with redis.asyncio.Redis.from_url(real_store.url, max_connections=1) as client:
@@ -143,17 +155,14 @@ def test_a_push_message_is_no_reply(real_store, own):
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
 def test_a_push_message_is_no_reply_to_a_task(real_store, own):
-    async def run():
-        async with redis.asyncio.Redis.from_url(real_store.url, protocol=3) as client:
-            wire = AsyncWire(client, own=own)
-            assert await wire.send([command("CLIENT", "TRACKING", "ON", "BCAST")], LONG) == [b"OK"]
-            for number in range(5):
-                commands = [command("SET", "unasked", number), command("ECHO", number)]
-                assert await wire.send(commands, LONG) == [b"OK", str(number).encode()]
-            await wire.send([command("DEL", "unasked")], LONG)
-            await wire.aclose()
+    async def test(wire):
+        assert await wire.send([command("CLIENT", "TRACKING", "ON", "BCAST")], LONG) == [b"OK"]
+        for number in range(5):
+            commands = [command("SET", "unasked", number), command("ECHO", number)]
+            assert await wire.send(commands, LONG) == [b"OK", str(number).encode()]
+        await wire.send([command("DEL", "unasked")], LONG)
 
-    asyncio.run(run())
+    awaited(test, real_store.url, own=own, protocol=3)
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own client", "given client"])
@@ -192,34 +201,31 @@ def test_a_reply_is_awaited_for_as_long_as_the_clients_time_out(new_server, kind
 def test_tasks_that_are_more_than_connections_wait_for_their_turn(real_store, monkeypatch):
     monkeypatch.setattr("zerograph_redis.backends.redis.connections.AT_ONCE", 2)
 
-    async def run():
-        async with redis.asyncio.Redis.from_url(real_store.url) as client:
-            wire = AsyncWire(client, own=True)
-            asked = [wire.send([command("ECHO", number)], LONG) for number in range(20)]
-            assert await asyncio.gather(*asked) == [[str(number).encode()] for number in range(20)]
-            assert len(wire.connections._idle) == 2
-            assert wire.connections._busy == 0
-            assert await wire.send([], LONG) == []
-            await wire.aclose()
+    async def test(wire):
+        asked = [wire.send([command("ECHO", number)], LONG) for number in range(20)]
+        assert await asyncio.gather(*asked) == [[str(number).encode()] for number in range(20)]
+        assert len(wire.connections._idle) == 2
+        assert wire.connections._busy == 0
+        assert await wire.send([], LONG) == []
 
-    asyncio.run(run())
+    awaited(test, real_store.url)
 
 
 @pytest.mark.parametrize("has_turn", [True, False], ids=["that got its turn", "that waits"])
 def test_a_task_that_is_cancelled_takes_no_place(has_turn):
     async def run():
-        lines = AsyncOwnConnections()
-        lines._busy = 1  # another task has the last place
-        waiting = asyncio.create_task(lines._wait(LONG))
+        connections = AsyncOwnConnections()
+        connections._busy = 1  # another task has the last place
+        waiting = asyncio.create_task(connections._wait(LONG))
         await asyncio.sleep(0)
         if has_turn:
-            lines._leave()
+            connections._leave()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         if not has_turn:
-            lines._leave()
-        assert lines._busy == 0
+            connections._leave()
+        assert connections._busy == 0
 
     asyncio.run(run())
 
@@ -227,31 +233,25 @@ def test_a_task_that_is_cancelled_takes_no_place(has_turn):
 def test_each_request_of_an_event_loop_has_its_own_deadline(new_server):
     server = new_server()
 
-    async def run():
-        async with redis.asyncio.Redis(host="127.0.0.1", port=server.port, socket_timeout=None) as client:
-            wire = AsyncWire(client, own=True)
-            await asyncio.gather(wire.send(PING, LONG), wire.send(PING, LONG))
-            with server.standing_still():
-                patient = asyncio.create_task(wire.send(PING, LONG))
-                await asyncio.sleep(0)
-                with pytest.raises(redis.TimeoutError):
-                    await wire.send(PING, monotonic() + 0.2)
-                assert not patient.done()
-            assert await patient == [b"PONG"]
-            await wire.aclose()
+    async def test(wire):
+        await asyncio.gather(wire.send(PING, LONG), wire.send(PING, LONG))
+        with server.standing_still():
+            patient = asyncio.create_task(wire.send(PING, LONG))
+            await asyncio.sleep(0)
+            with pytest.raises(redis.TimeoutError):
+                await wire.send(PING, monotonic() + 0.2)
+            assert not patient.done()
+        assert await patient == [b"PONG"]
 
-    asyncio.run(run())
+    awaited(test, server.url, socket_timeout=None)
 
 
 def test_a_connection_that_the_server_closed_is_opened_again_before_it_is_used(real_store):
-    async def run():
-        async with redis.asyncio.Redis.from_url(real_store.url) as client:
-            wire = AsyncWire(client, own=True)
-            (number,) = await wire.send([command("CLIENT", "ID")], LONG)
-            (line,) = wire.connections._idle
-            real_store.client().client_kill_filter(_id=number)
-            await asyncio.to_thread(until, lambda: line.receiver.is_closed)
-            assert await wire.send(PING, LONG) == [b"PONG"]
-            await wire.aclose()
+    async def test(wire):
+        (number,) = await wire.send([command("CLIENT", "ID")], LONG)
+        (shared,) = wire.connections._idle
+        real_store.client().client_kill_filter(_id=number)
+        await asyncio.to_thread(until, lambda: shared.receiver.is_closed)
+        assert await wire.send(PING, LONG) == [b"PONG"]
 
-    asyncio.run(run())
+    awaited(test, real_store.url)

@@ -39,7 +39,7 @@ def miss_replicas(server, client):
 
 
 def fail_to_save(server, client):
-    """Have a snapshot fail, though it is root who writes it: a folder has its name."""
+    """Have a snapshot fail, even one that root writes: a folder has its name."""
     client.config_set("save", "3600 1000000")
     (server.directory / "dump.rdb").mkdir()
 

@@ -96,16 +96,20 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        # Nearly always one batch is sent once, and its replies are no errors. `_calls` does all the rest.
+        # Nearly always one command is sent once, and its reply is no error. `_calls` does all the rest.
         deadline = monotonic() + self._timeout
         commands: Sequence[Command] = ()
         outcome: Any = None
         binding = self._simple.get(type(request))
         if binding is not None:
             commands = binding.commands(request, self.keyspace)
-            outcome = self._do(lambda wire: wire.send(commands, deadline))
-            if _are_replies(outcome):
-                return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
+            try:
+                outcome = self.wire.send(commands, deadline)
+            except DRIVER_ERRORS as error:
+                outcome = error
+            else:
+                if len(outcome) == 1 and not isinstance(outcome[0], Exception):
+                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
         return drive(self._calls(request, self.wire.policy, deadline, commands, outcome), self._do)
 
     def _do(self, call: _Call) -> Any:
@@ -207,16 +211,6 @@ class RedisBackend:
         return found
 
 
-def _are_replies(outcome: Any) -> bool:
-    """Whether an outcome is replies, and none of them an error."""
-    if isinstance(outcome, Exception):
-        return False
-    for each in outcome:  # noqa: SIM110 - faster than a generator
-        if isinstance(each, Exception):
-            return False
-    return True
-
-
 def _sent(tries: Tries, commands: Sequence[Command], outcome: Any = None) -> _Calls[Replies]:
     """Send *commands* until there are replies, or no try is left; *outcome* may be the error of the first try."""
     while True:
@@ -265,6 +259,18 @@ class AsyncRedisBackend(RedisBackend):
         """Answer *request* without blocking the event loop."""
         wire = self._async_wire()
         deadline = monotonic() + self._timeout
+        commands: Sequence[Command] = ()
+        outcome: Any = None
+        binding = self._simple.get(type(request))
+        if binding is not None:
+            commands = binding.commands(request, self.keyspace)
+            try:
+                outcome = await wire.send(commands, deadline)
+            except DRIVER_ERRORS as error:
+                outcome = error
+            else:
+                if len(outcome) == 1 and not isinstance(outcome[0], Exception):
+                    return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
 
         async def do(call: _Call) -> Any:
             try:
@@ -272,12 +278,4 @@ class AsyncRedisBackend(RedisBackend):
             except DRIVER_ERRORS as error:
                 return error
 
-        commands: Sequence[Command] = ()
-        outcome: Any = None
-        binding = self._simple.get(type(request))
-        if binding is not None:
-            commands = binding.commands(request, self.keyspace)
-            outcome = await do(lambda wire: wire.send(commands, deadline))
-            if _are_replies(outcome):
-                return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
         return await adrive(self._calls(request, wire.policy, deadline, commands, outcome), do)

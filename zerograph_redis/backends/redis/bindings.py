@@ -233,7 +233,7 @@ def _parse_page(reply: Any, request: requests.ScanThread) -> requests.Page:
     return requests.Page(found, ranges, text, text[1:17] if text[0] != "-" else requests.ZERO, place)
 
 
-def _stage_thread(request: requests.StageThread) -> Sequence[bytes]:
+def _stage_thread(request: requests.StageThread) -> tuple[bytes, ...]:
     rows, ranges = request.page.rows, request.page.ranges
     # A page holds writes, or checkpoints, or ranges of logs.
     kind = b"log" if ranges else b"writes" if rows[0][1].record is None else b"checkpoints"
@@ -252,10 +252,10 @@ def _stage_thread(request: requests.StageThread) -> Sequence[bytes]:
         else:
             arguments.append(_manifest(stored.writes))
             arguments += [write.record or b"" for write in stored.writes]
-    return arguments
+    return tuple(arguments)
 
 
-def _publish_thread(request: requests.PublishThread) -> Sequence[bytes]:
+def _publish_thread(request: requests.PublishThread) -> tuple[bytes, ...]:
     past, instead = request.past, request.instead
     return (
         encode(request.thread),

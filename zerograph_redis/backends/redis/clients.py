@@ -1,4 +1,4 @@
-"""Clients of redis-py: made from a URL, or derived from one another; and how the servers that they lead to are named."""
+"""Clients of redis-py: made from a URL or derived from another client, and the names of their servers in messages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
 
     def make(call: ShieldedCall) -> Any:
         client = kinds.RedisCluster.from_url(url, **options)
-        if not call.wanted:  # nobody would close it later
+        if not call.wanted:  # nothing would close it later
             client.close()
         return client
 

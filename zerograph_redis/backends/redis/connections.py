@@ -1,7 +1,6 @@
-"""Connections of a saver's own: one for each OS thread and server, or shared by the tasks of one event loop.
+"""A saver's own connections: one for each OS thread and server, or shared by the tasks of one event loop.
 
-It does not matter where an exception interrupts a sender: it puts a connection back by one assignment, which was done or
-was not.
+An exception may interrupt a sender anywhere: one assignment puts a connection back, so it is either kept or closed.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from time import monotonic
 from typing import Any
@@ -112,7 +111,7 @@ class _Kept:
 
 
 class OwnConnections:
-    """Connections of a saver's own: one for each OS thread, and each node."""
+    """A saver's own connections: one for each OS thread, and each node."""
 
     def __init__(self) -> None:
         """Begin without connections."""
@@ -192,7 +191,7 @@ class _Shared:
 
 
 class AsyncOwnConnections:
-    """Connections of a saver's own for one event loop, which tasks use one after the other."""
+    """A saver's own connections for one event loop, which tasks use one after the other."""
 
     def __init__(self) -> None:
         """Begin without connections."""
@@ -226,7 +225,8 @@ class AsyncOwnConnections:
                 ):
                     async with until(deadline):
                         receiver = await self._prepare(shared)
-                replies = await receiver.replies(commands, deadline)
+                found = await receiver.send(commands, deadline)
+                replies = await receiver.checked(found) if receiver.needs_check else found
             finally:
                 if replies is None:
                     abort(shared.connection)
@@ -289,18 +289,14 @@ class AsyncOwnConnections:
         self._idle.clear()
 
 
-class until:  # noqa: N801 - used like a function
-    """A time-out that raises `OutOfTime`."""
-
-    def __init__(self, deadline: float) -> None:
-        """End at *deadline*, by the clock of `monotonic`."""
-        self._timeout = asyncio.timeout(max(deadline - monotonic(), 0.0))
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *error: object) -> None:
-        try:
-            await self._timeout.__aexit__(*error)  # type: ignore[arg-type]
-        except TimeoutError:
-            raise OutOfTime from None
+@asynccontextmanager
+async def until(deadline: float) -> AsyncIterator[None]:
+    """Raise `OutOfTime` at *deadline*, by the clock of `monotonic`."""
+    timeout = asyncio.timeout(max(deadline - monotonic(), 0.0))
+    try:
+        async with timeout:
+            yield
+    except TimeoutError:
+        if not timeout.expired():
+            raise
+        raise OutOfTime from None

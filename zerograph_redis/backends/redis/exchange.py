@@ -1,12 +1,12 @@
-"""The one place where requests and replies pass: completely on a connection, or the connection is closed.
+"""Sends commands on a connection and reads their replies: all of them, or the connection is closed.
 
-redis-py opens connections: it logs in, speaks TLS, asks Sentinels. On an open connection a request is one `sendall` of the
-packed bytes, and its replies are what hiredis parses from the bytes that arrive. In an event loop a `Receiver` gets those.
+redis-py opens connections: it logs in, negotiates TLS, asks Sentinels. On an open connection a request is one `sendall` of the
+packed bytes, and hiredis parses its replies from the bytes that arrive. In an event loop a `Receiver` gets those.
 No reply is ever taken for another request's, whatever is raised and wherever:
 
-- A sender takes the connection out of where it is kept (see `connections` and `pools`). It puts it back only after it read
-  as many replies as it sent commands. An exception in between leaves the connection out, and it is closed. A signal
-  handler that makes a request itself does not find the connection, and uses another.
+- A sender takes the connection from where it is kept (see `connections` and `pools`). It puts it back only after it read
+  as many replies as it sent commands. After an exception in between, the connection is closed. A signal handler that makes
+  a request itself does not find the connection, and uses another.
 - Redis answers each connection in order, and a connection on which a reply may be outstanding is never used again. That is
   why replies need not name their requests. A connection that was idle is checked for unread data before it is used.
 """
@@ -186,30 +186,34 @@ class Receiver(asyncio.Protocol):
         self._missing = 0
         self.is_closed = False
         """Whether the other end closed the connection, or it broke."""
-        self._needs_check = False
-        """Whether errors, or messages that are no replies, arrived last."""
+        self.needs_check = False
+        """Whether errors, or messages that are no replies, arrived last: see `checked`."""
         self._transport.set_protocol(self)
 
     def leave(self) -> None:
         """Let the stream receive again."""
         self._transport.set_protocol(self._stream)
 
-    async def replies(self, commands: Sequence[Command], deadline: float) -> list[Any]:
-        """Send *commands*, and return their replies. If it is late or cancelled, `abort` must close the connection."""
+    def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[Any]]:
+        """Send *commands*, and return the future of their replies, which `checked` must see if the receiver `needs_check`.
+
+        If it is late or cancelled, `abort` must close the connection.
+        """
         if self.is_closed:
             _closed()
-        if not commands:
-            return []
         loop = asyncio.get_running_loop()
-        self._missing, self._found, self._needs_check = len(commands), [], False
-        self._waiter = waiter = loop.create_future()
+        waiter = loop.create_future()
+        self._missing, self._found, self.needs_check = len(commands), [], False
+        if not commands:
+            waiter.set_result(self._found)
+            return waiter
+        self._waiter = waiter
         self._deadlines.add(self, deadline, loop)
         # Without a wait until all is sent: the reply is waited for.
         self._transport.write(packed(commands))
-        found = await waiter
-        return await self._checked(found) if self._needs_check else found
+        return waiter
 
-    async def _checked(self, found: Sequence[Any]) -> list[Any]:
+    async def checked(self, found: Sequence[Any]) -> list[Any]:
         """Return the replies among what arrived; raise an error after which the connection cannot be used."""
         replies = []
         for each in found:
@@ -233,11 +237,11 @@ class Receiver(asyncio.Protocol):
                 if reply is NOT_ENOUGH_DATA:
                     return
                 if isinstance(reply, PushNotification):
-                    self._needs_check = True
+                    self.needs_check = True
                 else:
                     self._missing -= 1
                     if isinstance(reply, Exception):
-                        self._needs_check = True
+                        self.needs_check = True
                 found.append(reply)
         except exceptions.RedisError as error:
             self.fail(error)
@@ -278,7 +282,9 @@ class Receiver(asyncio.Protocol):
 async def aexchange(connection: Any, commands: Sequence[Command], deadline: float, deadlines: Deadlines) -> list[Any]:
     """Await `exchange`. If it is late or cancelled, the connection must be closed with `abort`."""
     receiver = Receiver(connection, deadlines)
-    replies = await receiver.replies(commands, deadline)
+    replies = await receiver.send(commands, deadline)
+    if receiver.needs_check:
+        replies = await receiver.checked(replies)
     receiver.leave()
     return replies
 

@@ -3,10 +3,10 @@
 A pool of redis-py's is changed by several assignments. An exception that a signal handler raises between two of them leaks a
 connection, or its place among those that the pool allows. So there are two ways to a connection:
 
-- If nothing is wrong, and the pool and its connections are of redis-py's plain kinds, an idle connection is moved from list
-  to list by single calls that run no bytecode. So it is in one of the lists at every moment. A connection whose borrower was
-  interrupted is noted when its loan dies, and given back, closed, before the next one is borrowed.
-- Otherwise the call is shielded (see `shielding`), and gives the connection back in any case. It connects, waits for a place
+- If nothing is wrong, and the pool and its connections are of redis-py's own classes, single calls that run no bytecode move
+  an idle connection from list to list. So it is in one of the lists at every moment. If its borrower is interrupted, its loan
+  dies, and the next borrower first closes the connection and returns it to the pool.
+- Otherwise the call is shielded (see `shielding`), and returns the connection in any case. It connects, waits for a place
   in the pool, and repeats what failed as the client's options demand.
 """
 
@@ -42,6 +42,7 @@ from .shielding import ShieldedCall, ashielded, shielded
 _PATIENCE = 1.0
 """Seconds to wait for a shielded call that does not wait for a server."""
 _LAST = (-1,)
+"""``map(idle.pop, _LAST)`` pops in one call, which no signal handler interrupts."""
 
 
 class _Loan:
@@ -176,7 +177,7 @@ def _exchange_on(
         if failures:
             raise failures.pop()
         if not call.wanted:
-            raise RuntimeError("nobody waits for this any more")
+            raise RuntimeError("the caller no longer waits for this")
         return exchange_by_driver(connection, commands)
 
     call.waits_at(connection)

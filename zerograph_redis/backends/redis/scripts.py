@@ -140,7 +140,7 @@ Parse = Callable[[Any, Any], Any]
 
 
 def by_script(
-    script: Script, arguments: Callable[[Any], Sequence[bytes]], parse: Parse, *, keys: Keys | None = None
+    script: Script, arguments: Callable[[Any], tuple[bytes, ...]], parse: Parse, *, keys: Keys | None = None
 ) -> Binding:
     """Run a script, with the keys of the request's thread if no others are given."""
 
@@ -150,7 +150,7 @@ def by_script(
         else:
             names = keys(request, keyspace)
             words = (b"EVALSHA", script.sha, b"%d" % len(names), *names)
-        return (Command(words + tuple(arguments(request)), words[3]),)
+        return (Command(words + arguments(request), words[3]),)
 
     return Binding(commands, lambda replies, request: parse(replies[0], request), script=script)
 
@@ -165,7 +165,7 @@ def with_arguments(
 ) -> Binding:
     """Run ``lua/<name>.lua`` with these arguments by name."""
     script, values = Script(name, tuple(arguments), keys=key_names), tuple(arguments.values())
-    return by_script(script, lambda request: [each(request) for each in values], parse, keys=keys)
+    return by_script(script, lambda request: tuple([each(request) for each in values]), parse, keys=keys)
 
 
 def number(value: int | None) -> bytes:
