@@ -4,8 +4,8 @@ A pool of redis-py's is changed by several assignments. An exception that a sign
 connection, or its place among those that the pool allows. So there are two ways to a connection:
 
 - If nothing is wrong, and the pool and its connections are of redis-py's own classes, single calls that run no bytecode move
-  an idle connection from list to list. So it is in one of the lists at every moment. If its borrower is interrupted, its loan
-  dies, and the next borrower first closes the connection and returns it to the pool.
+  an idle connection from list to list. So it is in one of the lists at every moment. The loan of a borrower that was
+  interrupted dies, and the next borrower first closes the connection and returns it to the pool.
 - Otherwise the call is shielded (see `shielding`), and returns the connection in any case. It connects, waits for a place
   in the pool, and repeats what failed as the client's options demand.
 """

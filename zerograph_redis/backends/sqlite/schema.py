@@ -2,8 +2,8 @@
 
 A put writes as few pages as it can, since each is written to the disk before the put returns. So the row of a thread has
 all that a put needs: its last order; of its current log the length (``length``), how many of these bytes removed
-checkpoints appended (``dropped``), and how many checkpoints need the log (``live``). Another table counts the checkpoints that
-need an older log. A log is kept in the segments that puts appended. Every write changes ``updated``, but
+checkpoints appended (``dropped``), and how many checkpoints need the log (``live``). Another table counts the checkpoints
+that need an older log. A log is kept in the segments that puts appended. Every write changes ``updated``, but
 ``period`` only every 16 seconds (see `thread_rows.PERIOD`); so the index for listing threads is on ``period``.
 
 All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs at which the row of
