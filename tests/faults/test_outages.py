@@ -24,7 +24,7 @@ from zerograph_redis import (
     aopen_saver,
     open_saver,
 )
-from zerograph_redis.backends.redis import wires
+from zerograph_redis.backends.redis import transport
 from zerograph_redis.backends.redis.faults import PLAIN
 
 
@@ -195,7 +195,7 @@ def test_a_saver_goes_on_by_itself_when_the_server_restarts(new_server, face):
 
 
 def test_a_saver_waits_for_a_server_that_comes_back_soon(new_server, monkeypatch):
-    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=1000))  # however long the server takes to start
+    monkeypatch.setattr(transport, "PLAIN", PLAIN._replace(retries=1000))  # however long the server takes to start
     server = new_server("--appendonly", "yes", "--appendfsync", "always")
     with RedisSaver.from_url(server.url, timeout=60) as saver:
         fill(saver, 1)

@@ -17,7 +17,7 @@ from support.data import at, ids, state
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, InMemorySaver, RedisSaver, aopen_saver, open_saver
-from zerograph_redis.backends.redis import clients, wires
+from zerograph_redis.backends.redis import clients, transport
 from zerograph_redis.backends.redis.faults import CLUSTER, PLAIN
 
 PASSWORD = "hunter2"
@@ -78,7 +78,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_retries(monkeypatch):
-    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=0))
+    monkeypatch.setattr(transport, "PLAIN", PLAIN._replace(retries=0))
 
 
 def works(saver, thread):

@@ -26,8 +26,8 @@ from .sentinel import (
     RememberingSentinels,
 )
 from .shielding import ShieldedCall, shielded
+from .transport import AsyncTransport, is_cluster, sentinels_of
 from .urls import host_and_port, options_of, redacted, split_url
-from .wires import AsyncWire, is_cluster, sentinels_of
 
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
 
@@ -179,22 +179,24 @@ class AsyncClients:
     def __init__(self, url: str) -> None:
         """Make clients for *url* when loops need them."""
         self._url = url
-        self._wires: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncWire] = weakref.WeakKeyDictionary()
+        self._transports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncTransport] = (
+            weakref.WeakKeyDictionary()
+        )
 
-    def __call__(self) -> AsyncWire:
-        """Return the wire for the running loop."""
+    def __call__(self) -> AsyncTransport:
+        """Return the transport for the running loop."""
         loop = asyncio.get_running_loop()
-        wire = self._wires.get(loop)
-        if wire is None:
-            wire = self._wires[loop] = AsyncWire(connect(self._url, asynchronous=True), own=True)
-        return wire
+        transport = self._transports.get(loop)
+        if transport is None:
+            transport = self._transports[loop] = AsyncTransport(connect(self._url, asynchronous=True), own=True)
+        return transport
 
     async def aclose(self) -> None:
         """Close what the running loop opened. What other loops opened is closed when they end."""
-        wire = self._wires.pop(asyncio.get_running_loop(), None)
-        if wire is not None:
-            await wire.aclose()
-            await aclose(wire.client)
+        transport = self._transports.pop(asyncio.get_running_loop(), None)
+        if transport is not None:
+            await transport.aclose()
+            await aclose(transport.client)
 
 
 _SHARED = frozenset(

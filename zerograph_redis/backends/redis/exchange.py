@@ -1,7 +1,7 @@
 """Sends commands on a connection and reads their replies: all of them, or the connection is closed.
 
-redis-py opens connections: it logs in, negotiates TLS, asks Sentinels. On an open connection a request is one `sendall` of the
-packed bytes, and hiredis parses its replies from the bytes that arrive. In an event loop a `Receiver` gets those.
+redis-py opens connections: it logs in, negotiates TLS, asks Sentinels. On an open connection a request is one `sendall` of
+the packed bytes, and hiredis parses its replies from the bytes that arrive. In an event loop a `Receiver` gets those.
 No reply is ever taken for another request's, whatever is raised and wherever:
 
 - A sender takes the connection from where it is kept (see `connections` and `pools`). It puts it back only after it read

@@ -92,7 +92,7 @@ class ThreadIndexBackend:
     def __init__(self, inner: RedisBackend) -> None:
         """Keep the index for the threads of *inner*."""
         self.inner = inner
-        self.wire = inner.wire
+        self.transport = inner.transport
         self.keyspace = inner.keyspace
         self._entered = _Entered()
 

@@ -161,8 +161,8 @@ class _AsyncNodes:
         return await aexchange_at(*step, deadline, self._deadlines)
 
 
-class _AnyWire:
-    """What blocking and asyncio wires share; what they return is awaited of the latter."""
+class _AnyTransport:
+    """What blocking and asyncio transports share; what they return is awaited of the latter."""
 
     _own: Any
     _pool: Any
@@ -194,7 +194,7 @@ class _AnyWire:
             client.connection_pool.connection_kwargs["retry"] = self._retry(NoBackoff(), 0)
 
 
-class Wire(_AnyWire):
+class Transport(_AnyTransport):
     """To a server, or the nodes of a cluster, through a blocking client."""
 
     _own, _pool, _nodes, _retry, sleep = OwnConnections, PoolConnections, _Nodes, Retry, staticmethod(time.sleep)
@@ -226,14 +226,14 @@ class Wire(_AnyWire):
         return [getattr(owner, name) for name in ("_initialization_lock", "_lock") if hasattr(owner, name)]
 
 
-class AsyncWire(_AnyWire):
+class AsyncTransport(_AnyTransport):
     """To a server, or the nodes of a cluster, through an asyncio client."""
 
     _own, _pool, _nodes, _retry = AsyncOwnConnections, AsyncPoolConnections, _AsyncNodes, AsyncRetry
     sleep = staticmethod(asyncio.sleep)
 
     async def drop_idle(self) -> None:
-        """Await `Wire.drop_idle`."""
+        """Await `Transport.drop_idle`."""
         if sentinels_of(self.client):
             await self.connections.drop_idle(self.client)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
-from zerograph_redis.backends.redis.wires import is_cluster
+from zerograph_redis.backends.redis.transport import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.backends.sqlite.thread_rows import printable_name
 from zerograph_redis.core.paging import read_index
@@ -90,7 +90,7 @@ def _find_rows(connection: sqlite3.Connection) -> Names:
 
 
 def _find_keys(store: Store[Any], names: Names, advance: Callable[[], None]) -> Finding:
-    client, prefix = store.backend.wire.client, store.backend.keyspace.prefix
+    client, prefix = store.backend.transport.client, store.backend.keyspace.prefix
     clustered = is_cluster(client)
     # No character of a prefix has a meaning in a pattern.
     keys = client.scan_iter(match=f"{prefix}:*", count=_SCANNED)
