@@ -47,7 +47,7 @@ def port_of_primary(sentinel):
 @pytest.fixture
 def always_asked(monkeypatch):
     """Have the Sentinels asked before every request, not every second."""
-    monkeypatch.setattr(sentinel_module, "BELIEVED", 0.0)
+    monkeypatch.setattr(sentinel_module, "CACHED", 0.0)
 
 
 def take_over(primary, replica, sentinel):

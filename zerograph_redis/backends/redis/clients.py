@@ -20,10 +20,10 @@ from zerograph_redis.telemetry import names
 
 from .faults import CLUSTER, DRIVER_ERRORS, PLAIN, SENTINEL, TIMEOUT, Tries
 from .sentinel import (
+    AsyncCachingSentinels,
     AsyncFollowingConnection,
-    AsyncRememberingSentinels,
+    CachingSentinels,
     FollowingConnection,
-    RememberingSentinels,
 )
 from .shielding import ShieldedCall, shielded
 from .transport import AsyncTransport, is_cluster, sentinels_of
@@ -86,9 +86,9 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
     kind, connection, retry = (
-        (AsyncRememberingSentinels, AsyncFollowingConnection, AsyncRetry)
+        (AsyncCachingSentinels, AsyncFollowingConnection, AsyncRetry)
         if asynchronous
-        else (RememberingSentinels, FollowingConnection, Retry)
+        else (CachingSentinels, FollowingConnection, Retry)
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}

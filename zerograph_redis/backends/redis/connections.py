@@ -51,8 +51,6 @@ class _Timed:
         super().__init__(**{"command_packer": _Packer(), **options})
         here: Any = self
         self._usual = here.socket_timeout, here.socket_connect_timeout
-        self.patience: float | None = here.socket_timeout
-        """The socket's own time-out for each step, in seconds."""
 
     def prepare(self, deadline: float) -> None:
         """Do all that redis-py does before it sends a command: connect, log in, check the connection.
@@ -98,12 +96,12 @@ def _timed(kind: type[Any]) -> type[Any]:
 class _Kept:
     """A connection that is kept for an OS thread, and closed when nothing refers to this object any more."""
 
-    __slots__ = ("__weakref__", "connection", "follows", "patience", "used")
+    __slots__ = ("__weakref__", "connection", "follows", "timeout", "used")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.follows = isinstance(connection, FollowingConnection)
-        self.patience = connection.patience
+        self.timeout = connection.socket_timeout
         self.used = 0.0
 
     def __del__(self) -> None:
@@ -136,9 +134,9 @@ class OwnConnections:
         kept = local.pop(pool, None) or self._open(pool)
         connection, now = kept.connection, monotonic()
         try:
-            if now - kept.used > IDLE or connection._sock is None or (kept.follows and connection.may_be_left()):  # noqa: SLF001
+            if now - kept.used > IDLE or connection._sock is None or (kept.follows and connection.may_be_demoted()):  # noqa: SLF001
                 _prepare(kept, deadline)
-            replies = exchange(connection, commands, deadline, kept.patience)
+            replies = exchange(connection, commands, deadline, kept.timeout)
         except (exceptions.RedisError, OSError):
             connection.disconnect()
             raise
@@ -205,9 +203,9 @@ class AsyncOwnConnections:
     async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Exchange *commands* with the server of *client*."""
         now, pool = monotonic(), client.connection_pool
-        patience = pool.connection_kwargs.get("socket_timeout")
-        if patience is not None and now + patience < deadline:
-            deadline = now + patience
+        timeout = pool.connection_kwargs.get("socket_timeout")
+        if timeout is not None and now + timeout < deadline:
+            deadline = now + timeout
         if self._busy < AT_ONCE:
             self._busy += 1
         else:
@@ -221,7 +219,7 @@ class AsyncOwnConnections:
                     receiver is None
                     or receiver.is_closed
                     or now - shared.used > IDLE
-                    or (shared.follows and shared.connection.may_be_left())
+                    or (shared.follows and shared.connection.may_be_demoted())
                 ):
                     async with until(deadline):
                         receiver = await self._prepare(shared)
@@ -292,11 +290,11 @@ class AsyncOwnConnections:
 @asynccontextmanager
 async def until(deadline: float) -> AsyncIterator[None]:
     """Raise `OutOfTime` at *deadline*, by the clock of `monotonic`."""
-    timeout = asyncio.timeout(max(deadline - monotonic(), 0.0))
+    time_out = asyncio.timeout(max(deadline - monotonic(), 0.0))
     try:
-        async with timeout:
+        async with time_out:
             yield
     except TimeoutError:
-        if not timeout.expired():
+        if not time_out.expired():
             raise
         raise OutOfTime from None

@@ -44,21 +44,21 @@ def is_direct(kind: type[Any]) -> bool:
     return kind in _DIRECT
 
 
-def exchange(connection: Any, commands: Sequence[Command], deadline: float, patience: float | None) -> list[Any]:
+def exchange(connection: Any, commands: Sequence[Command], deadline: float, timeout: float | None) -> list[Any]:
     """Send *commands* on an open connection, and read their replies; the server's errors are among them.
 
     Args:
         connection: An open connection of redis-py whose parser is hiredis's.
         commands: What to send.
         deadline: When all must have ended, by the clock of `monotonic`.
-        patience: The socket's own time-out for each step, in seconds; None for none.
+        timeout: The socket's own time-out for each step, in seconds; None for none.
     """
     sock, parser = connection._sock, connection._parser  # noqa: SLF001 - redis-py gives no other access
     reader, buffer = parser._reader, parser._buffer  # noqa: SLF001
     if reader is None:
         _closed()  # by another OS thread, together with its client
     gets, replies = reader.gets, []
-    short_from = 0.0 if patience is None else deadline - patience
+    short_from = 0.0 if timeout is None else deadline - timeout
     try:
         is_short = monotonic() > short_from and _shorten(sock, deadline)
         sock.sendall(packed(commands))
@@ -74,7 +74,7 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
                 _check(connection, reply)
             replies.append(reply)
         if is_short:
-            sock.settimeout(patience)
+            sock.settimeout(timeout)
     except TimeoutError:
         raise exceptions.TimeoutError("the server did not answer in time") from None
     except OSError as error:

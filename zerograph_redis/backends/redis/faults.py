@@ -93,20 +93,20 @@ class Tries:
         return f"tried {times} in {monotonic() - self.deadline + self._seconds:.1f} s"
 
 
-_LEFT_BEHIND = (
+_FROM_OLD_PRIMARY = (
     "WAIT cannot be used with replica",  # it was demoted before the WAIT came
     "UNBLOCKED",  # while the WAIT waited
     "NOREPLICAS",  # its replicas may follow another primary already
 )
 
 
-def is_left_behind(error: object) -> bool:
+def is_from_old_primary(error: object) -> bool:
     """Whether *error* may come from the old primary of a failover; READONLY and MOVED are recognized elsewhere.
 
     The request may go to the new primary then, as every request may run twice.
     """
     return isinstance(error, exceptions.MasterDownError) or (
-        isinstance(error, exceptions.ResponseError) and str(error).startswith(_LEFT_BEHIND)
+        isinstance(error, exceptions.ResponseError) and str(error).startswith(_FROM_OLD_PRIMARY)
     )
 
 

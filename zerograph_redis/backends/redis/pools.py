@@ -39,7 +39,7 @@ from .faults import OutOfTime
 from .scripts import Command
 from .shielding import ShieldedCall, ashielded, shielded
 
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 """Seconds to wait for a shielded call that does not wait for a server."""
 _LAST = (-1,)
 """``map(idle.pop, _LAST)`` pops in one call, which no signal handler interrupts."""
@@ -119,7 +119,7 @@ class PoolConnections:
     def _recover(self) -> None:
         """Give back the connections of interrupted borrowers."""
         with suppress(OutOfTime):
-            shielded(lambda _: self._give_back(), _PATIENCE)
+            shielded(lambda _: self._give_back(), _TIMEOUT)
 
     def _give_back(self) -> None:
         while self._dead:
@@ -133,7 +133,7 @@ class PoolConnections:
 
     def drop_idle(self, client: Any) -> None:
         """Close the idle connections of the client's pool."""
-        shielded(lambda _: client.connection_pool.disconnect(inuse_connections=False), _PATIENCE)
+        shielded(lambda _: client.connection_pool.disconnect(inuse_connections=False), _TIMEOUT)
 
     def close(self) -> None:
         """Leave them to their owner."""
@@ -213,7 +213,7 @@ class AsyncPoolConnections:
 
     async def drop_idle(self, client: Any) -> None:
         """Close the idle connections of the client's pool."""
-        await ashielded(client.connection_pool.disconnect(inuse_connections=False), _PATIENCE)
+        await ashielded(client.connection_pool.disconnect(inuse_connections=False), _TIMEOUT)
 
     async def aclose(self) -> None:
         """Leave them to their owner."""
@@ -254,8 +254,8 @@ def _put_back(pool: Any, connection: Any) -> None:
 
 def _earlier(connection: Any, deadline: float) -> float:
     """Return the deadline, or when the connection's own time-out ends if that is earlier."""
-    patience = connection.socket_timeout
-    return deadline if patience is None else min(deadline, monotonic() + patience)
+    timeout = connection.socket_timeout
+    return deadline if timeout is None else min(deadline, monotonic() + timeout)
 
 
 async def _aborrow(client: Any, commands: Sequence[Command]) -> list[Any]:

@@ -27,18 +27,18 @@ from redis.sentinel import Sentinel, SentinelManagedConnection
 from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.display import about, quoted, visible
 
-from .faults import OutOfTime, is_left_behind
+from .faults import OutOfTime, is_from_old_primary
 from .shielding import ashielded, shielded
 
 _log = logging.getLogger(__name__)
 
-BELIEVED = 1.0  # seconds for which the Sentinels' answer is taken as true
+CACHED = 1.0  # seconds for which the Sentinels' answer is used again
 SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked about a connection that is open
 
 
 def not_primary(error: ResponseError) -> RedisConnectionError | None:
     """Return an error that is tried again, on another connection, if *error* means that this server is no primary."""
-    if isinstance(error, ReadOnlyError) or is_left_behind(error):
+    if isinstance(error, ReadOnlyError) or is_from_old_primary(error):
         return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
     return None
 
@@ -54,7 +54,7 @@ class _Following:
     host: Any
     port: Any
 
-    def may_be_left(self) -> bool:
+    def may_be_demoted(self) -> bool:
         """Whether another server may be the primary by now."""
         pool = self.connection_pool
         return bool(pool.sentinel_manager.is_outdated() or pool.master_address != (self.host, self.port))
@@ -136,22 +136,22 @@ class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
             raise
 
 
-class _Remembering:
-    """Remembers the Sentinels' last answer, and logs when they name another primary than before."""
+class _Caching:
+    """Caches the Sentinels' last answer, and logs when they name another primary than before."""
 
     _primary: tuple[Any, Any] | None = None
-    _believed_until = 0.0
+    _cached_until = 0.0
 
     def is_outdated(self) -> bool:
         """Whether the Sentinels should be asked again, for a connection that is still open."""
-        return monotonic() > self._believed_until
+        return monotonic() > self._cached_until
 
     def _begin(self) -> None:
         # While one connection asks, the others are used as they are. Sentinels that do not answer are asked seldom.
-        self._believed_until = monotonic() + SILENT
+        self._cached_until = monotonic() + SILENT
 
     def _note(self, service: str, primary: tuple[Any, Any]) -> tuple[Any, Any]:
-        self._believed_until = monotonic() + BELIEVED
+        self._cached_until = monotonic() + CACHED
         before, self._primary = self._primary, primary
         if before is not None and before != primary:
             _log.warning(
@@ -163,7 +163,7 @@ class _Remembering:
         return primary
 
 
-class RememberingSentinels(_Remembering, Sentinel):
+class CachingSentinels(_Caching, Sentinel):
     """The Sentinels of a blocking client."""
 
     def discover_master(self, service_name: str) -> tuple[Any, Any]:
@@ -172,7 +172,7 @@ class RememberingSentinels(_Remembering, Sentinel):
         return self._note(service_name, super().discover_master(service_name))  # type: ignore[no-untyped-call]
 
 
-class AsyncRememberingSentinels(_Remembering, AsyncSentinel):
+class AsyncCachingSentinels(_Caching, AsyncSentinel):
     """The Sentinels of an asyncio client."""
 
     async def discover_master(self, service_name: str) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ from zerograph_redis.core.drive import adrive, drive
 
 from .connections import AsyncOwnConnections, OwnConnections
 from .exchange import Deadlines
-from .faults import CLUSTER, DRIVER_ERRORS, NEVER, PLAIN, SENTINEL, Policy, is_left_behind
+from .faults import CLUSTER, DRIVER_ERRORS, NEVER, PLAIN, SENTINEL, Policy, is_from_old_primary
 from .pools import AsyncPoolConnections, PoolConnections, aexchange_at
 from .scripts import Command, command
 from .shielding import ashielded, shielded
@@ -77,7 +77,7 @@ def _to_nodes(client: Any, commands: Sequence[Command]) -> _Steps:
         found[place] = yield from _redirected(client, unit, found[place])
     for unit, replies in zip(units, found, strict=True):
         for reply in replies:
-            if len(unit) > 1 and is_left_behind(reply):
+            if len(unit) > 1 and is_from_old_primary(reply):
                 raise exceptions.TryAgainError(str(reply))
             if isinstance(reply, CLUSTER.errors):
                 raise reply

@@ -96,10 +96,8 @@ def describe_threads(
     for each in map(DescribeThread, request.threads):
         try:
             found.append(describe_thread(connection, each, now))
-        except bounds.UNREADABLE as error:
-            found.append(bounds.unreadable(describe_request(each), error))
-        except sqlite3.OperationalError as error:
-            if "integer overflow" not in str(error):
+        except (*bounds.UNREADABLE, sqlite3.OperationalError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "integer overflow" not in str(error):
                 raise
             found.append(bounds.unreadable(describe_request(each), error))
     return found
