@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from sqlite3 import Connection
+from typing import Any
 
 from zerograph_redis.core import bounds, requests
 from zerograph_redis.core.records import name_of, read_header
@@ -41,11 +42,7 @@ Found = tuple[list[tuple[str, StoredCheckpoint]], list[LogRange], Cursor | None]
 
 
 def _writes(connection: Connection, thread: int, position: str) -> Found:
-    rows = connection.execute(
-        "SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ? AND (namespace, id) > (?, ?) "
-        "ORDER BY namespace, id LIMIT ?",
-        (thread, *position.split(SEPARATOR), ROWS),
-    ).fetchall()
+    rows = _rows(connection, "DISTINCT namespace, id FROM zerograph_redis_writes", thread, position)
     stored = [
         (*key, StoredCheckpoint(read_name(key[1]), None, read_writes(connection, (thread, *key)))) for key in rows
     ]
@@ -53,13 +50,14 @@ def _writes(connection: Connection, thread: int, position: str) -> Found:
 
 
 def _checkpoints(connection: Connection, thread: int, position: str) -> Found:
-    rows = connection.execute(
-        "SELECT namespace, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND (namespace, id) > (?, ?) "
-        "ORDER BY namespace, id LIMIT ?",
-        (thread, *position.split(SEPARATOR), ROWS),
-    ).fetchall()
+    rows = _rows(connection, "namespace, id, record FROM zerograph_redis_checkpoints", thread, position)
     stored = [(*row[:2], StoredCheckpoint(read_name(row[1]), bounds.blob(row[2]), [])) for row in rows]
     return _page(stored, "checkpoints", ("logs", SEPARATOR.join("00")))
+
+
+def _rows(connection: Connection, what: str, thread: int, position: str) -> list[tuple[Any, ...]]:
+    query = f"SELECT {what} WHERE thread = ? AND (namespace, id) > (?, ?) ORDER BY namespace, id LIMIT ?"
+    return connection.execute(query, (thread, *position.split(SEPARATOR), ROWS)).fetchall()
 
 
 def _page(stored: list[tuple[str, str, StoredCheckpoint]], kind: str, following: Cursor) -> Found:
