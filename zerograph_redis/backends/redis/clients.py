@@ -108,7 +108,7 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
 
 
 def attributes_of(client: Any) -> dict[str, str | int]:
-    """Describe in telemetry's terms where *client* leads, as far as that is fixed: primaries and nodes change."""
+    """Describe the server of *client* in telemetry's terms, as far as it is fixed: primaries and nodes change."""
     options = _options_of(client)
     found: dict[str, str | int] = {names.SYSTEM: "redis"}
     if "path" in options:
@@ -121,7 +121,7 @@ def attributes_of(client: Any) -> dict[str, str | int]:
 
 
 def url_of(client: Any) -> str:
-    """Return the URL of the server that *client* leads to, without user, password and options."""
+    """Return the URL of the server of *client*, without user, password and options."""
     options = _options_of(client)
     database = options.get("db") or 0
     if is_cluster(client):
@@ -136,7 +136,7 @@ def url_of(client: Any) -> str:
 
 
 def server_of(client: Any) -> str:
-    """Name the server that *client* leads to, for an error; without user and password."""
+    """Name the server of *client* for an error, without user and password."""
     if is_cluster(client):
         return f"the Redis cluster at {_address_of(client)}"
     if sentinels_of(client):

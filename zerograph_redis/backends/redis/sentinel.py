@@ -39,7 +39,7 @@ SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked a
 def not_primary(error: ResponseError) -> RedisConnectionError | None:
     """Return an error that is tried again, on another connection, if *error* means that this server is no primary."""
     if isinstance(error, ReadOnlyError) or is_from_old_primary(error):
-        return RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}")
+        return RedisConnectionError(f"this server is not, or no longer, a primary that accepts writes: {error}")
     return None
 
 
@@ -117,7 +117,7 @@ class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
         await super().send_packed_command(command, check_health)
 
     async def _ask(self, *, quietly: bool = False) -> Any:
-        """Await the same question."""
+        """Ask as the blocking connection does."""
         with suppress(*((RedisConnectionError, RedisTimeoutError) if quietly else ())):
             try:
                 return await ashielded(self.connection_pool.get_master_address(), self.socket_connect_timeout or SILENT)

@@ -1,7 +1,7 @@
-"""From commands to replies through any client: of a server, behind Sentinels, or of a cluster.
+"""Sends commands through any client: of a server, behind Sentinels, or of a cluster.
 
-A cluster's client knows which node has a key. Generators decide where commands go, and what follows from the answer that a
-key is elsewhere. They yield what to do, so that it is written once for blocking and for asyncio clients.
+A cluster's client knows which node has a key. Generators choose the node of each command, and follow redirections. They yield
+each step, so that they serve blocking and asyncio clients.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class _AsyncNodes:
 
 
 class _AnyTransport:
-    """What blocking and asyncio transports share; what they return is awaited of the latter."""
+    """What blocking and asyncio transports share; the results of the latter are awaited."""
 
     _own: Any
     _pool: Any

@@ -72,7 +72,7 @@ class Connections:
         begin = "BEGIN IMMEDIATE" if write else "BEGIN"
         with entry.lock:
             if self._closed:
-                raise BackendUnavailableError(f"the SQLite database {self._path} was closed; make a new saver")
+                raise BackendUnavailableError(f"the SQLite database {self._path} was closed; open a new saver")
             if self._shared:
                 return self._run_alone(entry.connection, answer, request, write=write)
             # It goes back into its entry only if it is known to be clean: a cursor may outlive what was interrupted.
