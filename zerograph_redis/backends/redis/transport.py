@@ -1,7 +1,7 @@
 """Sends commands through any client: of a server, behind Sentinels, or of a cluster.
 
-A cluster's client knows which node has a key. Generators choose the node of each command, and follow redirections. They yield
-each step, so that they serve blocking and asyncio clients.
+A cluster's client knows which node has a key. Generators choose the node of each command, and follow redirections. They
+yield each step, so that they serve blocking and asyncio clients.
 """
 
 from __future__ import annotations
