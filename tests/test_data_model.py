@@ -1,4 +1,4 @@
-"""What knows how bytes are stored: damage of records, and what a store looks like inside."""
+"""Damaged records, and the keys of a thread: the tests that know how bytes are stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = b"1"
 
 
 class Stored:
-    """The records of a store, to be read and changed behind a saver's back."""
+    """The records of a store, to be read and changed without its saver."""
 
     def __init__(self, store):
         self.store = store

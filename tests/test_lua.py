@@ -175,13 +175,13 @@ def test_a_script_compiles_and_sets_no_globals(name):
         local |= {each.strip() for each in names.split(",")}
     for names in re.findall(r"\bfunction\s*\w*\(([\w, ]*)\)", code(source)):
         local |= {each.strip() for each in names.split(",")}
-    # Fields of a table constructor that stand on a line of their own look the same.
+    # Fields of a table constructor on a separate line have the same form.
     fields = set(re.findall(r"[{,]\s*([A-Za-z_]\w*)\s*=[^=]", code(source)))
     assert assigned - local - fields == set()
 
 
 def globals_of(source: str) -> set[str]:
-    """The globals that a source names, by the code that Lua 5.1 makes of it: what no variable of its own stands for."""
+    """The globals that a source names, from the bytecode that Lua 5.1 makes of it."""
     lupa = pytest.importorskip("lupa.lua51")
     dump = lupa.LuaRuntime(encoding=None).eval(b"function(source) return string.dump(assert(loadstring(source))) end")
     code, place, found = dump(source.encode()), 12, set()

@@ -392,7 +392,7 @@ def test_what_a_signal_handler_raises_around_a_fork_leaves_no_lock_taken(count):
     locks = [threading.RLock(), threading.RLock()]
     savers = [RedisSaver(fakeredis.FakeRedis()) for _ in range(count)]
     for saver in savers:
-        saver._wire.locks = lambda: locks
+        saver._transport.locks = lambda: locks
     with ThreadPoolExecutor(1) as other:
 
         def is_free(lock):

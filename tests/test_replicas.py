@@ -5,7 +5,6 @@ import os
 import signal
 
 import pytest
-from support.polling import until
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver, ReplicationError
 
@@ -18,9 +17,7 @@ def pair(new_server):
     """A primary and a replica that follows it."""
     primary, replica = new_server("--repl-diskless-sync-delay", "0"), new_server()
     with primary.client() as writer, replica.client() as reader:
-        reader.replicaof("127.0.0.1", primary.port)
-        until(lambda: writer.info("replication")["connected_slaves"] == 1)
-        until(lambda: writer.wait(1, 100) == 1)
+        replica.follow(primary)
         yield primary, writer, reader
 
 

@@ -1,4 +1,4 @@
-"""How often a saver speaks to the server, as the server itself saw it."""
+"""How many round trips a call takes, as the server counts them."""
 
 from __future__ import annotations
 

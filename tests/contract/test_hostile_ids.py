@@ -153,7 +153,6 @@ def test_an_id_cannot_be_moved_from_one_part_of_an_address_to_another(saver):
         assert saver.get(at(*address))["channel_values"] == {"where": address}
 
 
-@pytest.mark.unchecked  # on a cluster the doctor takes the list of one for keys of the other
 def test_a_prefix_of_redis_shares_nothing_with_another(redis_store):
     root = redis_store.prefix
     prefixes = [root, root + ":a", root + ":threads", root + "2"]

@@ -21,7 +21,7 @@ from zerograph_redis import AsyncRedisSaver, RedisSaver
 
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A server of which a test may lose any request or reply; each test uses prefixes of its own."""
+    """A server of which a test may lose any request or reply; each test uses other prefixes."""
     with open_rig(tmp_path_factory.mktemp("rig")) as made:
         yield made
 

@@ -24,9 +24,7 @@ def test_a_repeated_request_is_logged_with_its_thread(opened, rig, log, way):
     (record,) = log
     assert record.levelno == logging.WARNING
     assert record.name == "zerograph_redis.core.refusals"
-    assert record.getMessage().startswith(
-        "PutCheckpoint of checkpoint 'new' of thread 'thread' failed and is tried again"
-    )
+    assert record.getMessage().startswith("storing checkpoint 'new' of thread 'thread' failed and is tried again")
     assert record.thread_id == "thread"
 
 

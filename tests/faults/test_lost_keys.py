@@ -30,23 +30,27 @@ def stored_thread(store, *, writes):
     return saver
 
 
-def keys_of_the_thread(store):
-    return sorted(key for key in store.all_keys() if b"{" in key)
+def damaged_threads(store, saver, *, writes=True, damage=lambda client, key: client.delete(key)):
+    """Damage one key after the other of a thread, which is stored again each time; the keys."""
+    keys = sorted(key for key in store.all_keys() if b"{" in key)
+    assert keys
+    for key in keys:
+        damage(store.client(), key)
+        yield key
+        store.client().delete(key)
+        saver.delete_thread("thread")
+        assert store.all_keys() == []
+        stored_thread(store, writes=writes)
 
 
 @pytest.mark.parametrize("writes", [True, False], ids=["with-writes", "without-writes"])
 @pytest.mark.parametrize("call", ["put", "put again", "put_writes"])
 def test_a_thread_that_lost_a_key_refuses_writes(redis_store, call, writes):
     saver = stored_thread(redis_store, writes=writes)
-    keys = keys_of_the_thread(redis_store)
-    assert keys
-    for key in keys:
-        redis_store.client().delete(key)
+    for _ in damaged_threads(redis_store, saver, writes=writes):
         with pytest.raises(CorruptCheckpointError, match="'thread'") as caught:
             CALLS[call](saver)
         check(caught.value, redis.ResponseError)
-        saver.delete_thread("thread")
-        stored_thread(redis_store, writes=writes)
 
 
 @pytest.mark.parametrize("writes", [True, False], ids=["with-writes", "without-writes"])
@@ -55,37 +59,30 @@ def test_a_thread_that_lost_a_key_never_reads_as_something_else(redis_store, cal
     saver = stored_thread(redis_store, writes=writes)
     truth = TRUTHS[call](saver)
     refused = 0
-    for key in keys_of_the_thread(redis_store):
-        redis_store.client().delete(key)
+    for key in damaged_threads(redis_store, saver, writes=writes):
         try:
             # A read that does not need the missing key may still answer, with the truth.
             assert TRUTHS[call](saver) == truth, key
         except CorruptCheckpointError as error:
             assert "'thread'" in str(error)  # noqa: PT017 - either outcome is right
             refused += 1
-        saver.delete_thread("thread")
-        stored_thread(redis_store, writes=writes)
     assert refused >= (call != "get_pending_writes")
 
 
 def test_a_list_of_a_thread_that_lost_a_key_is_always_refused(redis_store):
     saver = stored_thread(redis_store, writes=True)
-    for key in keys_of_the_thread(redis_store):
-        redis_store.client().delete(key)
+    for _ in damaged_threads(redis_store, saver):
         with pytest.raises(CorruptCheckpointError):
             saver.list(at())
         with pytest.raises(CorruptCheckpointError):
             saver.copy_thread("thread", "copy")
         with pytest.raises(CorruptCheckpointError):
             saver.prune("thread", 1)
-        saver.delete_thread("thread")
-        stored_thread(redis_store, writes=True)
 
 
 def test_a_damaged_thread_can_be_deleted_and_written_again(redis_store):
     saver = stored_thread(redis_store, writes=True)
-    for key in keys_of_the_thread(redis_store):
-        redis_store.client().delete(key)
+    for _ in damaged_threads(redis_store, saver):
         saver.delete_thread("thread")
         assert redis_store.all_keys() == []
         stored_thread(redis_store, writes=True)
@@ -96,8 +93,8 @@ def test_a_damaged_thread_can_be_deleted_and_written_again(redis_store):
 def test_a_key_of_another_type_is_corruption(redis_store, call):
     saver = stored_thread(redis_store, writes=True)
     truth = saver.get_tuple(at())
-    for key in keys_of_the_thread(redis_store):
-        redis_store.client().set(key, "another program was here")
+    damage = lambda client, key: client.set(key, "another program was here")  # noqa: E731
+    for _ in damaged_threads(redis_store, saver, damage=damage):
         try:
             found = CALLS[call](saver)
         except CorruptCheckpointError as error:
@@ -107,6 +104,3 @@ def test_a_key_of_another_type_is_corruption(redis_store, call):
             assert call.startswith("put") or found == truth
             with pytest.raises(CorruptCheckpointError):
                 saver.list(at())
-        redis_store.client().delete(key)
-        saver.delete_thread("thread")
-        stored_thread(redis_store, writes=True)

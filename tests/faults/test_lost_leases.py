@@ -33,7 +33,7 @@ def held_for(rig, prefix):
 
 
 def greet(rig, saver):
-    """Have the saver look at the server, and the server know the scripts, so that only the block's requests follow."""
+    """Have the saver check the server, and the server load the scripts, so that only the block's requests follow."""
     until(lambda: succeeds(lambda: saver.get(at())))
     rig.load_scripts()
 

@@ -12,7 +12,6 @@ import redis
 import redis.asyncio
 from support.calls import ACROSS, CALLS, check
 from support.data import at, fill, ids, state
-from support.polling import until
 from support.servers import NO_RETRY, free_port
 from support.stores import make_store
 
@@ -25,7 +24,7 @@ from zerograph_redis import (
     aopen_saver,
     open_saver,
 )
-from zerograph_redis.backends.redis import wires
+from zerograph_redis.backends.redis import transport
 from zerograph_redis.backends.redis.faults import PLAIN
 
 
@@ -72,9 +71,7 @@ def test_a_server_that_does_not_answer_is_an_error_after_the_time_out():
 def cluster_of_one(new_server):
     """A cluster that can stop as a whole: one node, which has all slots and keeps what it stores."""
     server = new_server("--cluster-enabled", "yes", "--appendonly", "yes", "--appendfsync", "always")
-    with server.client() as client:
-        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    server.take_all_slots()
     return server
 
 
@@ -198,7 +195,7 @@ def test_a_saver_goes_on_by_itself_when_the_server_restarts(new_server, face):
 
 
 def test_a_saver_waits_for_a_server_that_comes_back_soon(new_server, monkeypatch):
-    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=1000))  # however long the server takes to start
+    monkeypatch.setattr(transport, "PLAIN", PLAIN._replace(retries=1000))  # however long the server takes to start
     server = new_server("--appendonly", "yes", "--appendfsync", "always")
     with RedisSaver.from_url(server.url, timeout=60) as saver:
         fill(saver, 1)

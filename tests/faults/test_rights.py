@@ -112,7 +112,7 @@ def test_the_user_may_run_nothing_else_and_nothing_that_harms_others(admin):
 
 def test_on_a_cluster_the_user_needs_just_what_the_readme_adds(cluster, monkeypatch):
     assert " and ".join(f"`+{right}`" for right in ON_A_CLUSTER) in PAGE_TEXT
-    # Left-overs are looked for with every note, not with some.
+    # Every entry into the thread index checks others for being stale.
     monkeypatch.setattr(thread_index, "_SWEEP", 1)
     user = f"t{uuid4().hex[:12]}"
     nodes = [cluster.node(port) for port in cluster.pids]
@@ -142,7 +142,7 @@ def test_on_a_cluster_the_user_needs_just_what_the_readme_adds(cluster, monkeypa
 
 @pytest.fixture
 def two_users(opening, server, admin):
-    """Open savers as either of two users, each with a prefix of its own name."""
+    """Open savers as either of two users, whose prefixes are their names."""
     for user in ("alice", "bob"):
         admin.execute_command(*rights_of(user, user))
 

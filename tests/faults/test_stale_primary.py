@@ -17,9 +17,7 @@ def pair(new_server):
     """A primary that keeps what it stores, and a replica in step with it."""
     at_once = ("--repl-diskless-sync-delay", "0")
     primary, replica = new_server(*at_once, "--appendonly", "yes", "--appendfsync", "always"), new_server(*at_once)
-    with primary.client() as client, replica.client() as following:
-        following.replicaof("127.0.0.1", primary.port)
-        until(lambda: client.wait(1, 100) == 1)
+    replica.follow(primary)
     return primary, replica
 
 
@@ -49,7 +47,7 @@ def port_of_primary(sentinel):
 @pytest.fixture
 def always_asked(monkeypatch):
     """Have the Sentinels asked before every request, not every second."""
-    monkeypatch.setattr(sentinel_module, "BELIEVED", 0.0)
+    monkeypatch.setattr(sentinel_module, "CACHED", 0.0)
 
 
 def take_over(primary, replica, sentinel):

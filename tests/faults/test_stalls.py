@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 
 import pytest
 import redis
@@ -25,19 +23,9 @@ def test_a_slow_server_is_an_error_in_time_and_none_with_retries(rig):
     with pytest.raises(BackendUnavailableError) as caught:
         RedisSaver(client, prefix=prefix).get_tuple(at())
     assert isinstance(caught.value.__cause__, redis.TimeoutError)
-    # The late reply belongs to nobody: the next request gets its own.
+    # The late reply is dropped: the next request gets its own.
     assert [each.thread_id for each in RedisSaver(client, prefix=prefix).list_threads()] == ["other", "thread"]
     client.close()
-
-
-@contextmanager
-def standing_still(rig):
-    """Have the server do nothing; it wakes up at the end at the latest."""
-    rig.server.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        rig.server.process.send_signal(signal.SIGCONT)
 
 
 def in_line(*calls):
@@ -67,13 +55,13 @@ ALL = {
 
 @pytest.fixture
 def stalled(rig, opened):
-    """Make every call, each of a worker of its own, while the server stands still; give back what each got and left."""
+    """Make every call, each by another worker, while the server stands still; return what each got and left."""
 
     def call(*, retries, woken):
         references = {name: reference(rig, opened, case) for name, case in ALL.items()}
         workers = {name: prepared(rig, opened, case, retries=retries, patience=0.3) for name, case in ALL.items()}
         with ThreadPoolExecutor(len(ALL)) as pool:
-            with standing_still(rig):
+            with rig.server.standing_still():
                 opened_before = rig.proxy.connections
                 calls = {name: pool.submit(case.call, workers[name][1]) for name, case in ALL.items()}
                 until(lambda: woken(calls, rig.proxy.connections - opened_before))
@@ -98,6 +86,6 @@ def test_without_retries_a_server_that_stands_still_is_an_error(stalled):
     for name, (called, found, _, before, after, count) in outcome.items():
         assert isinstance(called.exception(), BackendUnavailableError), name
         assert isinstance(called.exception().__cause__, redis.TimeoutError), name
-        # What one request does is done in the end, though nobody waits for it any more.
+        # What one request does is done in the end, although its worker gave up.
         if name in CASES and CASES[name].whole:
             assert found == (after if count == 1 else before), name

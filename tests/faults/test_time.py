@@ -103,14 +103,14 @@ def test_a_server_that_stands_still_is_an_error_in_time(opening, tmp_path, monke
             for each in (saver, cold):
                 refused_in_time(each, lambda saver: saver.get(at()), monkeypatch)
                 refused_in_time(each, lambda saver: saver.put(at(), state("c1"), {}), monkeypatch)
-        # What was asked for and given up is nobody's reply.
+        # Replies to requests that were given up are dropped.
         assert saver.get(at("another")) is None
         assert saver.get(at())["id"] in {"c0", "c1"}
 
 
 @pytest.fixture
 def black_hole():
-    """An address to which no connection comes about: its queue is full, and nobody accepts."""
+    """An address to which no connection comes about: its queue is full, and no process accepts."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))

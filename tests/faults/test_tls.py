@@ -1,10 +1,9 @@
-"""Servers behind TLS: a right certificate is enough, and to a server with a wrong one nothing is sent."""
+"""Servers with TLS: a right certificate is enough, and nothing is sent to a server with a wrong one."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -15,12 +14,10 @@ import trustme
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from support.data import at, ids, state
-from support.faces import AsyncFace, SyncFace
-from support.polling import until
 from support.servers import RedisServer, free_port
 
 from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, InMemorySaver, RedisSaver, aopen_saver, open_saver
-from zerograph_redis.backends.redis import clients, wires
+from zerograph_redis.backends.redis import clients, transport
 from zerograph_redis.backends.redis.faults import CLUSTER, PLAIN
 
 PASSWORD = "hunter2"
@@ -79,21 +76,9 @@ def site(tmp_path_factory):
         yield made
 
 
-@pytest.fixture(params=["sync", "async"])
-def opening(request, monkeypatch):
-    """Open savers by URL, without retries, to be used through either face."""
-    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=0))
-    faces = []
-    with asyncio.Runner() as runner:
-
-        def call(url):
-            made = RedisSaver.from_url(url) if request.param == "sync" else AsyncRedisSaver.from_url(url)
-            faces.append(SyncFace(made) if request.param == "sync" else AsyncFace(made, runner))
-            return faces[-1]
-
-        yield call
-        for each in faces:
-            each.close()
+@pytest.fixture(autouse=True)
+def no_retries(monkeypatch):
+    monkeypatch.setattr(transport, "PLAIN", PLAIN._replace(retries=0))
 
 
 def works(saver, thread):
@@ -124,7 +109,7 @@ def refuses(saver):
 
 def test_a_right_certificate_is_enough(site, opening):
     for host in ("127.0.0.1", "localhost"):
-        works(opening(site.url(site.ports["right", "no"], host=host, ca_certs="ours")), "thread")
+        works(opening(site.url(site.ports["right", "no"], host=host, ca_certs="ours"), retries=True), "thread")
 
 
 WRONG = {
@@ -138,21 +123,21 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_certificate_is_an_error_that_states_why(site, opening, name):
     server, options, why = WRONG[name]
-    assert why in refuses(opening(site.url(site.ports[server, "no"], **options)))
+    assert why in refuses(opening(site.url(site.ports[server, "no"], **options), retries=True))
 
 
 def test_a_server_that_asks_for_a_certificate_gets_it_or_refuses(site, opening):
     port = site.ports["right", "yes"]
-    works(opening(site.url(port, ca_certs="ours", certfile="client", keyfile="client")), "thread")
-    refuses(opening(site.url(port, ca_certs="ours")))
-    refuses(opening(site.url(port, ca_certs="ours", certfile="other client", keyfile="other client")))
+    works(opening(site.url(port, ca_certs="ours", certfile="client", keyfile="client"), retries=True), "thread")
+    refuses(opening(site.url(port, ca_certs="ours"), retries=True))
+    other = site.url(port, ca_certs="ours", certfile="other client", keyfile="other client")
+    refuses(opening(other, retries=True))
 
 
 def test_one_side_without_tls_is_an_error(site, opening):
-    refuses(opening(site.url(site.ports["right", "no"], scheme="redis")))
-    refuses(
-        opening(site.url(site.ports["without TLS"], ca_certs="ours") + "&socket_timeout=0.2&socket_connect_timeout=0.2")
-    )
+    refuses(opening(site.url(site.ports["right", "no"], scheme="redis"), retries=True))
+    url = site.url(site.ports["without TLS"], ca_certs="ours") + "&socket_timeout=0.2&socket_connect_timeout=0.2"
+    refuses(opening(url, retries=True))
 
 
 @pytest.mark.parametrize(("authority", "right"), [("ours", True), ("another", False)])
@@ -174,26 +159,19 @@ def test_the_blocking_client_that_an_async_saver_derives_checks_the_same(site, a
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_cluster_behind_tls(site, kind, monkeypatch):
+def test_a_cluster_behind_tls(site, opening, monkeypatch):
     server = site.server("right", "--cluster-enabled", "yes", "--tls-cluster", "yes", authenticates="optional")
-    with server, server.client() as client:
-        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    with server:
+        server.take_all_slots()
         port = site.ports["right", "optional"]
-        with asyncio.Runner() as runner:
-            url = site.url(port, scheme="rediss+cluster", ca_certs="ours")
-            made = RedisSaver.from_url(url) if kind == "sync" else AsyncRedisSaver.from_url(url)
-            with closing(SyncFace(made) if kind == "sync" else AsyncFace(made, runner)) as saver:
-                works(saver, "thread")
+        works(opening(site.url(port, scheme="rediss+cluster", ca_certs="ours"), retries=True), "thread")
         monkeypatch.setattr(clients, "CLUSTER", CLUSTER._replace(retries=0))
         with pytest.raises(BackendUnavailableError, match="certificate verify failed") as caught:
             RedisSaver.from_url(site.url(port, scheme="rediss+cluster", ca_certs="another"))
         assert PASSWORD not in str(caught.value)
 
 
-def test_a_server_with_a_wrong_certificate_is_out_of_reach_at_opening(site, monkeypatch, caplog):
-    monkeypatch.setattr(wires, "PLAIN", PLAIN._replace(retries=0))
+def test_a_server_with_a_wrong_certificate_is_out_of_reach_at_opening(site, caplog):
     url = site.url(site.ports["misnamed", "no"], ca_certs="ours")
     for saver in (open_saver(url, fallback="memory://"), asyncio.run(aopen_saver(url, fallback="memory://"))):
         assert isinstance(saver, InMemorySaver)

@@ -12,7 +12,7 @@ import redis
 
 from zerograph_redis.backends.redis import Keyspace, RedisBackend
 from zerograph_redis.backends.redis.bindings import BINDINGS
-from zerograph_redis.backends.redis.wires import Wire
+from zerograph_redis.backends.redis.transport import Transport
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.core.requests import Request, ScanThread
 
@@ -96,7 +96,7 @@ class RedisWorld:
         self._patches = ExitStack()
         # Threads are small here; with small pages a copy takes several of them.
         self._patches.enter_context(changed_script(ScanThread, "local PAGE = 256 * 1024", "local PAGE = 1000"))
-        self._backend = RedisBackend(Wire(client), Keyspace(PREFIX))
+        self._backend = RedisBackend(Transport(client), Keyspace(PREFIX))
         self.restore(None)
 
     def execute(self, request: Request[Any]) -> Any:

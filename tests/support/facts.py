@@ -1,4 +1,4 @@
-"""The facts of a thread as Redis has them, in one field, read and changed behind a saver's back."""
+"""The facts of a thread, which Redis keeps in one field, read and changed without a saver."""
 
 from __future__ import annotations
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import socket
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -103,6 +105,28 @@ class RedisServer:
         """Stop as a machine does that loses power, and start on the same port."""
         self.stop()
         self.start()
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Have it do nothing, until the block ends."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def take_all_slots(self) -> None:
+        """Make it a cluster of one node."""
+        with self.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+
+    def follow(self, primary: RedisServer) -> None:
+        """Make it a replica in step with *primary*."""
+        with self.client() as here, primary.client() as there:
+            here.replicaof("127.0.0.1", primary.port)
+            until(lambda: there.wait(1, 100) == 1)
 
     def __enter__(self) -> Self:
         return self.start()

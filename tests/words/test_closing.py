@@ -120,7 +120,7 @@ def test_closing_among_many_awaited_operations_gives_each_a_result_or_the_error(
         await saver.aput(at(), state("c0"), {})
         reading = [asyncio.create_task(saver.aget(at())) for _ in range(20)]
         await asyncio.sleep(0)
-        clients = saver._async_clients._wires
+        clients = saver._async_clients._transports
         await saver.aclose()
         assert await asyncio.gather(*reading) == [state("c0")] * 20
         assert not list(clients)

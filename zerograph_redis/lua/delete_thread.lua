@@ -3,7 +3,7 @@
 -- ARGV  id: the thread   token: of the lease, or ''   last_write: delete only if it was then, µs, or '' for always
 -- Reply 1, or 0 if the last write was at another time, so that nothing was deleted
 
--- Nobody can hold a lease that cannot be read, and a damaged thread must be deletable.
+-- No worker can hold a lease that cannot be read, and a damaged thread must be deletable.
 local lease = redis.call('HGET', KEYS.thread, 'lease')
 if lease and not pcall(parse_lease, lease) then lease = false end
 local failure = refused(lease, token, microseconds())

@@ -23,13 +23,13 @@ local function differs(milliseconds, expected)
   return milliseconds < 0 or math.abs(milliseconds - expected) > 1000
 end
 
-local size, astray = facts.bytes, 0
+local size, wrong_deadlines = facts.bytes, 0
 local left = time_left()
 if exists and known then
   for key = 1, OWN_KEYS do
     local own = redis.call('PTTL', KEYS[key])
     -- -2 means that the key does not exist, -1 that it has no deadline.
-    if own ~= -2 and ((ttl == '' and own ~= -1) or (ttl ~= '' and differs(own, left))) then astray = astray + 1 end
+    if own ~= -2 and ((ttl == '' and own ~= -1) or (ttl ~= '' and differs(own, left))) then wrong_deadlines = wrong_deadlines + 1 end
   end
 end
 if exists then
@@ -61,6 +61,6 @@ if not readable then
 end
 local held = math.max(math.ceil((held_until - now) / 1000), 0)
 return {
-  exists and 1 or 0, failure and failure.err:match('^DAMAGED (.*)$') or '', entry, astray, facts.updated,
+  exists and 1 or 0, failure and failure.err:match('^DAMAGED (.*)$') or '', entry, wrong_deadlines, facts.updated,
   integer(facts.checkpoints), integer(size), ttl, held > 0 and owner or '', held,
 }

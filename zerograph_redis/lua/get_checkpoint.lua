@@ -19,8 +19,7 @@ if not record and (named or not note) then
   return failure
 end
 local manifest = redis.call('HGET', KEYS.writes, field)
-local with_writes, ttl, deadline = nil, nil, nil
-if packed then with_writes, ttl, deadline = packed:match(GLANCE) end
+local with_writes, ttl, deadline = (packed or ''):match(FEW_FACTS)
 -- Without a manifest, the key of all writes may be missing.
 if not with_writes or not record or (not manifest and with_writes ~= '0' and redis.call('EXISTS', KEYS.writes) == 0) then
   -- with read_facts, missing_keys, read_note

@@ -4,9 +4,7 @@
 -- Reply {manifest or nil, {record of each write}}
 
 local manifest = redis.call('HGET', KEYS.writes, field)
-local packed = redis.call('HGET', KEYS.thread, 'facts')
-local with_writes, ttl, deadline = nil, nil, nil
-if packed then with_writes, ttl, deadline = packed:match(GLANCE) end
+local with_writes, ttl, deadline = (redis.call('HGET', KEYS.thread, 'facts') or ''):match(FEW_FACTS)
 if not with_writes or not manifest then
   -- with read_facts, missing_keys
   local failure = missing_keys((read_facts(KEYS.thread)))

@@ -3,6 +3,5 @@
 -- ARGV  id: the thread
 -- Reply nil
 
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS.shard, string.format('%.0f', time[1] * 1000000 + time[2]), id)
+redis.call('ZADD', KEYS.shard, integer(microseconds()), id)
 return false

@@ -8,7 +8,7 @@
 local now = microseconds()
 local stored = redis.call('HGET', KEYS.thread, 'lease')
 if stored and action == 'break' and not pcall(parse_lease, stored) then
-  -- Nobody can hold a lease that cannot be read. Tokens still grow, as the clock does.
+  -- No worker can hold a lease that cannot be read. Tokens still grow, as the clock does.
   stored = '0 ' .. integer(now + 1) .. ' - '
 end
 local current, deadline, holder, held_by = parse_lease(stored)

@@ -30,15 +30,13 @@ while budget > 0 do
     local most = math.min(count - keep, budget)
     local upper = before and '(' .. namespace .. US .. before or last
     local oldest = redis.call('ZRANGEBYLEX', KEYS.index, first, upper, 'LIMIT', 0, most)
-    local left = #oldest
-    for _, each in ipairs(oldest) do
-      budget = budget - drop(facts, each)
-      dropped = dropped + 1
-      left = left - 1
-      if budget <= 0 then break end
+    local removed = 0
+    while budget > 0 and removed < #oldest do
+      removed = removed + 1
+      budget = budget - drop(facts, oldest[removed])
     end
-    count = count - (#oldest - left)
-    done = count <= keep or (left == 0 and #oldest < most)
+    dropped, count = dropped + removed, count - removed
+    done = count <= keep or (removed == #oldest and #oldest < most)
     if count > 0 then
       local _, _, newest = parse_member(redis.call('ZREVRANGEBYLEX', KEYS.index, last, first, 'LIMIT', 0, 1)[1])
       local record = redis.call('HGET', KEYS.checkpoints, namespace .. US .. newest)

@@ -20,7 +20,7 @@ local field = begin .. checkpoint_id
 local earlier = redis.call('HGET', KEYS.checkpoints, field)
 
 -- The fast path: most puts store a new checkpoint, as the first of a thread or after the newest of its namespace, while
--- the log continues and the deadline stays. Then few of the facts change, and no others are read. The code behind this
+-- the log continues and the deadline stays. Then few of the facts change, and no others are read. The code after this
 -- block does the same for every put.
 local free = not (lease or token)
 if lease and packed and ttl == '' then

@@ -13,7 +13,7 @@ local now = time[1] * 1000000 + time[2]
 local found = redis.call('HMGET', KEYS.thread, 'lease', 'facts')
 local lease, packed = found[1], found[2]
 
--- The fast path: most batches change few of the facts, while the deadline stays. The code behind this block does the same
+-- The fast path: most batches change few of the facts, while the deadline stays. The code after this block does the same
 -- for every batch.
 local free = not lease and token == ''
 if lease and ttl == '' then

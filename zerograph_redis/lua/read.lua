@@ -3,7 +3,7 @@
 
 -- The facts that most reads need: how many checkpoints have writes, ttl and deadline. It matches nothing if nothing is
 -- stored, or if the facts cannot be read.
-local GLANCE = '^1 (%d+) (%d*) (%d+) [1-9]'
+local FEW_FACTS = '^1 (%d+) (%d*) (%d+) [1-9]'
 
 -- Renew a thread's TTL, the one that its last write asked for.
 local function refresh(id, facts)
@@ -14,7 +14,7 @@ local function refresh(id, facts)
   end
 end
 
--- The same, with what GLANCE found: most deadlines need not move.
+-- The same, with what FEW_FACTS found: most deadlines need not move.
 local function refresh_if_due(id, ttl, deadline)
   -- with is_due, microseconds
   if is_due(ttl, deadline, math.floor(microseconds() / 1000) + ttl) then

@@ -1,4 +1,4 @@
--- Store a page of a copied thread in staged keys, which nobody reads until the thread is published.
+-- Store a page of a copied thread in staged keys, which no reader knows until the thread is published.
 -- KEYS  of the staged copy, see thread.lua
 -- ARGV  kind: 'writes', 'checkpoints' or 'log'   lifetime: of the staged keys, ms   number: how many pages come before;
 --       then, flat, for checkpoints namespace, id, record; for writes namespace, id, manifest, and the record of each

@@ -242,6 +242,7 @@ local function give_deadline(id, facts)
     if KEYS.deadlines then redis.call('ZADD', KEYS.deadlines, deadline, id) end
   end
 end
+
 -- The longest that any key of the thread has left, ms; -1 if none has a deadline.
 local function time_left()
   local longest = -1

@@ -3,7 +3,6 @@
 -- ARGV  id: the thread   age: how old its entry must be at least, µs
 -- Reply nil
 
-local time = redis.call('TIME')
 local entered = tonumber(redis.call('ZSCORE', KEYS.shard, id) or 0)
-if entered < time[1] * 1000000 + time[2] - age then redis.call('ZREM', KEYS.shard, id) end
+if entered < microseconds() - age then redis.call('ZREM', KEYS.shard, id) end
 return false

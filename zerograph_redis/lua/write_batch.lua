@@ -19,8 +19,8 @@ local argument = FIRST
 while argument <= #ARGV do
   local count, first = ARGV[argument], argument + 1
   if count == '' then
-    local behind, begin, checkpoint_id, _, name, _, its_bytes, its_needed, base = put_at(first)
-    argument = behind
+    local following, begin, checkpoint_id, _, name, _, its_bytes, its_needed, base = put_at(first)
+    argument = following
     local put = { name = name, size = #its_bytes, begin = begin, base = base, needed = its_needed + 0 }
     puts[#puts + 1], appended[#appended + 1] = put, its_bytes
     if notes[begin] == nil then
@@ -37,13 +37,13 @@ while argument <= #ARGV do
     end
     steps[#steps + 1] = { put = put, first = first }
   else
-    local behind, field, how = writes_at(first)
-    argument = behind + 2 * count
+    local following, field, how = writes_at(first)
+    argument = following + 2 * count
     local manifest = redis.call('HGET', KEYS.writes, field)
     if manifest and read_manifest(manifest) >= redis.call('HLEN', KEYS.writes) then
       stop_at_damage('pending writes of a checkpoint are missing')
     end
-    steps[#steps + 1] = { field = field, how = how, first = behind, last = argument - 1 }
+    steps[#steps + 1] = { field = field, how = how, first = following, last = argument - 1 }
   end
 end
 

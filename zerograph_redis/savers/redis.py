@@ -20,7 +20,7 @@ from zerograph_redis.backends.redis import (
 )
 from zerograph_redis.backends.redis.clients import AsyncClients, attributes_of, close, connect, sync_twin, url_of
 from zerograph_redis.backends.redis.faults import TIMEOUT
-from zerograph_redis.backends.redis.wires import AsyncWire, Wire
+from zerograph_redis.backends.redis.transport import AsyncTransport, Transport
 from zerograph_redis.core.drive import AsyncBackend, arun, run
 from zerograph_redis.core.requests import Operation
 from zerograph_redis.core.settings import Options, Settings
@@ -95,20 +95,20 @@ class RedisSaver(Saver):
         Raises:
             ValueError: An option is out of range or of the wrong type.
         """
-        wire = client if isinstance(client, Wire) else Wire(_checked(client, asynchronous=False))
+        transport = client if isinstance(client, Transport) else Transport(_checked(client, asynchronous=False))
         confirmation = _confirmation(wait_replicas, wait_timeout)
-        keyspace = Keyspace(prefix, clustered=wire.is_cluster)
-        backend = RedisBackend(wire, keyspace, confirmation, timeout=_seconds(timeout))
-        self._client = wire.client
-        self._wire = wire
+        keyspace = Keyspace(prefix, clustered=transport.is_cluster)
+        backend = RedisBackend(transport, keyspace, confirmation, timeout=_seconds(timeout))
+        self._client = transport.client
+        self._transport = transport
         self._use = Use()
         self._prefix = prefix
-        self._owned = wire is client
+        self._owned = transport is client
         settings = Settings.check(store=prefix, names=_OPTIONS, **options)
         super().__init__(
-            Store(ThreadIndexBackend(backend) if wire.is_cluster else backend, settings, url_of(wire.client)),
-            attributes_of(wire.client),
-            server_of=lambda thread: wire.node_of(keyspace.of(thread)[0]),
+            Store(ThreadIndexBackend(backend) if transport.is_cluster else backend, settings, url_of(transport.client)),
+            attributes_of(transport.client),
+            server_of=lambda thread: transport.node_of(keyspace.of(thread)[0]),
             # WAIT is for what its own connection wrote last.
             one_by_one=confirmation is not None,
         )
@@ -126,7 +126,7 @@ class RedisSaver(Saver):
             ConfigError: The URL is wrong (also a ValueError).
             BackendUnavailableError: No node of a cluster answers.
         """
-        return cls(_own_wire(url, options), **options)
+        return cls(_own_transport(url, options), **options)
 
     def _shown_options(self) -> Sequence[str]:
         return (f"prefix={self._prefix!r}", *super()._shown_options())
@@ -152,7 +152,7 @@ class RedisSaver(Saver):
 
     def _end(self) -> None:
         if self._owned:
-            self._wire.close()
+            self._transport.close()
             close(self._client)
 
 
@@ -194,7 +194,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         """
         clients = client if isinstance(client, AsyncClients) else None
         if clients is None:
-            wire = AsyncWire(_checked(client, asynchronous=True))
+            transport = AsyncTransport(_checked(client, asynchronous=True))
         twin = sync_twin(client) if sync_client is None else sync_client
         given: dict[str, Any] = {"prefix": prefix, "wait_replicas": wait_replicas, "wait_timeout": wait_timeout}
         super().__init__(twin, **given, timeout=timeout, **options)
@@ -202,13 +202,13 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
         self._async_clients = clients
         self._async_use = Use()
         backend = AsyncRedisBackend(
-            self._wire,
-            (lambda: wire) if clients is None else clients,
-            Keyspace(prefix, clustered=self._wire.is_cluster),
+            self._transport,
+            (lambda: transport) if clients is None else clients,
+            Keyspace(prefix, clustered=self._transport.is_cluster),
             _confirmation(wait_replicas, wait_timeout),
             timeout=_seconds(timeout),
         )
-        self.store.backend = AsyncThreadIndexBackend(backend) if self._wire.is_cluster else backend
+        self.store.backend = AsyncThreadIndexBackend(backend) if self._transport.is_cluster else backend
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -216,7 +216,7 @@ class AsyncRedisSaver(AsyncSaver, RedisSaver):
 
         Arguments and errors are those of `RedisSaver.from_url`.
         """
-        return cls(AsyncClients(url), sync_client=_own_wire(url, options), **options)
+        return cls(AsyncClients(url), sync_client=_own_transport(url, options), **options)
 
     async def _arun(self, operation: Operation[R]) -> R:
         use = self._async_use
@@ -264,8 +264,8 @@ def _seconds(timeout: Any) -> float:
 _LONGEST = 86_400
 
 
-def _own_wire(url: str, options: Mapping[str, Any]) -> Wire:
-    return Wire(connect(url, timeout=_seconds(options.get("timeout", TIMEOUT))), own=True)
+def _own_transport(url: str, options: Mapping[str, Any]) -> Transport:
+    return Transport(connect(url, timeout=_seconds(options.get("timeout", TIMEOUT))), own=True)
 
 
 def _checked(client: Any, *, asynchronous: bool) -> Any:

@@ -10,10 +10,10 @@ from zerograph_redis.tools.diagnose import names as module
 from zerograph_redis.tools.diagnose.names import Names, read_expiring, sort_keys
 
 
-def sort(*found, clustered=False):
+def sort(*found, prefix="p", clustered=False):
     names = Names()
     counted = []
-    sort_keys(found, "p", names, lambda: counted.append(1), clustered=clustered)
+    sort_keys(found, prefix, names, lambda: counted.append(1), clustered=clustered)
     assert len(counted) == len(found)
     return names
 
@@ -33,6 +33,14 @@ def test_keys_of_the_thread_index_differ_between_server_and_cluster():
     assert sort(b"p:threads:{0}", b"p:threads:{63}", clustered=True) == Names()
     assert sort(b"p:threads:{0}").foreign == ["p:threads:{0}"]
     assert sort(b"p:threads", clustered=True).foreign == ["p:threads"]
+
+
+def test_on_a_cluster_the_index_of_one_prefix_may_begin_with_another():
+    keys = (b"app:threads:{3}", b"app:threads:threads:{4}", b"app:threads:{t}:thread", b"app:threads:{x}")
+    names = sort(*keys, prefix="app:threads", clustered=True)
+    assert (names.other_prefixes, names.stored, names.foreign) == ({"app"}, {"t"}, ["app:threads:{x}"])
+    assert sort(keys[0], prefix="app:threads").foreign == ["app:threads:{3}"]
+    assert sort(b"threads:{3}", prefix="threads", clustered=True).foreign == ["threads:{3}"]
 
 
 def test_keys_of_other_prefixes_and_foreign_keys():

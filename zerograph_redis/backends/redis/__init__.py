@@ -4,10 +4,10 @@
    the commands run, and `keys` names the keys.
 2. `backend` sends the commands, again where needed, and warns of servers that evict keys. On a cluster, `thread_index`
    enters the thread in the thread index first.
-3. `wires` chooses the node and follows redirections; `exchange` passes bytes on an open connection. `connections` keeps a
-   saver's own connections, `pools` borrows those of a user's client, `sentinel` follows a failover. `shielding` protects
-   the code of redis-py from signal handlers and cancellation.
-4. `faults` decides what is tried again, and what a saver raises.
+3. `transport` chooses the node and follows redirections; `exchange` sends and receives on an open connection. `connections`
+   keeps a saver's own connections, `pools` borrows those of a user's client, `sentinel` follows a failover. `shielding`
+   protects the code of redis-py from signal handlers and cancellation.
+4. `faults` decides which errors are tried again, and what a saver raises for the others.
 
 `clients` makes the clients of redis-py, from URLs that `urls` reads.
 """

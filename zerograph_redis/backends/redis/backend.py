@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar, cast
@@ -29,7 +28,7 @@ from .faults import DRIVER_ERRORS, TIMEOUT, Policy, Tries, translate, unconfirme
 from .keys import Keyspace
 from .scripts import Binding, Command, by_source, command
 from .thread_bindings import read_reply
-from .wires import AsyncWire, Wire
+from .transport import AsyncTransport, Transport
 
 R = TypeVar("R")
 
@@ -37,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 Replies = Sequence[Any]
 _Call = Callable[[Any], Any]
-"""What to do with a wire, blocking or asyncio."""
+"""What to do with a transport, blocking or asyncio."""
 _Calls = Generator[_Call, Any, R]
 """Yields calls; gets what each returns, or the error of redis-py that it raised."""
 _Batches = Generator[Sequence[Command], Replies, R]
@@ -70,10 +69,15 @@ class RedisBackend:
     """Answers requests through a blocking client, from any number of OS threads."""
 
     def __init__(
-        self, wire: Wire, keyspace: Keyspace, replication: Replication | None = None, *, timeout: float = TIMEOUT
+        self,
+        transport: Transport,
+        keyspace: Keyspace,
+        replication: Replication | None = None,
+        *,
+        timeout: float = TIMEOUT,
     ) -> None:
-        """Send on *wire*, for *timeout* seconds a request, and wait for replicas if *replication* is given."""
-        self.wire = wire
+        """Send on *transport*, for *timeout* seconds a request, and wait for replicas if *replication* is given."""
+        self.transport = transport
         self.keyspace = keyspace
         self._replication = replication
         self._timeout = timeout
@@ -84,7 +88,7 @@ class RedisBackend:
 
     def before_fork(self) -> None:
         """Hold the locks of redis-py, some of which it takes in the child to open the child's connections."""
-        for each in self.wire.locks():
+        for each in self.transport.locks():
             self._fork_locks.append(each)
             each.acquire()
 
@@ -97,7 +101,7 @@ class RedisBackend:
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
-        # Nearly always one batch is sent once, and its replies are no errors. `_calls` does all the rest.
+        # Nearly always one command is sent once, and its reply is no error. `_calls` does all the rest.
         deadline = monotonic() + self._timeout
         commands: Sequence[Command] = ()
         outcome: Any = None
@@ -105,20 +109,17 @@ class RedisBackend:
         if binding is not None:
             commands = binding.commands(request, self.keyspace)
             try:
-                outcome = self.wire.send(commands, deadline)
+                outcome = self.transport.send(commands, deadline)
             except DRIVER_ERRORS as error:
                 outcome = error
             else:
-                for each in outcome:
-                    if isinstance(each, Exception):
-                        break
-                else:
+                if len(outcome) == 1 and not isinstance(outcome[0], Exception):
                     return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
-        return drive(self._calls(request, self.wire.policy, deadline, commands, outcome), self._do)
+        return drive(self._calls(request, self.transport.policy, deadline, commands, outcome), self._do)
 
     def _do(self, call: _Call) -> Any:
         try:
-            return call(self.wire)
+            return call(self.transport)
         except DRIVER_ERRORS as error:
             return error
 
@@ -143,15 +144,15 @@ class RedisBackend:
                     break
                 replies = yield from _sent(tries, batch)
         except ReplicationError:
-            # A failover may have left a primary behind that misses its replicas.
-            yield lambda wire: wire.drop_idle()
+            # The old primary of a failover may be without replicas.
+            yield lambda transport: transport.drop_idle()
             raise
         except DRIVER_ERRORS as error:
-            raise translate(error, request, server_of(self.wire.client), tries) from error
+            raise translate(error, request, server_of(self.transport.client), tries) from error
         if not self._simple:
             composed = _COMPOSED if self._replication is None else _COMPOSED | _REPLICATED
             self._simple = {kind: binding for kind, binding in BINDINGS.items() if kind not in composed}
-            found = yield lambda wire: wire.send_everywhere([_ASK_MEMORY], monotonic() + _ASK_SECONDS)
+            found = yield lambda transport: transport.send_everywhere([_ASK_MEMORY], monotonic() + _ASK_SECONDS)
             if not isinstance(found, Exception):  # not everyone may ask
                 _warn_of_eviction(found)
         return reply
@@ -210,7 +211,7 @@ class RedisBackend:
                 except CheckpointError as error:
                     found[place] = error
                 except DRIVER_ERRORS as error:
-                    found[place] = translate(error, requests[place], server_of(self.wire.client))
+                    found[place] = translate(error, requests[place], server_of(self.transport.client))
                     found[place].__cause__ = error
         return found
 
@@ -219,17 +220,14 @@ def _sent(tries: Tries, commands: Sequence[Command], outcome: Any = None) -> _Ca
     """Send *commands* until there are replies, or no try is left; *outcome* may be the error of the first try."""
     while True:
         if outcome is None:
-            outcome = yield lambda wire: wire.send(commands, tries.deadline)
+            outcome = yield lambda transport: transport.send(commands, tries.deadline)
         if not isinstance(outcome, Exception):
             return outcome  # type: ignore[no-any-return]
         if not isinstance(outcome, tries.policy.errors):
             raise outcome
-        yield partial(_pause, tries.pause(outcome))
+        pause = tries.pause(outcome)
+        yield lambda transport: transport.sleep(pause)  # noqa: B023 - called before the next round
         outcome = None
-
-
-def _pause(seconds: float, wire: Any) -> Any:
-    return wire.sleep(seconds)
 
 
 def _warn_of_eviction(answers: Replies) -> None:
@@ -251,20 +249,20 @@ class AsyncRedisBackend(RedisBackend):
 
     def __init__(
         self,
-        wire: Wire,
-        async_wire: Callable[[], AsyncWire],
+        transport: Transport,
+        async_transport: Callable[[], AsyncTransport],
         keyspace: Keyspace,
         replication: Replication | None = None,
         *,
         timeout: float = TIMEOUT,
     ) -> None:
-        """Send on *wire*, and awaited requests on the wire that *async_wire* returns at each request."""
-        super().__init__(wire, keyspace, replication, timeout=timeout)
-        self._async_wire = async_wire
+        """Send on *transport*, and awaited requests on the transport that *async_transport* returns at each request."""
+        super().__init__(transport, keyspace, replication, timeout=timeout)
+        self._async_transport = async_transport
 
     async def aexecute(self, request: Request[R]) -> R:
         """Answer *request* without blocking the event loop."""
-        wire = self._async_wire()
+        transport = self._async_transport()
         deadline = monotonic() + self._timeout
         commands: Sequence[Command] = ()
         outcome: Any = None
@@ -272,20 +270,17 @@ class AsyncRedisBackend(RedisBackend):
         if binding is not None:
             commands = binding.commands(request, self.keyspace)
             try:
-                outcome = await wire.send(commands, deadline)
+                outcome = await transport.send(commands, deadline)
             except DRIVER_ERRORS as error:
                 outcome = error
             else:
-                for each in outcome:
-                    if isinstance(each, Exception):
-                        break
-                else:
+                if len(outcome) == 1 and not isinstance(outcome[0], Exception):
                     return read_reply(binding.parse, outcome, request)  # type: ignore[no-any-return]
 
         async def do(call: _Call) -> Any:
             try:
-                return await call(wire)
+                return await call(transport)
             except DRIVER_ERRORS as error:
                 return error
 
-        return await adrive(self._calls(request, wire.policy, deadline, commands, outcome), do)
+        return await adrive(self._calls(request, transport.policy, deadline, commands, outcome), do)

@@ -17,8 +17,8 @@ from zerograph_redis.ids import SEPARATOR, encode, read_name
 from zerograph_redis.state_log.log import KnownRange
 
 from .keys import ACROSS, KINDS
-from .scripts import Binding, Group, Script, flag, number, on_keys, on_thread, with_arguments
-from .thread_bindings import THREADS
+from .scripts import Binding, Group, Keys, Script, by_script, flag, number, with_arguments
+from .thread_bindings import THREADS, is_one
 
 STAGED_FOR = 600_000  # ms that a page of an unfinished copy waits for the next
 
@@ -233,7 +233,7 @@ def _parse_page(reply: Any, request: requests.ScanThread) -> requests.Page:
     return requests.Page(found, ranges, text, text[1:17] if text[0] != "-" else requests.NO_LOG, place)
 
 
-def _stage_thread(request: requests.StageThread) -> Sequence[bytes]:
+def _stage_thread(request: requests.StageThread) -> tuple[bytes, ...]:
     rows, ranges = request.page.rows, request.page.ranges
     # A page holds writes, or checkpoints, or ranges of logs.
     kind = b"log" if ranges else b"writes" if rows[0][1].record is None else b"checkpoints"
@@ -252,10 +252,10 @@ def _stage_thread(request: requests.StageThread) -> Sequence[bytes]:
         else:
             arguments.append(_manifest(stored.writes))
             arguments += [write.record or b"" for write in stored.writes]
-    return arguments
+    return tuple(arguments)
 
 
-def _publish_thread(request: requests.PublishThread) -> Sequence[bytes]:
+def _publish_thread(request: requests.PublishThread) -> tuple[bytes, ...]:
     past, instead = request.past, request.instead
     return (
         encode(request.thread),
@@ -272,9 +272,12 @@ def _publish_thread(request: requests.PublishThread) -> Sequence[bytes]:
     )
 
 
+_STAGED: Keys = lambda request, keyspace: keyspace.staged(request.thread, request.token)  # noqa: E731 - one of several
+
+
 BINDINGS: Mapping[type[requests.Request[Any]], Binding] = {
     **THREADS,
-    requests.PutCheckpoint: on_thread(
+    requests.PutCheckpoint: by_script(
         Script(
             "put_checkpoint",
             (
@@ -285,25 +288,25 @@ BINDINGS: Mapping[type[requests.Request[Any]], Binding] = {
         _put_checkpoint,
         _parse_placed,
     ),
-    requests.PutWrites: on_thread(
+    requests.PutWrites: by_script(
         Script("put_writes", ("id", "ttl", "token", *WRITES.names)), _put_writes, _parse_writes_reply
     ),
-    requests.WriteBatch: on_thread(
+    requests.WriteBatch: by_script(
         Script("write_batch", ("id", "ttl", "token", "keep_last", "max_age"), groups=(PUT, WRITES)),
         _write_batch,
         _parse_placed_batch,
     ),
-    requests.GetCheckpoint: on_thread(
+    requests.GetCheckpoint: by_script(
         Script("get_checkpoint", ("begin", "checkpoint_id", "base", "known", "renew")),
         _get_checkpoint,
         _parse_checkpoint,
     ),
-    requests.GetWrites: on_thread(
+    requests.GetWrites: by_script(
         Script("get_writes", ("field", "renew")),
         _get_writes,
         lambda reply, request: _parse_writes(request.thread, request.checkpoint_id, *reply),
     ),
-    requests.ListCheckpoints: on_thread(
+    requests.ListCheckpoints: by_script(
         Script("list_checkpoints", ("id", "namespace", "before", "order", "limit", "renew", "known")),
         _list_checkpoints,
         _parse_list,
@@ -316,13 +319,10 @@ BINDINGS: Mapping[type[requests.Request[Any]], Binding] = {
         },
         _parse_page,
     ),
-    requests.StageThread: on_keys(
-        Script("stage_thread", ("kind", "lifetime", "number"), keys=KINDS),
-        lambda request, keyspace: keyspace.staged(request.thread, request.token),
-        _stage_thread,
-        lambda reply, _: reply == 1,
+    requests.StageThread: by_script(
+        Script("stage_thread", ("kind", "lifetime", "number"), keys=KINDS), _stage_thread, is_one, keys=_STAGED
     ),
-    requests.PublishThread: on_keys(
+    requests.PublishThread: by_script(
         Script(
             "publish_thread",
             (
@@ -331,15 +331,12 @@ BINDINGS: Mapping[type[requests.Request[Any]], Binding] = {
             ),
             keys=(*KINDS, *(f"staged_{kind}" for kind in KINDS), *ACROSS),
         ),
-        lambda request, keyspace: keyspace.published(request.thread, request.token),
         _publish_thread,
         lambda reply, _: None if reply is None else reply == 1,
+        keys=lambda request, keyspace: keyspace.published(request.thread, request.token),
     ),
-    examination.DiscardStaged: on_keys(
-        Script("discard_staged", ("remove",), keys=KINDS),
-        lambda request, keyspace: keyspace.staged(request.thread, request.token),
-        lambda request: (flag(request.remove),),
-        lambda reply, _: reply == 1,
+    examination.DiscardStaged: with_arguments(
+        "discard_staged", {"remove": lambda request: flag(request.remove)}, is_one, key_names=KINDS, keys=_STAGED
     ),
 }
 """Every request that Redis answers but `Bundle`, which the backend takes apart."""

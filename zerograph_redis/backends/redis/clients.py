@@ -1,4 +1,4 @@
-"""Clients of redis-py: made from a URL, or derived from one another; and how the servers that they lead to are named."""
+"""Clients of redis-py: made from a URL or derived from another client, and the names of their servers in messages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from zerograph_redis.telemetry import names
 
 from .faults import CLUSTER, DRIVER_ERRORS, PLAIN, SENTINEL, TIMEOUT, Tries
 from .sentinel import (
+    AsyncCachingSentinels,
     AsyncFollowingConnection,
-    AsyncRememberingSentinels,
+    CachingSentinels,
     FollowingConnection,
-    RememberingSentinels,
 )
 from .shielding import ShieldedCall, shielded
+from .transport import AsyncTransport, is_cluster, sentinels_of
 from .urls import host_and_port, options_of, redacted, split_url
-from .wires import AsyncWire, is_cluster, sentinels_of
 
 _TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0, "health_check_interval": 30}
 
@@ -69,7 +69,7 @@ def _through_cluster(kinds: Any, url: str, retry: Any, timeout: float) -> Any:
 
     def make(call: ShieldedCall) -> Any:
         client = kinds.RedisCluster.from_url(url, **options)
-        if not call.wanted:  # nobody would close it later
+        if not call.wanted:  # nothing would close it later
             client.close()
         return client
 
@@ -86,9 +86,9 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
     kind, connection, retry = (
-        (AsyncRememberingSentinels, AsyncFollowingConnection, AsyncRetry)
+        (AsyncCachingSentinels, AsyncFollowingConnection, AsyncRetry)
         if asynchronous
-        else (RememberingSentinels, FollowingConnection, Retry)
+        else (CachingSentinels, FollowingConnection, Retry)
     )
     # The connections to the primary repeat what failed, and with it the question to the Sentinels.
     once = {**_TIMEOUTS, "retry": retry(NoBackoff(), 0)}
@@ -108,7 +108,7 @@ def _through_sentinel(parts: SplitResult, options: dict[str, Any], *, asynchrono
 
 
 def attributes_of(client: Any) -> dict[str, str | int]:
-    """Describe in telemetry's terms where *client* leads, as far as that is fixed: primaries and nodes change."""
+    """Describe the server of *client* in telemetry's terms, as far as it is fixed: primaries and nodes change."""
     options = _options_of(client)
     found: dict[str, str | int] = {names.SYSTEM: "redis"}
     if "path" in options:
@@ -121,7 +121,7 @@ def attributes_of(client: Any) -> dict[str, str | int]:
 
 
 def url_of(client: Any) -> str:
-    """Return the URL of the server that *client* leads to, without user, password and options."""
+    """Return the URL of the server of *client*, without user, password and options."""
     options = _options_of(client)
     database = options.get("db") or 0
     if is_cluster(client):
@@ -136,7 +136,7 @@ def url_of(client: Any) -> str:
 
 
 def server_of(client: Any) -> str:
-    """Name the server that *client* leads to, for an error; without user and password."""
+    """Name the server of *client* for an error, without user and password."""
     if is_cluster(client):
         return f"the Redis cluster at {_address_of(client)}"
     if sentinels_of(client):
@@ -179,22 +179,24 @@ class AsyncClients:
     def __init__(self, url: str) -> None:
         """Make clients for *url* when loops need them."""
         self._url = url
-        self._wires: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncWire] = weakref.WeakKeyDictionary()
+        self._transports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncTransport] = (
+            weakref.WeakKeyDictionary()
+        )
 
-    def __call__(self) -> AsyncWire:
-        """Return the wire for the running loop."""
+    def __call__(self) -> AsyncTransport:
+        """Return the transport for the running loop."""
         loop = asyncio.get_running_loop()
-        wire = self._wires.get(loop)
-        if wire is None:
-            wire = self._wires[loop] = AsyncWire(connect(self._url, asynchronous=True), own=True)
-        return wire
+        transport = self._transports.get(loop)
+        if transport is None:
+            transport = self._transports[loop] = AsyncTransport(connect(self._url, asynchronous=True), own=True)
+        return transport
 
     async def aclose(self) -> None:
         """Close what the running loop opened. What other loops opened is closed when they end."""
-        wire = self._wires.pop(asyncio.get_running_loop(), None)
-        if wire is not None:
-            await wire.aclose()
-            await aclose(wire.client)
+        transport = self._transports.pop(asyncio.get_running_loop(), None)
+        if transport is not None:
+            await transport.aclose()
+            await aclose(transport.client)
 
 
 _SHARED = frozenset(

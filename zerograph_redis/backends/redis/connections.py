@@ -1,7 +1,6 @@
-"""Connections of a saver's own: one for each OS thread and server, or shared by the tasks of one event loop.
+"""A saver's own connections: one for each OS thread and server, or shared by the tasks of one event loop.
 
-It does not matter where an exception interrupts a sender: it puts a connection back by one assignment, which was done or
-was not.
+An exception may interrupt a sender anywhere: one assignment puts a connection back, so it is either kept or closed.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from time import monotonic
 from typing import Any
@@ -23,7 +22,7 @@ from redis.retry import Retry
 
 from zerograph_redis.forks import register_at_fork
 
-from .exchange import SHORTEST, Deadlines, Receiver, abort, ahas_unread, checked, exchange, has_unread
+from .exchange import SHORTEST, Deadlines, Receiver, abort, ahas_unread, exchange, has_unread
 from .faults import OutOfTime
 from .scripts import Command, command, packed
 from .sentinel import AsyncFollowingConnection, FollowingConnection
@@ -52,8 +51,6 @@ class _Timed:
         super().__init__(**{"command_packer": _Packer(), **options})
         here: Any = self
         self._usual = here.socket_timeout, here.socket_connect_timeout
-        self.patience: float | None = here.socket_timeout
-        """The socket's own time-out for each step, in seconds."""
 
     def prepare(self, deadline: float) -> None:
         """Do all that redis-py does before it sends a command: connect, log in, check the connection.
@@ -99,12 +96,12 @@ def _timed(kind: type[Any]) -> type[Any]:
 class _Kept:
     """A connection that is kept for an OS thread, and closed when nothing refers to this object any more."""
 
-    __slots__ = ("__weakref__", "connection", "follows", "patience", "used")
+    __slots__ = ("__weakref__", "connection", "follows", "timeout", "used")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.follows = isinstance(connection, FollowingConnection)
-        self.patience = connection.patience
+        self.timeout = connection.socket_timeout
         self.used = 0.0
 
     def __del__(self) -> None:
@@ -112,7 +109,7 @@ class _Kept:
 
 
 class OwnConnections:
-    """Connections of a saver's own: one for each OS thread, and each node."""
+    """A saver's own connections: one for each OS thread, and each node."""
 
     def __init__(self) -> None:
         """Begin without connections."""
@@ -137,9 +134,9 @@ class OwnConnections:
         kept = local.pop(pool, None) or self._open(pool)
         connection, now = kept.connection, monotonic()
         try:
-            if now - kept.used > IDLE or connection._sock is None or (kept.follows and connection.may_be_left()):  # noqa: SLF001
+            if now - kept.used > IDLE or connection._sock is None or (kept.follows and connection.may_be_demoted()):  # noqa: SLF001
                 _prepare(kept, deadline)
-            replies = exchange(connection, commands, deadline, kept.patience)
+            replies = exchange(connection, commands, deadline, kept.timeout)
         except (exceptions.RedisError, OSError):
             connection.disconnect()
             raise
@@ -192,7 +189,7 @@ class _Shared:
 
 
 class AsyncOwnConnections:
-    """Connections of a saver's own for one event loop, which tasks use one after the other."""
+    """A saver's own connections for one event loop, which tasks use one after the other."""
 
     def __init__(self) -> None:
         """Begin without connections."""
@@ -206,9 +203,9 @@ class AsyncOwnConnections:
     async def send(self, client: Any, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Exchange *commands* with the server of *client*."""
         now, pool = monotonic(), client.connection_pool
-        patience = pool.connection_kwargs.get("socket_timeout")
-        if patience is not None and now + patience < deadline:
-            deadline = now + patience
+        timeout = pool.connection_kwargs.get("socket_timeout")
+        if timeout is not None and now + timeout < deadline:
+            deadline = now + timeout
         if self._busy < AT_ONCE:
             self._busy += 1
         else:
@@ -222,12 +219,12 @@ class AsyncOwnConnections:
                     receiver is None
                     or receiver.is_closed
                     or now - shared.used > IDLE
-                    or (shared.follows and shared.connection.may_be_left())
+                    or (shared.follows and shared.connection.may_be_demoted())
                 ):
                     async with until(deadline):
                         receiver = await self._prepare(shared)
                 found = await receiver.send(commands, deadline)
-                replies = await checked(shared.connection, found) if receiver.needs_check else found
+                replies = await receiver.checked(found) if receiver.needs_check else found
             finally:
                 if replies is None:
                     abort(shared.connection)
@@ -290,18 +287,14 @@ class AsyncOwnConnections:
         self._idle.clear()
 
 
-class until:  # noqa: N801 - used like a function
-    """A time-out that raises `OutOfTime`."""
-
-    def __init__(self, deadline: float) -> None:
-        """End at *deadline*, by the clock of `monotonic`."""
-        self._timeout = asyncio.timeout(max(deadline - monotonic(), 0.0))
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *error: object) -> None:
-        try:
-            await self._timeout.__aexit__(*error)  # type: ignore[arg-type]
-        except TimeoutError:
-            raise OutOfTime from None
+@asynccontextmanager
+async def until(deadline: float) -> AsyncIterator[None]:
+    """Raise `OutOfTime` at *deadline*, by the clock of `monotonic`."""
+    time_out = asyncio.timeout(max(deadline - monotonic(), 0.0))
+    try:
+        async with time_out:
+            yield
+    except TimeoutError:
+        if not time_out.expired():
+            raise
+        raise OutOfTime from None

@@ -1,12 +1,12 @@
-"""The one place where requests and replies pass: completely on a connection, or the connection is closed.
+"""Sends commands on a connection and reads their replies: all of them, or the connection is closed.
 
-redis-py opens connections: it logs in, speaks TLS, asks Sentinels. On an open connection a request is one `sendall` of the
-packed bytes, and its replies are what hiredis parses from the bytes that arrive. In an event loop a `Receiver` gets those.
+redis-py opens connections: it logs in, negotiates TLS, asks Sentinels. On an open connection a request is one `sendall` of
+the packed bytes, and hiredis parses its replies from the bytes that arrive. In an event loop a `Receiver` gets those.
 No reply is ever taken for another request's, whatever is raised and wherever:
 
-- A sender takes the connection out of where it is kept (see `connections` and `pools`). It puts it back only after it read
-  as many replies as it sent commands. An exception in between leaves the connection out, and it is closed. A signal
-  handler that makes a request itself does not find the connection, and uses another.
+- A sender takes the connection from where it is kept (see `connections` and `pools`). It puts it back only after it read
+  as many replies as it sent commands. After an exception in between, the connection is closed. A signal handler that makes
+  a request itself does not find the connection, and uses another.
 - Redis answers each connection in order, and a connection on which a reply may be outstanding is never used again. That is
   why replies need not name their requests. A connection that was idle is checked for unread data before it is used.
 """
@@ -27,19 +27,14 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 from .faults import OutOfTime
 from .scripts import Command, packed
-from .sentinel import AsyncFollowingConnection, FollowingConnection, check_primary
+from .sentinel import AsyncFollowingConnection, FollowingConnection, not_primary
 
 SHORTEST = 0.001  # seconds; a time-out of zero would mean not to block
 
 _DIRECT = frozenset(
-    {
-        redis.Connection,
-        redis.SSLConnection,
-        redis.UnixDomainSocketConnection,
-        redis.asyncio.Connection,
-        redis.asyncio.SSLConnection,
-        redis.asyncio.UnixDomainSocketConnection,
-    }
+    getattr(module, kind)
+    for module in (redis, redis.asyncio)
+    for kind in ("Connection", "SSLConnection", "UnixDomainSocketConnection")
 )
 """The kinds of connections that only send a request and only read a reply."""
 
@@ -49,21 +44,21 @@ def is_direct(kind: type[Any]) -> bool:
     return kind in _DIRECT
 
 
-def exchange(connection: Any, commands: Sequence[Command], deadline: float, patience: float | None) -> list[Any]:
+def exchange(connection: Any, commands: Sequence[Command], deadline: float, timeout: float | None) -> list[Any]:
     """Send *commands* on an open connection, and read their replies; the server's errors are among them.
 
     Args:
         connection: An open connection of redis-py whose parser is hiredis's.
         commands: What to send.
         deadline: When all must have ended, by the clock of `monotonic`.
-        patience: The socket's own time-out for each step, in seconds; None for none.
+        timeout: The socket's own time-out for each step, in seconds; None for none.
     """
     sock, parser = connection._sock, connection._parser  # noqa: SLF001 - redis-py gives no other access
     reader, buffer = parser._reader, parser._buffer  # noqa: SLF001
     if reader is None:
         _closed()  # by another OS thread, together with its client
     gets, replies = reader.gets, []
-    short_from = 0.0 if patience is None else deadline - patience
+    short_from = 0.0 if timeout is None else deadline - timeout
     try:
         is_short = monotonic() > short_from and _shorten(sock, deadline)
         sock.sendall(packed(commands))
@@ -79,7 +74,7 @@ def exchange(connection: Any, commands: Sequence[Command], deadline: float, pati
                 _check(connection, reply)
             replies.append(reply)
         if is_short:
-            sock.settimeout(patience)
+            sock.settimeout(timeout)
     except TimeoutError:
         raise exceptions.TimeoutError("the server did not answer in time") from None
     except OSError as error:
@@ -104,12 +99,12 @@ def _check(connection: Any, error: Exception) -> None:
     """Accept an error that is a reply; raise an error after which the connection cannot be used."""
     if not isinstance(error, exceptions.ResponseError):
         raise error
-    if isinstance(connection, FollowingConnection | AsyncFollowingConnection):
-        check_primary(error)
+    if isinstance(connection, FollowingConnection | AsyncFollowingConnection) and (failed := not_primary(error)):
+        raise failed from error
 
 
 def exchange_by_driver(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """Do the same with the connection's own methods, which also connect it, and whatever else its kind does."""
+    """Do the same with the connection's own methods, which also open it, and do what else its class adds."""
     connection.send_packed_command([packed(commands)])
     return [_read(connection) for _ in commands]
 
@@ -181,6 +176,7 @@ class Receiver(asyncio.Protocol):
 
     def __init__(self, connection: Any, deadlines: Deadlines) -> None:
         """Receive for *connection*, until `leave`."""
+        self._connection = connection
         self._deadlines = deadlines
         self._transport = connection._writer.transport  # noqa: SLF001 - redis-py gives no other access
         self._reader = connection._parser._reader  # noqa: SLF001
@@ -201,7 +197,7 @@ class Receiver(asyncio.Protocol):
     def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[Any]]:
         """Send *commands*, and return the future of their replies, which `checked` must see if the receiver `needs_check`.
 
-        If it is late or cancelled, the connection must be closed with `abort`.
+        If it is late or cancelled, `abort` must close the connection.
         """
         if self.is_closed:
             _closed()
@@ -213,9 +209,21 @@ class Receiver(asyncio.Protocol):
             return waiter
         self._waiter = waiter
         self._deadlines.add(self, deadline, loop)
-        # Nobody needs to wait until it is sent: the reply is waited for.
+        # Without a wait until all is sent: the reply is waited for.
         self._transport.write(packed(commands))
         return waiter
+
+    async def checked(self, found: Sequence[Any]) -> list[Any]:
+        """Return the replies among what arrived; raise an error after which the connection cannot be used."""
+        replies = []
+        for each in found:
+            if isinstance(each, PushNotification):
+                await self._connection._parser.handle_push_response(each)  # noqa: SLF001 - as redis-py does
+                continue
+            if isinstance(each, Exception):
+                _check(self._connection, each)
+            replies.append(each)
+        return replies
 
     def data_received(self, data: bytes) -> None:
         """Parse replies from the bytes that arrived."""
@@ -271,25 +279,12 @@ class Receiver(asyncio.Protocol):
         self._stream.resume_writing()
 
 
-async def checked(connection: Any, found: Sequence[Any]) -> list[Any]:
-    """Return the replies among what arrived; raise an error after which the connection cannot be used."""
-    replies = []
-    for each in found:
-        if isinstance(each, PushNotification):
-            await connection._parser.handle_push_response(each)  # noqa: SLF001 - as redis-py does
-            continue
-        if isinstance(each, Exception):
-            _check(connection, each)
-        replies.append(each)
-    return replies
-
-
 async def aexchange(connection: Any, commands: Sequence[Command], deadline: float, deadlines: Deadlines) -> list[Any]:
     """Await `exchange`. If it is late or cancelled, the connection must be closed with `abort`."""
     receiver = Receiver(connection, deadlines)
     replies = await receiver.send(commands, deadline)
     if receiver.needs_check:
-        replies = await checked(connection, replies)
+        replies = await receiver.checked(replies)
     receiver.leave()
     return replies
 

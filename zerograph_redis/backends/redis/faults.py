@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -94,20 +93,20 @@ class Tries:
         return f"tried {times} in {monotonic() - self.deadline + self._seconds:.1f} s"
 
 
-_LEFT_BEHIND = (
+_FROM_OLD_PRIMARY = (
     "WAIT cannot be used with replica",  # it was demoted before the WAIT came
     "UNBLOCKED",  # while the WAIT waited
     "NOREPLICAS",  # its replicas may follow another primary already
 )
 
 
-def is_left_behind(error: object) -> bool:
-    """Whether a failover may have left the server behind that answered *error*; READONLY and MOVED are known elsewhere.
+def is_from_old_primary(error: object) -> bool:
+    """Whether *error* may come from the old primary of a failover; READONLY and MOVED are recognized elsewhere.
 
     The request may go to the new primary then, as every request may run twice.
     """
     return isinstance(error, exceptions.MasterDownError) or (
-        isinstance(error, exceptions.ResponseError) and str(error).startswith(_LEFT_BEHIND)
+        isinstance(error, exceptions.ResponseError) and str(error).startswith(_FROM_OLD_PRIMARY)
     )
 
 
@@ -117,7 +116,7 @@ def translate(error: Exception, request: Request[Any], server: str, tries: Tries
     if refused is not None:
         return refused
     tried = f"; {tries}" if tries is not None and tries.failed else ""
-    code = _code_of(error)
+    headline, code = _headline_and_code(error)
     fix = _FIXES.get(code, "")
     if code in _REFUSING_WRITES and getattr(request, "refresh", False):
         fix += ", or read with refresh_on_read=False: a read that renews a thread's TTL is a write too"
@@ -125,7 +124,7 @@ def translate(error: Exception, request: Request[Any], server: str, tries: Tries
     text = re.split(" script: | : <redis", str(error), maxsplit=1)[0].rstrip(".")
     asked = describe_request(request)
     return BackendUnavailableError(
-        f"{_headline(error, server)} ({asked}): {type(error).__name__}: {text}{tried}{fix and f'. {code}: {fix}'}"
+        f"{headline.format(server)} ({asked}): {type(error).__name__}: {text}{tried}{fix and f'. {code}: {fix}'}"
     )
 
 
@@ -176,49 +175,36 @@ _OF_CONTENT = re.compile(
     r"string exceeds maximum"
 )
 
-_HEADLINES: Mapping[type[Exception], str] = {
-    exceptions.BusyLoadingError: "{} is still loading its data",
-    exceptions.AuthenticationError: "{} refuses the user or the password",
-    exceptions.TimeoutError: "{} did not answer in time",
-    exceptions.ReadOnlyError: "{} takes no writes",
-    exceptions.OutOfMemoryError: "{} is out of memory",
-    exceptions.NoPermissionError: "{} does not allow it",
-    exceptions.MasterDownError: "{} is a replica without its primary",
-    exceptions.ClusterDownError: "{} is down",
-    exceptions.ResponseError: "{} refused the command",
-}
-"""The first that fits is taken."""
-
-
-def _headline(error: Exception, server: str) -> str:
-    fitting = (text for kind, text in _HEADLINES.items() if isinstance(error, kind))
-    return next(fitting, "cannot reach {}").format(server)
-
-
-_CODES: Mapping[type[Exception], str] = {
-    exceptions.NoPermissionError: "NOPERM",
-    exceptions.OutOfMemoryError: "OOM",
-    exceptions.ReadOnlyError: "READONLY",
-    exceptions.MasterDownError: "MASTERDOWN",
-    exceptions.ClusterDownError: "CLUSTERDOWN",
-}
-"""The server's codes that redis-py removes from the messages."""
+_KINDS = (
+    (exceptions.BusyLoadingError, "{} is still loading its data", ""),
+    (exceptions.AuthenticationError, "{} refuses the user or the password", ""),
+    (exceptions.TimeoutError, "{} did not answer in time", ""),
+    (exceptions.ReadOnlyError, "{} accepts no writes", "READONLY"),
+    (exceptions.OutOfMemoryError, "{} is out of memory", "OOM"),
+    (exceptions.NoPermissionError, "{} denies permission", "NOPERM"),
+    (exceptions.MasterDownError, "{} is a replica without its primary", "MASTERDOWN"),
+    (exceptions.ClusterDownError, "{} is down", "CLUSTERDOWN"),
+    (exceptions.ResponseError, "{} refused the command", ""),
+    (Exception, "cannot reach {}", ""),
+)
+"""What each kind of error means, and its code at the server if redis-py removes that from the message. The first applies."""
 
 _REFUSING_WRITES = frozenset({"MISCONF", "NOREPLICAS", "READONLY"})
 _FIXES = {
     "CLUSTERDOWN": "a slot has no primary: check the nodes of the cluster",
     "MISCONF": "the server cannot save its data: check its log and its disk",
     "NOPERM": "the user lacks a right, or its keys begin otherwise: the documentation names the rights that a saver needs",
-    "NOREPLICAS": "fewer replicas are in step than min-replicas-to-write asks for: bring one back",
+    "NOREPLICAS": "fewer replicas are in step than min-replicas-to-write requires: restart one",
     "OOM": "the server uses all the memory that it may: prune or delete threads, or raise its maxmemory",
     "READONLY": "this is a replica: write to its primary, which a redis+sentinel:// URL finds",
 }
 
 
-def _code_of(error: Exception) -> str:
+def _headline_and_code(error: Exception) -> tuple[str, str]:
+    headline, code = next((headline, code) for kind, headline, code in _KINDS if isinstance(error, kind))
     if "user executing the script can't" in str(error):
-        return "NOPERM"  # servers give it no code of its own
-    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), str(error).partition(" ")[0])
+        code = "NOPERM"  # servers send this error without a code
+    return headline, code or str(error).partition(" ")[0]
 
 
 def unconfirmed(request: Request[Any], confirmed: int, wanted: int, timeout: int) -> ReplicationError:

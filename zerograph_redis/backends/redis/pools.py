@@ -3,10 +3,10 @@
 A pool of redis-py's is changed by several assignments. An exception that a signal handler raises between two of them leaks a
 connection, or its place among those that the pool allows. So there are two ways to a connection:
 
-- If nothing is wrong, and the pool and its connections are of redis-py's plain kinds, an idle connection is moved from list
-  to list by single calls that run no bytecode. So it is in one of the lists at every moment. A connection whose borrower was
-  interrupted is noted when its loan dies, and given back, closed, before the next one is borrowed.
-- Otherwise the call is shielded (see `shielding`), and gives the connection back in any case. It connects, waits for a place
+- If nothing is wrong, and the pool and its connections are of redis-py's own classes, single calls that run no bytecode move
+  an idle connection from list to list. So it is in one of the lists at every moment. The loan of a borrower that was
+  interrupted dies, and the next borrower first closes the connection and returns it to the pool.
+- Otherwise the call is shielded (see `shielding`), and returns the connection in any case. It connects, waits for a place
   in the pool, and repeats what failed as the client's options demand.
 """
 
@@ -39,9 +39,10 @@ from .faults import OutOfTime
 from .scripts import Command
 from .shielding import ShieldedCall, ashielded, shielded
 
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 """Seconds to wait for a shielded call that does not wait for a server."""
 _LAST = (-1,)
+"""``map(idle.pop, _LAST)`` pops in one call, which no signal handler interrupts."""
 
 
 class _Loan:
@@ -111,17 +112,14 @@ class PoolConnections:
 
         def repeat(call: ShieldedCall) -> list[Any]:
             pool, (connection,) = self._lent.pop(mark)
-            try:
-                return _exchange_on(connection, commands, call, error)
-            finally:
-                pool.release(connection)
+            return _exchange_and_release(pool, connection, commands, call, error)
 
         return shielded(repeat, deadline - monotonic())
 
     def _recover(self) -> None:
         """Give back the connections of interrupted borrowers."""
         with suppress(OutOfTime):
-            shielded(lambda _: self._give_back(), _PATIENCE)
+            shielded(lambda _: self._give_back(), _TIMEOUT)
 
     def _give_back(self) -> None:
         while self._dead:
@@ -135,7 +133,7 @@ class PoolConnections:
 
     def drop_idle(self, client: Any) -> None:
         """Close the idle connections of the client's pool."""
-        shielded(lambda _: client.connection_pool.disconnect(inuse_connections=False), _PATIENCE)
+        shielded(lambda _: client.connection_pool.disconnect(inuse_connections=False), _TIMEOUT)
 
     def close(self) -> None:
         """Leave them to their owner."""
@@ -157,10 +155,14 @@ def _borrow(client: Any, commands: Sequence[Command], call: ShieldedCall) -> lis
     if getattr(client, "connection", None) is not None:
         with client.single_connection_lock:
             return _exchange_on(client.connection, commands, call)
-    pool = client.connection_pool
-    connection = pool.get_connection()
+    return _exchange_and_release(client.connection_pool, client.connection_pool.get_connection(), commands, call)
+
+
+def _exchange_and_release(
+    pool: Any, connection: Any, commands: Sequence[Command], call: ShieldedCall, failed: Exception | None = None
+) -> list[Any]:
     try:
-        return _exchange_on(connection, commands, call)
+        return _exchange_on(connection, commands, call, failed)
     finally:
         pool.release(connection)
 
@@ -175,7 +177,7 @@ def _exchange_on(
         if failures:
             raise failures.pop()
         if not call.wanted:
-            raise RuntimeError("nobody waits for this any more")
+            raise RuntimeError("the caller no longer waits for this")
         return exchange_by_driver(connection, commands)
 
     call.waits_at(connection)
@@ -211,7 +213,7 @@ class AsyncPoolConnections:
 
     async def drop_idle(self, client: Any) -> None:
         """Close the idle connections of the client's pool."""
-        await ashielded(client.connection_pool.disconnect(inuse_connections=False), _PATIENCE)
+        await ashielded(client.connection_pool.disconnect(inuse_connections=False), _TIMEOUT)
 
     async def aclose(self) -> None:
         """Leave them to their owner."""
@@ -234,7 +236,7 @@ async def _asend_at_once(
         replies = await aexchange(connection, commands, _earlier(connection, deadline), deadlines)
     except (exceptions.RedisError, OSError) as error:
         abort(connection)
-        return await ashielded(_arepeat(pool, connection, commands, error), deadline - monotonic())
+        return await ashielded(_aexchange_and_release(pool, connection, commands, error), deadline - monotonic())
     except BaseException:
         abort(connection)
         _put_back(pool, connection)
@@ -252,15 +254,8 @@ def _put_back(pool: Any, connection: Any) -> None:
 
 def _earlier(connection: Any, deadline: float) -> float:
     """Return the deadline, or when the connection's own time-out ends if that is earlier."""
-    patience = connection.socket_timeout
-    return deadline if patience is None else min(deadline, monotonic() + patience)
-
-
-async def _arepeat(pool: Any, connection: Any, commands: Sequence[Command], failed: Exception) -> list[Any]:
-    try:
-        return await _aexchange_on(connection, commands, failed)
-    finally:
-        await pool.release(connection)
+    timeout = connection.socket_timeout
+    return deadline if timeout is None else min(deadline, monotonic() + timeout)
 
 
 async def _aborrow(client: Any, commands: Sequence[Command]) -> list[Any]:
@@ -269,9 +264,14 @@ async def _aborrow(client: Any, commands: Sequence[Command]) -> list[Any]:
         async with client._single_conn_lock:  # noqa: SLF001 - the lock that its own commands take
             return await _aexchange_on(client.connection, commands)
     pool = client.connection_pool
-    connection = await pool.get_connection()
+    return await _aexchange_and_release(pool, await pool.get_connection(), commands)
+
+
+async def _aexchange_and_release(
+    pool: Any, connection: Any, commands: Sequence[Command], failed: Exception | None = None
+) -> list[Any]:
     try:
-        return await _aexchange_on(connection, commands)
+        return await _aexchange_on(connection, commands, failed)
     finally:
         await pool.release(connection)
 

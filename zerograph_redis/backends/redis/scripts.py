@@ -51,7 +51,7 @@ def packed(commands: Sequence[Any]) -> bytes:  # Any, since hiredis declares few
 class Group(NamedTuple):
     """Arguments that belong together and may be repeated.
 
-    In Lua, ``<name>_at(first)`` returns the number of the argument behind the group that begins at ARGV[first], and then
+    In Lua, ``<name>_at(first)`` returns the number of the argument after the group that begins at ARGV[first], and then
     the arguments of the group.
     """
 
@@ -86,7 +86,7 @@ class Script:
             name: The name of the file.
             arguments: The names of the first ARGV; the last ones may be missing.
             keys: The names of the KEYS; the last ones may be missing.
-            groups: What may follow the named arguments. In Lua, FIRST is the number of the first argument behind those.
+            groups: What may follow the named arguments. In Lua, FIRST is the number of the first argument after those.
         """
         self.name = name
         self.keys = keys
@@ -133,40 +133,39 @@ class Binding(NamedTuple):
     """The script that the commands run, if it is for this request alone."""
 
 
-def on_thread(
-    script: Script, arguments: Callable[[Any], tuple[bytes, ...]], parse: Callable[[Any, Any], Any]
+Keys = Callable[[Any, Keyspace], Sequence[bytes]]
+"""Returns the keys of a script for a request."""
+Parse = Callable[[Any, Any], Any]
+"""Returns the answer from the reply of a script and the request."""
+
+
+def by_script(
+    script: Script, arguments: Callable[[Any], tuple[bytes, ...]], parse: Parse, *, keys: Keys | None = None
 ) -> Binding:
-    """Run a script with the keys of the request's thread."""
+    """Run a script, with the keys of the request's thread if no others are given."""
 
     def commands(request: Any, keyspace: Keyspace) -> Sequence[Command]:
-        words = keyspace.call(script.sha, request.thread)
+        if keys is None:
+            words = keyspace.call(script.sha, request.thread)
+        else:
+            names = keys(request, keyspace)
+            words = (b"EVALSHA", script.sha, b"%d" % len(names), *names)
         return (Command(words + arguments(request), words[3]),)
 
     return Binding(commands, lambda replies, request: parse(replies[0], request), script=script)
 
 
-def on_keys(
-    script: Script,
-    keys: Callable[[Any, Keyspace], Sequence[bytes]],
-    arguments: Callable[[Any], Sequence[bytes]],
-    parse: Callable[[Any, Any], Any],
-) -> Binding:
-    """Run a script with other keys."""
-
-    def commands(request: Any, keyspace: Keyspace) -> Sequence[Command]:
-        names = keys(request, keyspace)
-        words = (b"EVALSHA", script.sha, b"%d" % len(names), *names, *arguments(request))
-        return (Command(words, names[0]),)
-
-    return Binding(commands, lambda replies, request: parse(replies[0], request), script=script)
-
-
 def with_arguments(
-    name: str, arguments: Mapping[str, Callable[[Any], bytes]], parse: Callable[[Any, Any], Any]
+    name: str,
+    arguments: Mapping[str, Callable[[Any], bytes]],
+    parse: Parse,
+    *,
+    key_names: Sequence[str] = (*KINDS, *ACROSS),
+    keys: Keys | None = None,
 ) -> Binding:
-    """Run ``lua/<name>.lua`` with the keys of the request's thread, and these arguments by name."""
-    values = tuple(arguments.values())
-    return on_thread(Script(name, tuple(arguments)), lambda request: tuple([each(request) for each in values]), parse)
+    """Run ``lua/<name>.lua`` with these arguments by name."""
+    script, values = Script(name, tuple(arguments), keys=key_names), tuple(arguments.values())
+    return by_script(script, lambda request: tuple([each(request) for each in values]), parse, keys=keys)
 
 
 def number(value: int | None) -> bytes:

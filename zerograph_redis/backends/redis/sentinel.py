@@ -1,7 +1,7 @@
-"""Connections through Sentinel: they ask it for the primary when they connect, at times, and when their server is none.
+"""Connections through Sentinel: they ask for the primary when they connect, at times, and when their server is no primary.
 
 redis-py's own connections ask only when they are taken from the pool: a connection that broke in the middle of an operation
-would connect to the old primary again, at every retry. Of the errors of a server that a failover left behind, they know only
+would connect to the old primary again, at every retry. Of the errors of a server that a failover demoted, they know only
 READONLY. And a primary that was cut off, or stood still, does not know of its failover: it goes on to accept writes,
 although another primary exists, until the Sentinels reach it.
 
@@ -27,19 +27,20 @@ from redis.sentinel import Sentinel, SentinelManagedConnection
 from zerograph_redis.core.drive import adrive, drive
 from zerograph_redis.display import about, quoted, visible
 
-from .faults import OutOfTime, is_left_behind
+from .faults import OutOfTime, is_from_old_primary
 from .shielding import ashielded, shielded
 
 _log = logging.getLogger(__name__)
 
-BELIEVED = 1.0  # seconds for which the Sentinels' answer is taken as true
+CACHED = 1.0  # seconds for which the Sentinels' answer is used again
 SILENT = 30.0  # seconds for which Sentinels that did not answer are not asked about a connection that is open
 
 
-def check_primary(error: ResponseError) -> None:
-    """Raise an error that is tried again, on another connection, if *error* means that this server is no primary."""
-    if isinstance(error, ReadOnlyError) or is_left_behind(error):
-        raise RedisConnectionError(f"this server is not, or no longer, a primary that takes writes: {error}") from error
+def not_primary(error: ResponseError) -> RedisConnectionError | None:
+    """Return an error that is tried again, on another connection, if *error* means that this server is no primary."""
+    if isinstance(error, ReadOnlyError) or is_from_old_primary(error):
+        return RedisConnectionError(f"this server is not, or no longer, a primary that accepts writes: {error}")
+    return None
 
 
 class _Following:
@@ -53,7 +54,7 @@ class _Following:
     host: Any
     port: Any
 
-    def may_be_left(self) -> bool:
+    def may_be_demoted(self) -> bool:
         """Whether another server may be the primary by now."""
         pool = self.connection_pool
         return bool(pool.sentinel_manager.is_outdated() or pool.master_address != (self.host, self.port))
@@ -100,11 +101,9 @@ class FollowingConnection(_Following, SentinelManagedConnection):
         try:
             return super().read_response(*given, **options)
         except ResponseError as error:
-            try:
-                check_primary(error)
-            except RedisConnectionError:
+            if failed := not_primary(error):
                 self.disconnect()
-                raise
+                raise failed from error
             raise
 
 
@@ -118,46 +117,41 @@ class AsyncFollowingConnection(_Following, AsyncSentinelManagedConnection):
         await super().send_packed_command(command, check_health)
 
     async def _ask(self, *, quietly: bool = False) -> Any:
-        """Await the same question."""
+        """Ask as the blocking connection does."""
         with suppress(*((RedisConnectionError, RedisTimeoutError) if quietly else ())):
             try:
-                return await ashielded(self._primary(), self.socket_connect_timeout or SILENT)
+                return await ashielded(self.connection_pool.get_master_address(), self.socket_connect_timeout or SILENT)
             except OutOfTime:
                 raise RedisTimeoutError(_NOT_NAMED) from None
         return None
-
-    async def _primary(self) -> Any:
-        return await self.connection_pool.get_master_address()
 
     async def read_response(self, *given: Any, **options: Any) -> Any:
         """Read a reply; disconnect if it means that this is not the primary."""
         try:
             return await super().read_response(*given, **options)
         except ResponseError as error:
-            try:
-                check_primary(error)
-            except RedisConnectionError:
+            if failed := not_primary(error):
                 await self.disconnect()
-                raise
+                raise failed from error
             raise
 
 
-class _Remembering:
-    """Remembers the Sentinels' last answer, and logs when they name another primary than before."""
+class _Caching:
+    """Caches the Sentinels' last answer, and logs when they name another primary than before."""
 
     _primary: tuple[Any, Any] | None = None
-    _believed_until = 0.0
+    _cached_until = 0.0
 
     def is_outdated(self) -> bool:
         """Whether the Sentinels should be asked again, for a connection that is still open."""
-        return monotonic() > self._believed_until
+        return monotonic() > self._cached_until
 
     def _begin(self) -> None:
-        # One asks, the others go on; and nobody waits all the time for Sentinels that do not answer.
-        self._believed_until = monotonic() + SILENT
+        # While one connection asks, the others are used as they are. Sentinels that do not answer are asked seldom.
+        self._cached_until = monotonic() + SILENT
 
     def _note(self, service: str, primary: tuple[Any, Any]) -> tuple[Any, Any]:
-        self._believed_until = monotonic() + BELIEVED
+        self._cached_until = monotonic() + CACHED
         before, self._primary = self._primary, primary
         if before is not None and before != primary:
             _log.warning(
@@ -169,7 +163,7 @@ class _Remembering:
         return primary
 
 
-class RememberingSentinels(_Remembering, Sentinel):
+class CachingSentinels(_Caching, Sentinel):
     """The Sentinels of a blocking client."""
 
     def discover_master(self, service_name: str) -> tuple[Any, Any]:
@@ -178,7 +172,7 @@ class RememberingSentinels(_Remembering, Sentinel):
         return self._note(service_name, super().discover_master(service_name))  # type: ignore[no-untyped-call]
 
 
-class AsyncRememberingSentinels(_Remembering, AsyncSentinel):
+class AsyncCachingSentinels(_Caching, AsyncSentinel):
     """The Sentinels of an asyncio client."""
 
     async def discover_master(self, service_name: str) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@ redis-py's pools, its Sentinel client and its map of a cluster are Python code t
 other. An exception that a signal handler raises between two of them leaks a connection or a place in a queue. Python runs
 signal handlers in the main thread alone. So each OS thread that needs such code has a helper, another OS thread, which
 completes it whatever happens to the caller. The helper makes one call after the other: a call that its owner gave up ends
-before the owner's next call begins. A coroutine gets a task of its own for the same reason.
+before the owner's next call begins. A coroutine gets a separate task for the same reason.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 async def ashielded(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
-    """Await *coroutine* in a task of its own, which runs to its end even if the awaiting task is cancelled.
+    """Await *coroutine* in a separate task, which runs to its end even if the awaiting task is cancelled.
 
     Raises:
         OutOfTime: It did not end in time, and is cancelled.
@@ -146,4 +146,4 @@ async def ashielded(coroutine: Coroutine[Any, Any, R], seconds: float) -> R:
 def _end(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled():
-        task.exception()  # asyncio would log an error that nobody waits for any more
+        task.exception()  # otherwise asyncio would log an error that no task awaits any more

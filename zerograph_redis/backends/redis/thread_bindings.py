@@ -15,7 +15,7 @@ from zerograph_redis.ids import SEPARATOR, encode, read_name
 
 from .faults import damage
 from .keys import Keyspace
-from .scripts import Binding, Command, Script, command, number, on_keys, with_arguments
+from .scripts import Binding, Command, command, number, with_arguments
 
 R = TypeVar("R")
 
@@ -49,7 +49,8 @@ def _next(request: Any, cursor: bytes | None) -> str | None:
     return cursor.decode()
 
 
-def _done(reply: Any, _: Any) -> bool:
+def is_one(reply: Any, _: Any) -> bool:
+    """Parse the reply 1 or 0."""
     return bool(reply == 1)
 
 
@@ -166,8 +167,8 @@ def _on_shard(verb: str, word: Callable[[Any], bytes | int], parse: Callable[[Se
     return Binding(commands, parse)
 
 
-def _shard(request: Any, keyspace: Keyspace) -> Sequence[bytes]:
-    return (keyspace.shard_of(request.thread),)
+_SHARD: Any = {"key_names": ("shard",), "keys": lambda request, keyspace: (keyspace.shard_of(request.thread),)}
+"""The key of the scripts on a thread's shard of the thread index."""
 
 
 def _parse_clock(replies: Sequence[Any], _: examination.ReadClock) -> int:
@@ -254,7 +255,7 @@ THREADS: Mapping[type[requests.Request[Any]], Binding] = {
             "token": lambda request: number(request.fence),
             "last_write": lambda request: number(request.updated),
         },
-        _done,
+        is_one,
     ),
     requests.LeaseThread: with_arguments(
         "lease_thread",
@@ -279,14 +280,9 @@ THREADS: Mapping[type[requests.Request[Any]], Binding] = {
     ),
     requests.ListThreads: Binding(_list_threads, _parse_page),
     requests.ForgetThread: with_arguments("forget_thread", {"id": _thread}, _nothing),
-    examination.IndexThread: on_keys(
-        Script("index_thread", ("id",), keys=("shard",)), _shard, lambda request: (_thread(request),), _nothing
-    ),
-    examination.UnindexThread: on_keys(
-        Script("unindex_thread", ("id", "age"), keys=("shard",)),
-        _shard,
-        lambda request: (_thread(request), number(int(2 * FRESH * 1_000_000))),
-        _nothing,
+    examination.IndexThread: with_arguments("index_thread", {"id": _thread}, _nothing, **_SHARD),
+    examination.UnindexThread: with_arguments(
+        "unindex_thread", {"id": _thread, "age": lambda _: number(int(2 * FRESH * 1_000_000))}, _nothing, **_SHARD
     ),
     examination.SampleThreads: _on_shard(
         "ZRANDMEMBER",
@@ -299,6 +295,6 @@ THREADS: Mapping[type[requests.Request[Any]], Binding] = {
     examination.ReadClock: Binding(lambda _, __: [command("TIME")], _parse_clock),
     examination.ExamineThread: with_arguments("examine_thread", {"id": _thread}, _parse_condition),
     examination.OutlineThread: with_arguments("outline_thread", {"cursor": _cursor}, _parse_outlines),
-    examination.RepairThread: with_arguments("repair_thread", {"id": _thread}, _done),
+    examination.RepairThread: with_arguments("repair_thread", {"id": _thread}, is_one),
 }
 """Those of the requests about threads as a whole."""

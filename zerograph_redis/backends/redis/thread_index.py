@@ -2,14 +2,13 @@
 
 On a single server, a thread's own scripts keep the index. On a cluster it is in other slots. So a worker enters a thread
 there *before* it writes it, and again every `FRESH` seconds in which it writes it. A reader takes an entry for stale only
-after twice that time. So a thread that is stored is always listed, whoever dies when, and a thread that is listed is checked
-before it is shown. No shard gets more than its share of the entries.
+after twice that time. So a stored thread is always listed, whichever worker dies at whichever moment, and a listed thread is
+checked before it is shown. No shard gets more than its share of the entries.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 from collections import OrderedDict
 from time import monotonic
 from typing import Any, TypeVar
@@ -27,7 +26,6 @@ from zerograph_redis.core.requests import (
     Request,
     WriteBatch,
 )
-from zerograph_redis.forks import register_at_fork
 
 from .backend import AsyncRedisBackend, RedisBackend
 from .thread_bindings import FRESH
@@ -39,32 +37,21 @@ _SWEEP = 16  # one of so many entries checks as many threads for stale entries
 
 
 class _Entered:
-    """The threads that this worker entered lately."""
+    """The threads that this worker entered lately. It needs no lock: each step is one call that runs no bytecode."""
 
     def __init__(self) -> None:
         self._entered: OrderedDict[str, float] = OrderedDict()
-        self._lock = threading.Lock()
-        register_at_fork(self)
-
-    def before_fork(self) -> None:
-        pass
-
-    def after_fork(self, *, child: bool) -> None:
-        if child:
-            self._lock = threading.Lock()
 
     def is_due(self, thread: str) -> bool:
         """Whether a thread must be entered now."""
-        with self._lock:
-            return monotonic() - self._entered.get(thread, -FRESH) >= FRESH
+        return monotonic() - self._entered.get(thread, -FRESH) >= FRESH
 
     def add(self, thread: str, moment: float) -> None:
         """Note that a thread was entered at a moment, or later."""
-        with self._lock:
-            self._entered[thread] = moment
-            self._entered.move_to_end(thread)
-            if len(self._entered) > _REMEMBERED:
-                self._entered.popitem(last=False)
+        self._entered.pop(thread, None)
+        self._entered[thread] = moment
+        if len(self._entered) > _REMEMBERED:
+            self._entered.popitem(last=False)
 
 
 def _indexed(request: Request[R], entered: _Entered) -> Operation[R]:
@@ -105,7 +92,7 @@ class ThreadIndexBackend:
     def __init__(self, inner: RedisBackend) -> None:
         """Keep the index for the threads of *inner*."""
         self.inner = inner
-        self.wire = inner.wire
+        self.transport = inner.transport
         self.keyspace = inner.keyspace
         self._entered = _Entered()
 

@@ -90,7 +90,7 @@ def host_and_port(text: str, default: int) -> tuple[str, int]:
 
 
 def options_of(parts: SplitResult) -> dict[str, Any]:
-    """Return the options behind a URL's ``?``, for the constructor of redis-py's connections."""
+    """Return the options after a URL's ``?``, for the constructor of redis-py's connections."""
     found = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _OPTIONS or (name.startswith("ssl_") and not parts.scheme.startswith("rediss")):

@@ -3,8 +3,8 @@
 - ``backend``: which function answers which request, and what a failure is reported as.
 - ``connections``: a connection for each OS thread, and transactions that no signal, fork or close can leave half done.
 - ``schema``: the tables, and what their columns mean.
-- ``threads``: the row of a thread (its order, times, deadline and current log), and deleting threads.
-- ``leases``: who may write to a thread.
+- ``thread_rows``: the row of a thread (its order, times, deadline and current log), and deleting threads.
+- ``leases``: which worker may write to a thread.
 - ``logs``: the bytes that states are made of: append, read in ranges, delete.
 - ``checkpoints``: put, read, list and prune checkpoints and pending writes.
 - ``queries``: list threads, describe and examine them, search their checkpoints and namespaces.

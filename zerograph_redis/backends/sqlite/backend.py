@@ -65,24 +65,20 @@ class SqliteBackend:
 
     def __init__(self, path: str | Path) -> None:
         """Open the database, and create our tables beside whatever else it has."""
-        self._path = str(path)
+        self.path = str(path)
+        """Where the database is; ``:memory:`` for one in memory."""
         self._next_sweep = 0
         try:
-            self._connections = Connections(self._path)
+            self._connections = Connections(self.path)
         except sqlite3.Error as error:
-            raise _translated(f"cannot open the SQLite database {self._path}", error) from error
-
-    @property
-    def path(self) -> str:
-        """Where the database is; ``:memory:`` for one in memory."""
-        return self._path
+            raise _translated(f"cannot open the SQLite database {self.path}", error) from error
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what *work* reads from the database, in one transaction."""
         try:
             return self._connections.run(lambda connection, *_: work(connection), None, write=False)
         except sqlite3.Error as error:
-            raise _translated(f"cannot read the SQLite database {self._path}", error) from error
+            raise _translated(f"cannot read the SQLite database {self.path}", error) from error
 
     def execute(self, request: Request[R]) -> R:
         """Answer *request*, blocking."""
@@ -100,9 +96,7 @@ class SqliteBackend:
             else:
                 reply = self._connections.run(READS[kind], request, write=False)
         except sqlite3.Error as error:
-            raise _translated(
-                f"the SQLite database {self._path} failed ({describe_request(request)})", error
-            ) from error
+            raise _translated(f"the SQLite database {self.path} failed ({describe_request(request)})", error) from error
         except UNREADABLE as error:
             raise unreadable(describe_request(request), error) from error
         return reply

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
+from sqlite3 import Connection
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -32,13 +32,27 @@ from zerograph_redis.ids import escape, read_name
 from zerograph_redis.state_log.log import BaseCheckpoint
 
 from . import logs
-from .thread_rows import FACTS, Facts, delete_rows, is_late, load_facts, read_facts, save_log, save_write, start_thread
+from .thread_rows import (
+    FACTS,
+    Facts,
+    delete_rows,
+    is_late,
+    live_row,
+    load_facts,
+    order_text,
+    read_facts,
+    save_log,
+    save_write,
+    start_thread,
+)
 
 AT_ONCE = 16  # checkpoints that one put drops, at most
 WRITES_AT_ONCE = 8  # pending writes that one statement stores, at most
 
 Key = tuple[int, str, str]
 """Of a checkpoint: the number of its thread, its namespace and its id, both escaped."""
+
+CHECKPOINT_ROW = "INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) VALUES (?, ?, ?, ?, ?)"
 
 _END = 2**62
 
@@ -53,7 +67,7 @@ _PUT = (
 )
 
 
-def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: int) -> Placed | None:
+def put_checkpoint(connection: Connection, request: PutCheckpoint, now: int) -> Placed | None:
     """Store a record under the next order, or under the order of the record it replaces; then drop what is too old."""
     thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
     base = request.base
@@ -70,12 +84,11 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
     done = header is not None and header.attempt == request.attempt
     if not done and not (
         (base is None or _is_proven(facts, built_on, base, request.needed))
-        and (request.follows is None or _is_behind(connection, request.follows, key))
+        and (request.follows is None or _follows(connection, request.follows, key))
     ):
         return None
-    if not facts.number:
-        start_thread(connection, thread, facts, now)
-        key = (facts.number, namespace, name)
+    start_thread(connection, thread, facts, now)
+    key = (facts.number, namespace, name)
     if header is not None and done:
         placed = Placed(header.order, header.generation, header.base)
     else:
@@ -88,8 +101,8 @@ def put_checkpoint(connection: sqlite3.Connection, request: PutCheckpoint, now: 
     return placed
 
 
-def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -> PlacedBatch | None:
-    """Store writes in their order. What the puts append to the log is appended in one go, one put behind the other."""
+def write_batch(connection: Connection, request: WriteBatch, now: int) -> PlacedBatch | None:
+    """Store writes in their order. The bytes that the puts add to the log are appended at once, in the order of the puts."""
     thread = escape(request.thread)
     facts = load_facts(connection, request, thread, now)
     puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
@@ -103,8 +116,7 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
             record = _record(connection, (facts.number, escape(put.namespace), escape(base.checkpoint_id)))
             if not _is_proven(facts, record, base, needed):
                 return None
-    if not facts.number:
-        start_thread(connection, thread, facts, now)
+    start_thread(connection, thread, facts, now)
     generation = start = 0
     if users:
         appended = b"".join([put.appended for put in puts])
@@ -118,12 +130,12 @@ def write_batch(connection: sqlite3.Connection, request: WriteBatch, now: int) -
             start += len(each.appended)
             _retain(connection, each, key, facts, now)
         else:
-            _store_writes(connection, each, key)
+            store_writes(connection, key, each.writes, replace=each.replace)
     save_write(connection, facts, request.ttl, now)
     return placed
 
 
-def _done(connection: sqlite3.Connection, facts: Facts, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
+def _done(connection: Connection, facts: Facts, puts: Sequence[PutCheckpoint]) -> PlacedBatch | None:
     """Return where the batch was stored if it was: it is sent again when its reply was lost."""
     found = [_record(connection, (facts.number, escape(put.namespace), escape(put.checkpoint_id))) for put in puts]
     headers = [None if record is None else _read_header(put, record) for put, record in zip(puts, found, strict=True)]
@@ -132,22 +144,22 @@ def _done(connection: sqlite3.Connection, facts: Facts, puts: Sequence[PutCheckp
     header = headers[last] if headers else None
     if header is None or header.attempt != puts[last].attempt:
         return None
-    behind = sum(len(put.appended) for put in puts[:last])
-    return PlacedBatch(header.generation, header.base - behind, [each.order if each else NO_ORDER for each in headers])
+    start = header.base - sum(len(put.appended) for put in puts[:last])
+    return PlacedBatch(header.generation, start, [each.order if each else NO_ORDER for each in headers])
 
 
 def _read_header(request: PutCheckpoint, record: bytes) -> Header:
     return read_header(name_of(request.thread, request.namespace, request.checkpoint_id), record)
 
 
-def _record(connection: sqlite3.Connection, key: Key) -> bytes | None:
+def _record(connection: Connection, key: Key) -> bytes | None:
     row = connection.execute(
         "SELECT record FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? AND id = ?", key
     ).fetchone()
     return None if row is None else bounds.blob(row[0])
 
 
-def _retain(connection: sqlite3.Connection, request: PutCheckpoint, key: Key, facts: Facts, now: int) -> None:
+def _retain(connection: Connection, request: PutCheckpoint, key: Key, facts: Facts, now: int) -> None:
     if request.keep_last is not None:
         _drop(connection, facts, key[1], request.keep_last, None, AT_ONCE)
     if request.max_age is not None:
@@ -155,7 +167,7 @@ def _retain(connection: sqlite3.Connection, request: PutCheckpoint, key: Key, fa
 
 
 def _store(
-    connection: sqlite3.Connection,
+    connection: Connection,
     request: PutCheckpoint,
     key: Key,
     facts: Facts,
@@ -169,13 +181,10 @@ def _store(
         facts.last_order = order = max(now, facts.last_order + 1)
     else:
         order = int(_read_header(request, earlier).order, 16)
-    behind = (base, len(request.appended), request.attempt)
-    record = pack_header(request.version, order, generation, *behind) + request.record
+    header = pack_header(request.version, order, generation, base, len(request.appended), request.attempt)
+    record = header + request.record
     if earlier is None:
-        connection.execute(
-            "INSERT INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) VALUES (?, ?, ?, ?, ?)",
-            (*key, order, record),
-        )
+        connection.execute(f"INSERT {CHECKPOINT_ROW}", (*key, order, record))
     else:
         connection.execute(
             "UPDATE zerograph_redis_checkpoints SET record = ? WHERE thread = ? AND namespace = ? AND id = ?",
@@ -185,7 +194,7 @@ def _store(
     return Placed(f"{order:016x}", f"{generation:016x}", base)
 
 
-def _check_expected(connection: sqlite3.Connection, request: PutCheckpoint, key: Key) -> None:
+def _check_expected(connection: Connection, request: PutCheckpoint, key: Key) -> None:
     rows = connection.execute(
         "SELECT id FROM zerograph_redis_checkpoints WHERE thread = ?1 AND namespace = ?2 "
         "AND (id = ?3 OR position = (SELECT MAX(position) FROM zerograph_redis_checkpoints "
@@ -207,7 +216,7 @@ def _is_proven(facts: Facts, record: bytes | None, base: BaseCheckpoint, needed:
     return generation == base.generation and proof == base.proof
 
 
-def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], key: Key) -> bool:
+def _follows(connection: Connection, follows: tuple[str, str], key: Key) -> bool:
     """Return whether the parent has the order that the record names, and the checkpoint has or will get a later one."""
     thread, namespace, checkpoint_id = key
     parent, order = escape(follows[0]), int(follows[1], 16)
@@ -220,7 +229,7 @@ def _is_behind(connection: sqlite3.Connection, follows: tuple[str, str], key: Ke
     return orders.get(parent) == order < orders.get(checkpoint_id, _END)
 
 
-def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> WritesReply | None:
+def put_writes(connection: Connection, request: PutWrites, now: int) -> WritesReply | None:
     """Store pending writes. A write that is replaced keeps its number, and so its place in the list."""
     thread, namespace, name = escape(request.thread), escape(request.namespace), escape(request.checkpoint_id)
     facts = load_facts(connection, request, thread, now)
@@ -229,23 +238,23 @@ def put_writes(connection: sqlite3.Connection, request: PutWrites, now: int) -> 
         version = _version_of(stored)
         if version != request.extends:
             return WritesReply(stored=False, version=version, writes=stored)
-    if not facts.number:
-        start_thread(connection, thread, facts, now)
+    start_thread(connection, thread, facts, now)
     key = (facts.number, namespace, name)
-    _store_writes(connection, request, key)
+    store_writes(connection, key, request.writes, replace=request.replace)
     save_write(connection, facts, request.ttl, now)
     if request.extends is None:
         return None
     return WritesReply(stored=True, version=_version_of(read_writes(connection, key)))
 
 
-def _store_writes(connection: sqlite3.Connection, request: PutWrites, key: Key) -> None:
-    for first in range(0, len(request.writes), WRITES_AT_ONCE):
-        batch = request.writes[first : first + WRITES_AT_ONCE]
+def store_writes(connection: Connection, key: Key, writes: Sequence[StoredWrite], *, replace: bool) -> None:
+    """Store pending writes of a checkpoint; *replace* those of the same identity, or keep them."""
+    for first in range(0, len(writes), WRITES_AT_ONCE):
+        batch = writes[first : first + WRITES_AT_ONCE]
         values: list[Any] = [*key]
         for write in batch:
             values += (write.identity, write.record)
-        connection.execute(_insert_writes(len(batch), request.replace), values)
+        connection.execute(_insert_writes(len(batch), replace), values)
 
 
 @lru_cache
@@ -270,31 +279,28 @@ _READ = (
     "SELECT ttl, deadline, threads.number, id, record, position FROM zerograph_redis_threads AS threads "
     "LEFT JOIN zerograph_redis_checkpoints AS checkpoints ON checkpoints.thread = threads.number AND namespace = ?2 AND "
 )
-_BEHIND = _READ + "position < {} WHERE threads.thread = ?1 ORDER BY position DESC LIMIT ?4"
-_BEHIND_ORDER = _BEHIND.format("?3")
+_BEFORE = _READ + "position < {} WHERE threads.thread = ?1 ORDER BY position DESC LIMIT ?4"
+_BEFORE_ORDER = _BEFORE.format("?3")
 # Nothing is less than NULL.
-_BEHIND_ID = _BEHIND.format(
+_BEFORE_ID = _BEFORE.format(
     "(SELECT position FROM zerograph_redis_checkpoints WHERE thread = threads.number AND namespace = ?2 AND id = ?3)"
 )
 _NAMED = _READ + "id = ?3 WHERE threads.thread = ?1"
 
 
-def get_checkpoint(connection: sqlite3.Connection, request: GetCheckpoint, now: int) -> tuple[Fetched, bool]:
+def get_checkpoint(connection: Connection, request: GetCheckpoint, now: int) -> tuple[Fetched, bool]:
     """Read one checkpoint: by its id, or the newest."""
     thread, namespace = escape(request.thread), escape(request.namespace)
     if request.checkpoint_id is None:
-        rows = connection.execute(_BEHIND_ORDER, (thread, namespace, _END, 1)).fetchall()
+        rows = connection.execute(_BEFORE_ORDER, (thread, namespace, _END, 1)).fetchall()
     else:
         rows = connection.execute(_NAMED, (thread, namespace, escape(request.checkpoint_id))).fetchall()
     return _fetched(connection, request, namespace, rows, now)
 
 
-def get_writes(connection: sqlite3.Connection, request: GetWrites, now: int) -> tuple[list[StoredWrite], bool]:
+def get_writes(connection: Connection, request: GetWrites, now: int) -> tuple[list[StoredWrite], bool]:
     """Read the pending writes of a checkpoint."""
-    row = connection.execute(
-        "SELECT number, ttl, deadline FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
-        (escape(request.thread), now),
-    ).fetchone()
+    row = live_row(connection, escape(request.thread), now, "number, ttl, deadline")
     if row is None:
         return [], False
     number, ttl, deadline = row
@@ -302,20 +308,19 @@ def get_writes(connection: sqlite3.Connection, request: GetWrites, now: int) -> 
     return found, request.refresh and is_late(ttl, deadline, now)
 
 
-def list_checkpoints(connection: sqlite3.Connection, request: ListCheckpoints, now: int) -> tuple[Fetched, bool]:
+def list_checkpoints(connection: Connection, request: ListCheckpoints, now: int) -> tuple[Fetched, bool]:
     """Read checkpoints of a namespace, newest first."""
     thread, namespace = escape(request.thread), escape(request.namespace)
+    before: int | str = _END if request.before_order is None else int(request.before_order, 16)
+    query = _BEFORE_ORDER
     if request.before is not None:
-        bound = (thread, namespace, escape(request.before), request.limit)
-        rows = connection.execute(_BEHIND_ID, bound).fetchall()
-    else:
-        order = _END if request.before_order is None else int(request.before_order, 16)
-        rows = connection.execute(_BEHIND_ORDER, (thread, namespace, order, request.limit)).fetchall()
+        query, before = _BEFORE_ID, escape(request.before)
+    rows = connection.execute(query, (thread, namespace, before, request.limit)).fetchall()
     return _fetched(connection, request, namespace, rows, now)
 
 
 def _fetched(
-    connection: sqlite3.Connection,
+    connection: Connection,
     request: GetCheckpoint | ListCheckpoints,
     namespace: str,
     rows: Sequence[Any],
@@ -339,15 +344,15 @@ def _fetched(
     found, records = [], []
     base = request.base if isinstance(request, GetCheckpoint) else None
     for _, _, _, name, record, position in rows:
-        order = f"{bounds.whole(position, bounds.END_OF_ORDERS):016x}"
-        found.append(StoredCheckpoint(read_name(name), bounds.blob(record), writes.get(name, []), order))
+        stored = StoredCheckpoint(read_name(name), bounds.blob(record), writes.get(name, []), order_text(position))
+        found.append(stored)
         if base is None or read_proof(record) != (base.generation, base.proof):
             records.append(record)
     return Fetched(found, logs.fetch(connection, thread, records, request.known)), late
 
 
 def _writes_of(
-    connection: sqlite3.Connection, thread: int, namespace: str, rows: Sequence[Any]
+    connection: Connection, thread: int, namespace: str, rows: Sequence[Any]
 ) -> dict[str, list[StoredWrite]]:
     """Read the pending writes of adjacent checkpoints, by checkpoint id."""
     found: dict[str, list[StoredWrite]] = {}
@@ -361,7 +366,7 @@ def _writes_of(
     return found
 
 
-def read_writes(connection: sqlite3.Connection, key: Key) -> list[StoredWrite]:
+def read_writes(connection: Connection, key: Key) -> list[StoredWrite]:
     """Read the pending writes of a checkpoint, in the order stored."""
     rows = connection.execute(
         "SELECT number, identity, record FROM zerograph_redis_writes WHERE thread = ? AND namespace = ? AND id = ?",
@@ -373,7 +378,7 @@ def read_writes(connection: sqlite3.Connection, key: Key) -> list[StoredWrite]:
     return [StoredWrite(bounds.text(identity), bounds.blob(record)) for _, identity, record in rows]
 
 
-def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int) -> Found[int]:
+def prune_thread(connection: Connection, request: PruneThread, now: int) -> Found[int]:
     """Drop all but the newest checkpoints of every namespace, in one slice: no other client waits for a server here."""
     before = None if request.max_age is None else max(now - request.max_age, 0)
     facts = load_facts(connection, request, escape(request.thread), now)
@@ -395,10 +400,8 @@ def prune_thread(connection: sqlite3.Connection, request: PruneThread, now: int)
     return Found(removed, None)
 
 
-def _drop(
-    connection: sqlite3.Connection, facts: Facts, namespace: str, keep: int, before: int | None, most: int
-) -> int:
-    """Drop up to *most* checkpoints, -1 for all: those behind the newest *keep*, and only orders below *before*."""
+def _drop(connection: Connection, facts: Facts, namespace: str, keep: int, before: int | None, most: int) -> int:
+    """Drop up to *most* checkpoints, -1 for all: those older than the newest *keep*, and only orders below *before*."""
     newest = connection.execute(
         "SELECT position FROM zerograph_redis_checkpoints WHERE thread = ? AND namespace = ? "
         "ORDER BY position DESC LIMIT 1 OFFSET ?",

@@ -34,7 +34,7 @@ def _now() -> int:
 
 
 class _Entry:
-    """The connection of an OS thread, and the lock that whoever uses it holds."""
+    """The connection of an OS thread, and the lock that its user holds."""
 
     def __init__(self) -> None:
         # Reentrant, since a signal handler may fork or close in the middle of a transaction.
@@ -72,7 +72,7 @@ class Connections:
         begin = "BEGIN IMMEDIATE" if write else "BEGIN"
         with entry.lock:
             if self._closed:
-                raise BackendUnavailableError(f"the SQLite database {self._path} was closed; make a new saver")
+                raise BackendUnavailableError(f"the SQLite database {self._path} was closed; open a new saver")
             if self._shared:
                 return self._run_alone(entry.connection, answer, request, write=write)
             # It goes back into its entry only if it is known to be clean: a cursor may outlive what was interrupted.
@@ -101,7 +101,7 @@ class Connections:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 return answer(connection, request, _now())
-        # Whoever holds the lock is the only user, except for a signal handler.
+        # Only a signal handler can use the connection at the same time.
         changes = connection.total_changes
         result = answer(connection, request, _now())
         if connection.total_changes != changes:
@@ -157,7 +157,7 @@ class Connections:
         connection.execute("PRAGMA synchronous = FULL")
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
-        # Only once: if somebody drops the tables later, that is an error, not an empty store.
+        # Only once: tables that are dropped later are an error, not an empty store.
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'zerograph_redis_format'").fetchone():
             known = "SELECT 1 FROM zerograph_redis_format"
             insert = f"INSERT INTO zerograph_redis_format SELECT {FORMAT} WHERE NOT EXISTS ({known});"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
+from sqlite3 import Connection
+from typing import Any
 
 from zerograph_redis.core import bounds, requests
 from zerograph_redis.core.records import name_of, read_header
@@ -11,16 +12,16 @@ from zerograph_redis.core.requests import NO_LOG, Cursor, LogRange, Page, Stored
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from . import leases
-from .checkpoints import read_writes
-from .logs import LONGEST, generation_of
-from .thread_rows import PERIOD, Facts, delete_thread_rows, new_number, number_of, save_write
+from .checkpoints import CHECKPOINT_ROW, read_writes, store_writes
+from .logs import LOG_ROW, LONGEST, generation_of
+from .thread_rows import PERIOD, Facts, delete_thread_rows, live_row, number_of, save_write, start_thread
 
 ROWS = 50
 PAGE = 256 * 1024  # bytes of a log
 STAGED_FOR = 600_000_000  # µs that an unfinished copy is kept
 
 
-def scan_thread(connection: sqlite3.Connection, request: requests.ScanThread, now: int) -> Page:
+def scan_thread(connection: Connection, request: requests.ScanThread, now: int) -> Page:
     """Read a page: first the pending writes, then the checkpoints, then the logs."""
     thread = number_of(connection, escape(request.thread), now)
     if not thread:
@@ -40,26 +41,23 @@ FROM zerograph_redis_threads WHERE number = ?1
 Found = tuple[list[tuple[str, StoredCheckpoint]], list[LogRange], Cursor | None]
 
 
-def _writes(connection: sqlite3.Connection, thread: int, position: str) -> Found:
-    rows = connection.execute(
-        "SELECT DISTINCT namespace, id FROM zerograph_redis_writes WHERE thread = ? AND (namespace, id) > (?, ?) "
-        "ORDER BY namespace, id LIMIT ?",
-        (thread, *position.split(SEPARATOR), ROWS),
-    ).fetchall()
+def _writes(connection: Connection, thread: int, position: str) -> Found:
+    rows = _rows(connection, "DISTINCT namespace, id FROM zerograph_redis_writes", thread, position)
     stored = [
         (*key, StoredCheckpoint(read_name(key[1]), None, read_writes(connection, (thread, *key)))) for key in rows
     ]
     return _page(stored, "writes", ("checkpoints", SEPARATOR))
 
 
-def _checkpoints(connection: sqlite3.Connection, thread: int, position: str) -> Found:
-    rows = connection.execute(
-        "SELECT namespace, id, record FROM zerograph_redis_checkpoints WHERE thread = ? AND (namespace, id) > (?, ?) "
-        "ORDER BY namespace, id LIMIT ?",
-        (thread, *position.split(SEPARATOR), ROWS),
-    ).fetchall()
+def _checkpoints(connection: Connection, thread: int, position: str) -> Found:
+    rows = _rows(connection, "namespace, id, record FROM zerograph_redis_checkpoints", thread, position)
     stored = [(*row[:2], StoredCheckpoint(read_name(row[1]), bounds.blob(row[2]), [])) for row in rows]
     return _page(stored, "checkpoints", ("logs", SEPARATOR.join("00")))
+
+
+def _rows(connection: Connection, what: str, thread: int, position: str) -> list[tuple[Any, ...]]:
+    query = f"SELECT {what} WHERE thread = ? AND (namespace, id) > (?, ?) ORDER BY namespace, id LIMIT ?"
+    return connection.execute(query, (thread, *position.split(SEPARATOR), ROWS)).fetchall()
 
 
 def _page(stored: list[tuple[str, str, StoredCheckpoint]], kind: str, following: Cursor) -> Found:
@@ -68,7 +66,7 @@ def _page(stored: list[tuple[str, str, StoredCheckpoint]], kind: str, following:
     return [(read_name(namespace), each) for namespace, _, each in stored], [], following
 
 
-def _log(connection: sqlite3.Connection, thread: int, position: str) -> Found:
+def _log(connection: Connection, thread: int, position: str) -> Found:
     generation, stop = map(int, position.split(SEPARATOR))
     rows = connection.execute(
         "SELECT generation, start, stop, data FROM zerograph_redis_logs WHERE thread = ? AND (generation, stop) > (?, ?) "
@@ -90,60 +88,41 @@ def _log(connection: sqlite3.Connection, thread: int, position: str) -> Found:
 _SCANS = {"writes": _writes, "checkpoints": _checkpoints, "logs": _log}
 
 
-def stage_thread(connection: sqlite3.Connection, request: requests.StageThread, now: int) -> bool:
+def stage_thread(connection: Connection, request: requests.StageThread, now: int) -> bool:
     """Store a page under a name that no reader asks for. Until it is published, ``last_order`` counts its pages."""
     name = staged_name(request.thread, request.token)
     row = connection.execute(
         "SELECT number, last_order FROM zerograph_redis_threads WHERE thread = ?", (name,)
     ).fetchone()
-    thread, pages = row or (0, 0)
-    if request.number != pages:
-        return request.number < pages
-    if not thread:
-        thread = new_number(connection, now)
-        connection.execute(
-            "INSERT INTO zerograph_redis_threads (number, thread, created, updated, period, ttl) "
-            "VALUES (?1, ?2, ?3, ?3, 0, ?4)",
-            (thread, name, now, STAGED_FOR),
-        )
+    facts = Facts(*(row or ()))
+    if request.number != facts.last_order:
+        return request.number < facts.last_order
+    start_thread(connection, name, facts, now)
     connection.execute(
         "UPDATE zerograph_redis_threads SET last_order = last_order + 1, deadline = ? WHERE number = ?",
-        (now + STAGED_FOR, thread),
+        (now + STAGED_FOR, facts.number),
     )
     for namespace, stored in request.page.rows:
-        key = (thread, escape(namespace), escape(stored.checkpoint_id))
+        key = (facts.number, escape(namespace), escape(stored.checkpoint_id))
         if stored.record is not None:
             header = read_header(name_of(request.thread, namespace, stored.checkpoint_id), stored.record)
-            connection.execute(
-                "INSERT OR REPLACE INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (*key, int(header.order, 16), stored.record),
-            )
-        connection.executemany(
-            "INSERT OR REPLACE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
-            "VALUES (?, ?, ?, ?, ?)",
-            [(*key, write.identity, write.record) for write in stored.writes],
-        )
-    connection.executemany(
-        "INSERT OR REPLACE INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
-        [
-            (thread, int(each.generation, 16), each.start, each.start + len(each.data), each.data)
-            for each in request.page.ranges
-        ],
-    )
+            row = (*key, int(header.order, 16), stored.record)
+            connection.execute(f"INSERT OR REPLACE {CHECKPOINT_ROW}", row)
+        store_writes(connection, key, stored.writes, replace=True)
+    for each in request.page.ranges:
+        row = (facts.number, int(each.generation, 16), each.start, each.start + len(each.data), each.data)
+        connection.execute(f"INSERT OR REPLACE {LOG_ROW}", row)
     return True
 
 
-def publish_thread(connection: sqlite3.Connection, request: requests.PublishThread, now: int) -> bool | None:
+def publish_thread(connection: Connection, request: requests.PublishThread, now: int) -> bool | None:
     """Give staged rows the name of their thread, unless a thread with this name is stored."""
     held_until = leases.check_fence(connection, request, now)
     thread, staged = escape(request.thread), staged_name(request.thread, request.token)
     past = request.past
     origin = request.token if past is None else past.origin
-    if number_of(connection, thread, now):
-        stored = connection.execute(
-            "SELECT origin, updated, removed FROM zerograph_redis_threads WHERE thread = ?", (thread,)
-        ).fetchone()
+    stored = live_row(connection, thread, now, "origin, updated, removed")
+    if stored is not None:
         if stored[0] == origin:
             return True
         if request.instead is None or stored != (*request.instead, 0):
@@ -176,7 +155,7 @@ def publish_thread(connection: sqlite3.Connection, request: requests.PublishThre
     return True
 
 
-def _facts_of(connection: sqlite3.Connection, thread: int, current: int) -> Facts:
+def _facts_of(connection: Connection, thread: int, current: int) -> Facts:
     """Work out the facts of a staged thread, and store how many checkpoints need each of its older logs."""
     facts = Facts(thread)
     live: Counter[int] = Counter()

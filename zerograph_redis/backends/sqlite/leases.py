@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+from sqlite3 import Connection
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -13,30 +13,35 @@ from zerograph_redis.ids import escape, read_name
 KEPT = 86_400_000_000  # µs that an ended lease is kept; without it, later tokens are larger too, as they grow with the clock
 
 
-def check_fence(connection: sqlite3.Connection, request: Any, now: int) -> int:
+def check_fence(connection: Connection, request: Any, now: int) -> int:
     """Refuse a write without a token while a worker holds the thread, or with a token that is not the current one.
 
     Returns the deadline of the thread's last lease, 0 if it has none.
     """
     thread = escape(request.thread)
-    lease = connection.execute(
-        "SELECT token, deadline, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
-    ).fetchone()
     try:
-        return _check(request, lease or _NOBODY, now)
+        return _check(request, _row(connection, thread), now)
     except bounds.UNREADABLE:
-        # Nobody can hold an unreadable lease, so it must not prevent that a damaged thread is deleted.
+        # No worker can hold an unreadable lease, so a damaged thread can be deleted in spite of it.
         if not isinstance(request, DeleteThread):
             raise
         connection.execute("DELETE FROM zerograph_redis_leases WHERE thread = ?", (thread,))
-        return _check(request, _NOBODY, now)
+        return _check(request, _NO_LEASE, now)
 
 
-_NOBODY = (0, 0, "")
+_NO_LEASE = (0, 0, "-", "")
+"""Token, deadline, attempt and owner of a thread without a lease."""
 
 
-def _check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
-    token, deadline, owner = lease
+def _row(connection: Connection, thread: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT token, deadline, attempt, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
+    ).fetchone()
+    return _NO_LEASE if row is None else row
+
+
+def _check(request: Any, lease: tuple[Any, ...], now: int) -> int:
+    token, deadline, _, owner = lease
     left = bounds.whole(deadline) - now
     if request.fence is None:
         if left > 0:
@@ -46,31 +51,26 @@ def _check(request: Any, lease: tuple[Any, Any, Any], now: int) -> int:
     return now + left
 
 
-def remaining(connection: sqlite3.Connection, thread: str, now: int) -> tuple[int, str]:
+def remaining(connection: Connection, thread: str, now: int) -> tuple[int, str]:
     """For how many ms a worker still holds an escaped thread, and its name."""
     _, deadline, _, owner = _read(connection, thread)
     left = max((deadline - now + 999) // 1000, 0)
     return left, owner if left else ""
 
 
-def _read(connection: sqlite3.Connection, thread: str) -> tuple[int, int, str, str]:
+def _read(connection: Connection, thread: str) -> tuple[int, int, str, str]:
     """Return token, deadline, attempt and owner of the last lease of a thread."""
-    row = connection.execute(
-        "SELECT token, deadline, attempt, owner FROM zerograph_redis_leases WHERE thread = ?", (thread,)
-    ).fetchone()
-    if row is None:
-        return 0, 0, "-", ""
-    token, deadline, attempt, owner = row
+    token, deadline, attempt, owner = _row(connection, thread)
     return bounds.whole(token), bounds.whole(deadline), bounds.text(attempt), read_name(owner)
 
 
-def lease_thread(connection: sqlite3.Connection, request: LeaseThread, now: int) -> Leased:
+def lease_thread(connection: Connection, request: LeaseThread, now: int) -> Leased:
     """Take, renew, release, break or read a lease: as lease_thread.lua does."""
     thread = escape(request.thread)
     try:
         token, deadline, attempt, owner = _read(connection, thread)
     except bounds.UNREADABLE:
-        # Nobody can hold an unreadable lease, so it may be broken. The next token is larger all the same: see KEPT.
+        # No worker can hold an unreadable lease, so it may be broken. The next token is larger all the same: see KEPT.
         if request.action != "break":
             raise
         token, deadline, attempt, owner = 0, now + 1, "-", ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from sqlite3 import Connection
 
 from zerograph_redis.core import bounds
 from zerograph_redis.core.records import log_name, read_appended, read_ranges
@@ -14,6 +14,7 @@ from zerograph_redis.state_log.log import KnownRange
 
 from .thread_rows import Facts
 
+LOG_ROW = "INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)"
 LONGEST = 1 << 40  # bytes of a log: the header of a record has 10 hex digits for an offset
 
 
@@ -28,7 +29,7 @@ def is_due(dropped: int, needed: int) -> bool:
     return dropped > 4096 and dropped > 2 * needed
 
 
-def _begin(connection: sqlite3.Connection, facts: Facts, generation: int) -> None:
+def _begin(connection: Connection, facts: Facts, generation: int) -> None:
     """Begin a log. The previous one is kept while a checkpoint needs it."""
     if facts.live:
         connection.execute(
@@ -38,7 +39,7 @@ def _begin(connection: sqlite3.Connection, facts: Facts, generation: int) -> Non
 
 
 def append(
-    connection: sqlite3.Connection, facts: Facts, data: bytes, attempt: str, now: int, needed: int, users: int = 1
+    connection: Connection, facts: Facts, data: bytes, attempt: str, now: int, needed: int, users: int = 1
 ) -> tuple[int, int]:
     """Append what a put, or several in a batch, add to the log; begin a new log if there is none, or it is due.
 
@@ -60,14 +61,11 @@ def append(
     start = bounds.whole(facts.length, LONGEST)
     if data:
         facts.length += len(data)
-        connection.execute(
-            "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, ?, ?, ?)",
-            (facts.number, facts.generation, start, facts.length, data),
-        )
+        connection.execute(f"INSERT {LOG_ROW}", (facts.number, facts.generation, start, facts.length, data))
     return facts.generation, start
 
 
-def release(connection: sqlite3.Connection, facts: Facts, records: Iterable[bytes]) -> None:
+def release(connection: Connection, facts: Facts, records: Iterable[bytes]) -> None:
     """Count as garbage what removed checkpoints appended, and delete the logs that no checkpoint needs any more."""
     released: Counter[int] = Counter()
     for record in records:
@@ -95,7 +93,7 @@ def release(connection: sqlite3.Connection, facts: Facts, records: Iterable[byte
             facts.generation = facts.length = facts.dropped = 0
 
 
-def _release_older(connection: sqlite3.Connection, thread: int, generation: int, count: int) -> int:
+def _release_older(connection: Connection, thread: int, generation: int, count: int) -> int:
     key = (thread, generation)
     row = connection.execute(
         "SELECT live FROM zerograph_redis_older_logs WHERE thread = ? AND generation = ?", key
@@ -110,12 +108,7 @@ def _release_older(connection: sqlite3.Connection, thread: int, generation: int,
     return left
 
 
-def fetch(
-    connection: sqlite3.Connection,
-    thread: int,
-    records: Iterable[bytes],
-    known: Sequence[KnownRange],
-) -> list[LogRange]:
+def fetch(connection: Connection, thread: int, records: Iterable[bytes], known: Sequence[KnownRange]) -> list[LogRange]:
     """Read the ranges of the logs that the records need and the reader lacks, each once."""
     wanted: dict[str, list[tuple[int, int]]] = {}
     reached = {name: last for name, first, last in known if first == 0}
@@ -159,9 +152,7 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _read_rows(
-    connection: sqlite3.Connection, thread: int, generation: int, first: int, last: int
-) -> list[tuple[int, bytes]]:
+def _read_rows(connection: Connection, thread: int, generation: int, first: int, last: int) -> list[tuple[int, bytes]]:
     rows = connection.execute(
         "SELECT start, data FROM zerograph_redis_logs WHERE thread = ? AND generation = ? AND stop > ? AND start < ? "
         "ORDER BY stop",

@@ -6,6 +6,7 @@ A row holds a thread's entry in the list and its only deadline, so much that may
 from __future__ import annotations
 
 import sqlite3
+from sqlite3 import Connection
 from typing import Any
 
 from zerograph_redis.core import bounds, examination, requests
@@ -17,23 +18,23 @@ from zerograph_redis.errors import CorruptCheckpointError
 from zerograph_redis.ids import SEPARATOR, escape, read_name
 
 from . import leases
-from .thread_rows import PERIOD, number_of, order_text, printable_name
+from .thread_rows import PERIOD, live_row, number_of, order_text, printable_name
 
 ROWS = 100  # checkpoints of an outline's page
 
 
-def list_threads(connection: sqlite3.Connection, request: requests.ListThreads, now: int) -> requests.IndexPage:
+def list_threads(connection: Connection, request: requests.ListThreads, now: int) -> requests.IndexPage:
     """List threads by last write."""
     cursor = request.cursor
-    behind, bound = "", ()
+    before, bound = "", ()
     if cursor is not None:
         # SQLite orders whatever type a column holds, so a damaged row cannot break the listing.
         updated = cursor.updated
         place = updated if isinstance(updated, tuple) else _place_of(connection, cursor.name, updated)
         bound = (*place, cursor.name)
-        behind = "period <= ?1 AND (period, updated, thread) < (?1, ?2, ?3) AND"
+        before = "period <= ?1 AND (period, updated, thread) < (?1, ?2, ?3) AND"
     rows = connection.execute(
-        f"SELECT period, updated, thread FROM zerograph_redis_threads WHERE {behind} thread >= ? "  # noqa: S608 - our own
+        f"SELECT period, updated, thread FROM zerograph_redis_threads WHERE {before} thread >= ? "  # noqa: S608 - our own
         "AND (deadline IS NULL OR deadline > ?) ORDER BY period DESC, updated DESC, thread DESC LIMIT ?",
         (*bound, " ", now, request.limit),
     ).fetchall()
@@ -47,7 +48,7 @@ def list_threads(connection: sqlite3.Connection, request: requests.ListThreads, 
     return requests.IndexPage(found, last, odd)
 
 
-def _place_of(connection: sqlite3.Connection, thread: Any, updated: int) -> tuple[Any, Any]:
+def _place_of(connection: Connection, thread: Any, updated: int) -> tuple[Any, Any]:
     """Return where a thread stands in the list: as *updated* implies, or as its row has it if that contradicts itself."""
     row = connection.execute(
         "SELECT period, updated FROM zerograph_redis_threads WHERE thread = ? AND period IS NOT updated / ?",
@@ -56,14 +57,10 @@ def _place_of(connection: sqlite3.Connection, thread: Any, updated: int) -> tupl
     return (updated // PERIOD, updated) if row is None else row
 
 
-def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now: int) -> ThreadFacts | None:
+def describe_thread(connection: Connection, request: DescribeThread, now: int) -> ThreadFacts | None:
     """Count what a thread holds."""
     thread = escape(request.thread)
-    row = connection.execute(
-        "SELECT number, created, updated, deadline, ttl, last_order, origin FROM zerograph_redis_threads "
-        "WHERE thread = ?1 AND (deadline IS NULL OR deadline > ?2)",
-        (thread, now),
-    ).fetchone()
+    row = live_row(connection, thread, now, "number, created, updated, deadline, ttl, last_order, origin")
     if row is None:
         return None
     number, created, updated, deadline, lifetime, order, origin = row
@@ -92,24 +89,22 @@ def describe_thread(connection: sqlite3.Connection, request: DescribeThread, now
 
 
 def describe_threads(
-    connection: sqlite3.Connection, request: requests.DescribeThreads, now: int
+    connection: Connection, request: requests.DescribeThreads, now: int
 ) -> list[ThreadFacts | CorruptCheckpointError | None]:
     """Count what each thread holds; an error stands for a damaged one."""
     found: list[ThreadFacts | CorruptCheckpointError | None] = []
     for each in map(DescribeThread, request.threads):
         try:
             found.append(describe_thread(connection, each, now))
-        except bounds.UNREADABLE as error:
-            found.append(bounds.unreadable(describe_request(each), error))
-        except sqlite3.OperationalError as error:
-            if "integer overflow" not in str(error):
+        except (*bounds.UNREADABLE, sqlite3.OperationalError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "integer overflow" not in str(error):
                 raise
             found.append(bounds.unreadable(describe_request(each), error))
     return found
 
 
 def list_namespaces(
-    connection: sqlite3.Connection, request: requests.ListNamespaces, now: int
+    connection: Connection, request: requests.ListNamespaces, now: int
 ) -> requests.Found[list[requests.NamespaceFacts]]:
     """Count the checkpoints of each namespace of the thread."""
     rows: list[tuple[str, int, int]] = connection.execute(
@@ -121,9 +116,7 @@ def list_namespaces(
     return requests.Found(found, None)
 
 
-def find_namespace(
-    connection: sqlite3.Connection, request: requests.FindNamespace, now: int
-) -> requests.Found[str | None]:
+def find_namespace(connection: Connection, request: requests.FindNamespace, now: int) -> requests.Found[str | None]:
     """Search all namespaces of the thread for a checkpoint id."""
     row = connection.execute(
         "SELECT namespace FROM zerograph_redis_checkpoints WHERE thread = ? AND id = ? ORDER BY namespace LIMIT 1",
@@ -133,7 +126,7 @@ def find_namespace(
 
 
 def find_checkpoints(
-    connection: sqlite3.Connection, request: requests.FindCheckpoints, now: int
+    connection: Connection, request: requests.FindCheckpoints, now: int
 ) -> requests.Found[list[requests.FoundCheckpoint]]:
     """Search all namespaces of the thread for checkpoint ids with a prefix."""
     rows: list[tuple[str, str, int]] = connection.execute(
@@ -145,7 +138,7 @@ def find_checkpoints(
     return requests.Found(found, None)
 
 
-def examine_thread(connection: sqlite3.Connection, request: examination.ExamineThread, now: int) -> Condition:
+def examine_thread(connection: Connection, request: examination.ExamineThread, now: int) -> Condition:
     """Read the counts and the lease of a thread."""
     thread = escape(request.thread)
     facts = describe_thread(connection, DescribeThread(request.thread), now)
@@ -163,7 +156,7 @@ _WRITES = (
 )
 
 
-def outline_thread(connection: sqlite3.Connection, request: examination.OutlineThread, now: int) -> OutlinePage:
+def outline_thread(connection: Connection, request: examination.OutlineThread, now: int) -> OutlinePage:
     """Read the sizes of checkpoints, by namespace and order."""
     thread = number_of(connection, escape(request.thread), now)
     if not thread:
@@ -196,6 +189,6 @@ def _outlined(namespace: str, name: str, position: int, record: bytes, *writes: 
     return outline_of(key, len(record), header, log, *writes)
 
 
-def repair_thread(connection: sqlite3.Connection, request: examination.RepairThread, now: int) -> bool:
+def repair_thread(connection: Connection, request: examination.RepairThread, now: int) -> bool:
     """Return whether a thread exists. Its row is its entry in the list and holds its deadline, so nothing needs repair."""
     return number_of(connection, escape(request.thread), now) > 0

@@ -2,13 +2,13 @@
 
 A put writes as few pages as it can, since each is written to the disk before the put returns. So the row of a thread has
 all that a put needs: its last order; of its current log the length (``length``), how many of these bytes removed
-checkpoints appended (``dropped``), and how many checkpoints need the log (``live``). Older logs that are still needed are
-counted in a table of their own. A log is kept in the segments that puts appended. Every write changes ``updated``, but
-``period`` only every 16 seconds (see `threads.PERIOD`); so the index for listing threads is on ``period``.
+checkpoints appended (``dropped``), and how many checkpoints need the log (``live``). Another table counts the checkpoints
+that need an older log. A log is kept in the segments that puts appended. Every write changes ``updated``, but
+``period`` only every 16 seconds (see `thread_rows.PERIOD`); so the index for listing threads is on ``period``.
 
 All other rows but leases name a thread by its ``number``, which is shorter than most ids. It is the µs at which the row of
 the thread was inserted: so new threads come last in every index, which changes few pages, and if the row of a thread is
-lost, the rest of its rows never pass for those of a later thread. ``generation`` names a log, 0 for none. Ids are escaped.
+missing, its other rows are never taken for those of a later thread. ``generation`` names a log, 0 for none. Ids are escaped.
 Orders and points in time are in µs, ``ttl`` in ms. ``removed`` counts the records that were ever removed or replaced. A
 thread whose name begins with US is a copy that is not published yet. ``origin`` is what a thread was published from.
 

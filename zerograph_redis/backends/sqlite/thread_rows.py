@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from sqlite3 import Connection
 from typing import Any
 
 from zerograph_redis.core import bounds
@@ -18,12 +18,19 @@ SWEPT = 2  # expired threads that are removed at a time
 CONTENT = tuple(f"zerograph_redis_{name}" for name in ("checkpoints", "writes", "logs", "older_logs"))
 
 
-def number_of(connection: sqlite3.Connection, thread: str, now: int) -> int:
-    """The number of an escaped thread that is stored and not expired; 0 if there is none."""
-    row = connection.execute(
-        "SELECT number FROM zerograph_redis_threads WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
+def live_row(connection: Connection, thread: str, now: int, columns: str = "number") -> tuple[Any, ...] | None:
+    """Read columns of the row of an escaped thread, unless it has none or is expired."""
+    row: tuple[Any, ...] | None = connection.execute(
+        f"SELECT {columns} FROM zerograph_redis_threads "  # noqa: S608 - our own words
+        "WHERE thread = ? AND (deadline IS NULL OR deadline > ?)",
         (thread, now),
     ).fetchone()
+    return row
+
+
+def number_of(connection: Connection, thread: str, now: int) -> int:
+    """Return the number of an escaped thread that is stored and not expired; 0 if there is none."""
+    row = live_row(connection, thread, now)
     return 0 if row is None else bounds.whole(row[0], 1 << 63)
 
 
@@ -58,12 +65,12 @@ _LOAD = (
 )
 
 
-def load_facts(connection: sqlite3.Connection, request: Any, thread: str, now: int) -> Facts:
+def load_facts(connection: Connection, request: Any, thread: str, now: int) -> Facts:
     """Read the row of a thread for a write; refuse a write that its lease does not permit; remove an expired thread."""
     return read_facts(connection, request, connection.execute(_LOAD, (thread,)).fetchone(), now)
 
 
-def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] | None, now: int) -> Facts:
+def read_facts(connection: Connection, request: Any, row: Sequence[Any] | None, now: int) -> Facts:
     """Do as `load_facts` with a row that begins with the columns `FACTS`; None if the thread has none."""
     held_until = 0
     if row is None or row[9] is not None or request.fence is not None:
@@ -80,53 +87,47 @@ def read_facts(connection: sqlite3.Connection, request: Any, row: Sequence[Any] 
     return Facts(*numbers, lease_deadline=held_until)
 
 
-def start_thread(connection: sqlite3.Connection, thread: str, facts: Facts, now: int) -> None:
-    """Insert the row of a thread that has none."""
-    facts.number, facts.period = new_number(connection, now), now // PERIOD
-    connection.execute(
-        "INSERT INTO zerograph_redis_threads (number, thread, created, updated, period) VALUES (?1, ?2, ?3, ?3, ?4)",
-        (facts.number, thread, now, facts.period),
-    )
-
-
-def new_number(connection: sqlite3.Connection, now: int) -> int:
-    """Return a number for a new thread: the time, or the first after it that no thread has."""
+def start_thread(connection: Connection, thread: str, facts: Facts, now: int) -> None:
+    """Insert the row of a thread, unless it has one. Its number is the time, or the first after it that no thread has."""
+    if facts.number:
+        return
     number = now
     while connection.execute("SELECT 1 FROM zerograph_redis_threads WHERE number = ?", (number,)).fetchone():
         number += 1
-    return number
-
-
-_SAVE_ALL = (
-    "UPDATE zerograph_redis_threads SET last_order = ?, updated = ?, ttl = ?, deadline = ?, generation = ?, length = ?, "
-    "dropped = ?, live = ?, removed = ?{} WHERE number = ?"
-)
-_SAVE, _SAVE_PERIOD = _SAVE_ALL.format(""), _SAVE_ALL.format(", period = ?")
-
-
-def save_write(connection: sqlite3.Connection, facts: Facts, ttl: int | None, now: int) -> None:
-    """Save the row after a write to the thread, with a new deadline."""
-    deadline = None if ttl is None else max(now + ttl * 1000, facts.lease_deadline)
-    changed = (
-        facts.last_order, now, ttl, deadline, facts.generation, facts.length, facts.dropped, facts.live, facts.removed
-    )  # fmt: skip
-    period = now // PERIOD
-    if period == facts.period:
-        connection.execute(_SAVE, (*changed, facts.number))
-    else:
-        connection.execute(_SAVE_PERIOD, (*changed, period, facts.number))
-
-
-def save_log(connection: sqlite3.Connection, facts: Facts) -> None:
-    """Save what pruning changed of the log. It neither updates the thread nor renews its TTL."""
+    facts.number, facts.period = number, now // PERIOD
     connection.execute(
-        "UPDATE zerograph_redis_threads SET generation = ?, length = ?, dropped = ?, live = ?, removed = ? "
-        "WHERE number = ?",
-        (facts.generation, facts.length, facts.dropped, facts.live, facts.removed, facts.number),
+        "INSERT INTO zerograph_redis_threads (number, thread, created, updated, period) VALUES (?1, ?2, ?3, ?3, ?4)",
+        (number, thread, now, facts.period),
     )
 
 
-def sweep(connection: sqlite3.Connection, now: int) -> bool:
+_SAVE = "UPDATE zerograph_redis_threads SET {} WHERE number = ?"
+_LOG = "generation = ?, length = ?, dropped = ?, live = ?, removed = ?"
+_SAVE_LOG = _SAVE.format(_LOG)
+_SAVE_WRITE = _SAVE.format("last_order = ?, updated = ?, ttl = ?, deadline = ?, " + _LOG)
+_SAVE_PERIOD = _SAVE.format("last_order = ?, updated = ?, ttl = ?, deadline = ?, period = ?, " + _LOG)
+
+
+def save_write(connection: Connection, facts: Facts, ttl: int | None, now: int) -> None:
+    """Save the row after a write to the thread, with a new deadline."""
+    deadline = None if ttl is None else max(now + ttl * 1000, facts.lease_deadline)
+    changed, period = (facts.last_order, now, ttl, deadline), now // PERIOD
+    if period == facts.period:
+        connection.execute(_SAVE_WRITE, (*changed, *_log_of(facts)))
+    else:
+        connection.execute(_SAVE_PERIOD, (*changed, period, *_log_of(facts)))
+
+
+def save_log(connection: Connection, facts: Facts) -> None:
+    """Save what pruning changed of the log. It neither updates the thread nor renews its TTL."""
+    connection.execute(_SAVE_LOG, _log_of(facts))
+
+
+def _log_of(facts: Facts) -> tuple[int, ...]:
+    return facts.generation, facts.length, facts.dropped, facts.live, facts.removed, facts.number
+
+
+def sweep(connection: Connection, now: int) -> bool:
     """Remove a few expired threads. Returns whether there may be more."""
     expired = connection.execute(
         "SELECT number FROM zerograph_redis_threads WHERE deadline <= ? LIMIT ?", (now, SWEPT)
@@ -141,7 +142,7 @@ def is_late(ttl: Any, deadline: Any, now: int) -> bool:
     return deadline is not None and bounds.whole(deadline) < now + bounds.whole(ttl, bounds.END_OF_ORDERS) * 990
 
 
-def renew(connection: sqlite3.Connection, request: Any, now: int) -> None:
+def renew(connection: Connection, request: Any, now: int) -> None:
     """Renew the TTL of a thread."""
     connection.execute(
         "UPDATE zerograph_redis_threads SET deadline = MAX(?2 + ttl * 1000, "
@@ -150,21 +151,21 @@ def renew(connection: sqlite3.Connection, request: Any, now: int) -> None:
     )
 
 
-def delete_rows(connection: sqlite3.Connection, number: int) -> None:
+def delete_rows(connection: Connection, number: int) -> None:
     """Delete every row of the thread with this number."""
     for table in CONTENT:
         connection.execute(f"DELETE FROM {table} WHERE thread = ?", (number,))  # noqa: S608 - our own table names
     connection.execute("DELETE FROM zerograph_redis_threads WHERE number = ?", (number,))
 
 
-def delete_thread_rows(connection: sqlite3.Connection, thread: str) -> None:
+def delete_thread_rows(connection: Connection, thread: str) -> None:
     """Delete every row of an escaped thread, expired or not."""
     row = connection.execute("SELECT number FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()
     if row is not None:
         delete_rows(connection, row[0])
 
 
-def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: int) -> bool:
+def delete_thread(connection: Connection, request: DeleteThread, now: int) -> bool:
     """Delete a thread, unless its last write was not at *updated*."""
     leases.check_fence(connection, request, now)
     row = connection.execute(
@@ -178,7 +179,7 @@ def delete_thread(connection: sqlite3.Connection, request: DeleteThread, now: in
     return True
 
 
-def forget_thread(connection: sqlite3.Connection, request: ForgetThread, now: int) -> None:
+def forget_thread(connection: Connection, request: ForgetThread, now: int) -> None:
     """Delete the rows of a thread if it has expired."""
     thread = escape(request.thread)
     if not number_of(connection, thread, now):

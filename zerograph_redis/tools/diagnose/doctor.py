@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
-from zerograph_redis.backends.redis.wires import is_cluster
+from zerograph_redis.backends.redis.transport import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.errors import BackendUnavailableError, CorruptCheckpointError
 from zerograph_redis.store import Store
@@ -100,7 +100,7 @@ def _check_place(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *,
             diagnosis.stored.append(_unreadable(error))
             return False
         return True
-    client = store.backend.wire.client
+    client = store.backend.transport.client
     with progress("Asking servers", None):
         nodes = ask_nodes(client)
         answering = [each for each in nodes if not each.error]

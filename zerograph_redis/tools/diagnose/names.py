@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
-from zerograph_redis.backends.redis.wires import is_cluster
+from zerograph_redis.backends.redis.transport import is_cluster
 from zerograph_redis.backends.sqlite import SqliteBackend
 from zerograph_redis.backends.sqlite.thread_rows import printable_name
 from zerograph_redis.core.paging import read_index
@@ -42,7 +42,7 @@ class Names:
     invalid: list[str] = field(default_factory=list)
     """Entries of the thread index, or names in rows, that are no thread's id."""
     other_prefixes: set[str] = field(default_factory=set)
-    """Prefixes of other savers, which begin with this one."""
+    """Prefixes of other savers whose keys also begin with this one."""
 
     def add(self, escaped: str, token: str | None = None) -> bool:
         """Add a stored thread, or a copy with a *token*. Returns False if *escaped* is no escaped id."""
@@ -90,7 +90,7 @@ def _find_rows(connection: sqlite3.Connection) -> Names:
 
 
 def _find_keys(store: Store[Any], names: Names, advance: Callable[[], None]) -> Finding:
-    client, prefix = store.backend.wire.client, store.backend.keyspace.prefix
+    client, prefix = store.backend.transport.client, store.backend.keyspace.prefix
     clustered = is_cluster(client)
     # No character of a prefix has a meaning in a pattern.
     keys = client.scan_iter(match=f"{prefix}:*", count=_SCANNED)
@@ -126,6 +126,8 @@ def sort_keys(
 ) -> None:
     """Note in *names* what each of *keys* belongs to; all of them begin with *prefix* and a colon."""
     index = _INDEX_OF_CLUSTER if clustered else _INDEX
+    # On a cluster, the index of a saver with the prefix `app` begins with the prefix of one with `app:threads`.
+    above = prefix.removesuffix(":threads") if clustered else prefix
     for key in keys:
         advance()
         name = _text(key)
@@ -133,7 +135,9 @@ def sort_keys(
         found = _THREAD.fullmatch(rest)
         if index.fullmatch(rest) or (found and names.add(*found.groups())):
             continue
-        if not found and (other := _OTHER.fullmatch(rest)):
+        if above != prefix and index.fullmatch(name[len(above) + 1 :]):
+            names.other_prefixes.add(above)
+        elif not found and (other := _OTHER.fullmatch(rest)):
             names.other_prefixes.add(f"{prefix}:{other[1]}")
         else:
             names.foreign.append(name)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from redis.exceptions import NoPermissionError, ResponseError
 
 from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
-from zerograph_redis.backends.redis.wires import is_cluster
+from zerograph_redis.backends.redis.transport import is_cluster
 
 from .findings import Finding, merge, ok, problem
 from .servers import Node

@@ -15,7 +15,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
-from zerograph_redis.backends.redis.wires import is_cluster
+from zerograph_redis.backends.redis.transport import is_cluster
 
 from .findings import Finding, Level, merge, ok, problem, warning
 

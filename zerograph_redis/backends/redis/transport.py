@@ -1,7 +1,7 @@
-"""From commands to replies through any client: of a server, behind Sentinels, or of a cluster.
+"""Sends commands through any client: of a server, behind Sentinels, or of a cluster.
 
-A cluster's client knows which node has a key. Generators decide where commands go, and what follows from the answer that a
-key is elsewhere. They yield what to do, so that it is written once for blocking and for asyncio clients.
+A cluster's client knows which node has a key. Generators choose the node of each command, and follow redirections. They
+yield each step, so that they serve blocking and asyncio clients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zerograph_redis.core.drive import adrive, drive
 
 from .connections import AsyncOwnConnections, OwnConnections
 from .exchange import Deadlines
-from .faults import CLUSTER, DRIVER_ERRORS, NEVER, PLAIN, SENTINEL, Policy, is_left_behind
+from .faults import CLUSTER, DRIVER_ERRORS, NEVER, PLAIN, SENTINEL, Policy, is_from_old_primary
 from .pools import AsyncPoolConnections, PoolConnections, aexchange_at
 from .scripts import Command, command
 from .shielding import ashielded, shielded
@@ -77,7 +77,7 @@ def _to_nodes(client: Any, commands: Sequence[Command]) -> _Steps:
         found[place] = yield from _redirected(client, unit, found[place])
     for unit, replies in zip(units, found, strict=True):
         for reply in replies:
-            if len(unit) > 1 and is_left_behind(reply):
+            if len(unit) > 1 and is_from_old_primary(reply):
                 raise exceptions.TryAgainError(str(reply))
             if isinstance(reply, CLUSTER.errors):
                 raise reply
@@ -161,8 +161,8 @@ class _AsyncNodes:
         return await aexchange_at(*step, deadline, self._deadlines)
 
 
-class _AnyWire:
-    """What blocking and asyncio wires share; what they return is awaited of the latter."""
+class _AnyTransport:
+    """What blocking and asyncio transports share; the results of the latter are awaited."""
 
     _own: Any
     _pool: Any
@@ -194,7 +194,7 @@ class _AnyWire:
             client.connection_pool.connection_kwargs["retry"] = self._retry(NoBackoff(), 0)
 
 
-class Wire(_AnyWire):
+class Transport(_AnyTransport):
     """To a server, or the nodes of a cluster, through a blocking client."""
 
     _own, _pool, _nodes, _retry, sleep = OwnConnections, PoolConnections, _Nodes, Retry, staticmethod(time.sleep)
@@ -226,14 +226,14 @@ class Wire(_AnyWire):
         return [getattr(owner, name) for name in ("_initialization_lock", "_lock") if hasattr(owner, name)]
 
 
-class AsyncWire(_AnyWire):
+class AsyncTransport(_AnyTransport):
     """To a server, or the nodes of a cluster, through an asyncio client."""
 
     _own, _pool, _nodes, _retry = AsyncOwnConnections, AsyncPoolConnections, _AsyncNodes, AsyncRetry
     sleep = staticmethod(asyncio.sleep)
 
     async def drop_idle(self) -> None:
-        """Await `Wire.drop_idle`."""
+        """Await `Transport.drop_idle`."""
         if sentinels_of(self.client):
             await self.connections.drop_idle(self.client)
 

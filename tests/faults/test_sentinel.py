@@ -6,17 +6,15 @@ closes as soon as it reaches the server.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.data import at, state
-from support.faces import AsyncFace, SyncFace
 from support.polling import until
 from support.servers import RedisServer, free_port
 
-from zerograph_redis import AsyncRedisSaver, BackendUnavailableError, RedisSaver, ReplicationError
+from zerograph_redis import BackendUnavailableError, RedisSaver, ReplicationError
 from zerograph_redis.backends.redis.faults import PLAIN
 
 
@@ -25,8 +23,7 @@ class Site:
 
     def __init__(self, new_server, sentinel: RedisServer) -> None:
         self.primary, self.other, replica = new_server(), new_server("--repl-diskless-sync", "no"), new_server()
-        self.call(replica, "REPLICAOF", "127.0.0.1", self.other.port)
-        until(lambda: self.call(self.other, "WAIT", 1, 100) == 1)
+        replica.follow(self.other)
         with RedisSaver.from_url(self.primary.url) as saver:  # which leaves its scripts there
             saver.put_writes(saver.put(at("earlier"), state("c"), {}), [("t", "a", 1)], "")
         self.sentinel = sentinel
@@ -55,24 +52,6 @@ def site(new_server):
     return Site(new_server, new_server("--sentinel", config=""))
 
 
-@pytest.fixture(params=[SyncFace, AsyncFace])
-def opening(request):
-    """Open savers, to be used through either face."""
-    faces = []
-    with asyncio.Runner() as runner:
-
-        def call(url, **options):
-            if request.param is SyncFace:
-                faces.append(SyncFace(RedisSaver.from_url(url, **options)))
-            else:
-                faces.append(AsyncFace(AsyncRedisSaver.from_url(url, **options), runner))
-            return faces[-1]
-
-        yield call
-        for each in faces:
-            each.close()
-
-
 def demotion(site):
     return ("REPLICAOF", "127.0.0.1", site.other.port)
 
@@ -91,7 +70,7 @@ LEFT_BEHIND = {
 
 @pytest.mark.parametrize("kind", LEFT_BEHIND)
 def test_a_put_to_what_a_failover_left_behind_goes_to_the_new_primary(site, opening, kind):
-    saver = opening(site.url, wait_replicas=1, wait_timeout=4000)
+    saver = opening(site.url, retries=True, wait_replicas=1, wait_timeout=4000)
     assert saver.get(at()) is None
     site.leave_behind(*LEFT_BEHIND[kind](site))
     config = saver.put(at(), state("c"), {})
@@ -102,7 +81,7 @@ def test_a_put_to_what_a_failover_left_behind_goes_to_the_new_primary(site, open
 
 
 def test_a_put_whose_primary_is_demoted_while_it_waits_for_replicas_goes_to_the_new_one(site, opening):
-    saver = opening(site.url, wait_replicas=1, wait_timeout=60_000)
+    saver = opening(site.url, retries=True, wait_replicas=1, wait_timeout=60_000)
     with ThreadPoolExecutor(1) as pool:
         put = pool.submit(saver.put, at(), state("c"), {})
         until(lambda: site.call(site.primary, "INFO", "clients")["blocked_clients"] == 1)
@@ -113,7 +92,7 @@ def test_a_put_whose_primary_is_demoted_while_it_waits_for_replicas_goes_to_the_
 
 
 def test_a_put_that_too_few_replicas_confirmed_is_done_again_at_the_new_primary(site, opening):
-    saver = opening(site.url, wait_replicas=1, wait_timeout=50)
+    saver = opening(site.url, retries=True, wait_replicas=1, wait_timeout=50)
     assert saver.get(at()) is None
     site.leave_behind()
     with pytest.raises(ReplicationError):
@@ -125,7 +104,7 @@ def test_a_put_that_too_few_replicas_confirmed_is_done_again_at_the_new_primary(
 
 def test_a_put_waits_longer_for_a_failover_than_for_a_server_that_restarts(site, opening, caplog):
     caplog.set_level(logging.DEBUG, "zerograph_redis")
-    saver = opening(site.url)
+    saver = opening(site.url, retries=True)
     assert saver.get(at()) is None
     site.call(site.sentinel, "SENTINEL", "REMOVE", "service")
     site.primary.stop()
