@@ -33,9 +33,9 @@ def diff(
     context: typer.Context,
     thread: Thread,
     a: Annotated[
-        str | None, typer.Argument(metavar="A", help="The older checkpoint; alone, it is the newer one.")
+        str | None, typer.Argument(metavar="A", help="The older checkpoint. If B is not given, the newer one.")
     ] = None,
-    b: Annotated[str | None, typer.Argument(metavar="B", help=f"The newer one. {NAMED}")] = None,
+    b: Annotated[str | None, typer.Argument(metavar="B", help=f"The newer checkpoint. {NAMED}")] = None,
     namespace: Namespace = None,
     *,
     full: Annotated[bool, typer.Option("--full", help="Do not truncate long values.")] = False,

@@ -35,7 +35,7 @@ def history(
     context: typer.Context,
     thread: Thread,
     namespace: Namespace = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many checkpoints at the most, over all namespaces.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many checkpoints.")] = 50,
     *,
     every: Annotated[bool, typer.Option("--all", help="All checkpoints.")] = False,
     json: Json = False,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.savers.opening import path_of
 from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.exports import ExportFile, open_export, require_zstd
 from zerograph_redis.tools.transfer.files import savers_of
@@ -65,6 +64,8 @@ def migrate(
 
     SRC may be the file of ZeroGraph's own SqliteSaver. If both savers have used a file, zerograph:///path means ZeroGraph's.
     """
+    from zerograph_redis.savers.opening import path_of
+
     session: Session = context.obj
     choice = ThreadChoice(match, threads)
     if source == target and target_prefix in {None, session.prefix}:
@@ -83,6 +84,8 @@ def migrate(
 
 def _by_its_tables(url: str) -> str:
     """Return the URL of a SQLite file with the scheme of the saver that used it."""
+    from zerograph_redis.savers.opening import path_of
+
     if not url.startswith(SQLITE) or not Path(path_of(url)).is_file():
         return url
     theirs, ours = savers_of(path_of(url))
