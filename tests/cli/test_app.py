@@ -227,7 +227,9 @@ def test_an_encoding_that_lacks_characters_shows_question_marks(real_store):
     assert r'"thread_id": "\u00e9-1"' in listed.out
 
 
-@pytest.mark.parametrize(("option", "unused"), [("--version", {"redis", "zerograph", "msgspec"}), ("--help", {"redis"})])
+@pytest.mark.parametrize(
+    ("option", "unused"), [("--version", {"redis", "zerograph", "msgspec"}), ("--help", {"redis"})]
+)
 def test_the_version_does_without_the_engine_and_help_without_the_client(option, unused):
     code = (
         f"import sys; sys.argv = ['zerograph-redis', {option!r}]\n"

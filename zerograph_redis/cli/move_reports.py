@@ -12,13 +12,12 @@ import typer
 from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveReport
 
 from .exits import Code
-from .output import console, note, print_json
+from .output import console, note, note_missing, note_more, print_json
 from .tables import Table, shown
 from .text import count
 
 SHOWN = 30
 
-Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
 ThreadsFile = Annotated[
     Path | None,
     typer.Option("--threads", metavar="FILE", help="Only threads whose ids are in this file, one a line; - for stdin."),
@@ -107,8 +106,7 @@ def _show(found: MoveReport, totals: dict[str, DigestSum], phrases: dict[MoveOut
             note(f"{count(number, 'thread')} {phrase}.")
     if found.beyond:
         note(f"{count(found.beyond, 'thread')} of these left out of the digests: older checkpoints were removed since.")
-    if missing:
-        note(f"Not found: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+    note_missing(missing)
 
 
 def _show_problems(found: MoveReport) -> None:
@@ -117,8 +115,7 @@ def _show_problems(found: MoveReport) -> None:
     for each in found.problems[:SHOWN]:
         rows.add_row(each.thread, shown(_PROBLEMS[each.outcome][0], "red"), each.message)
     console().print(rows)
-    if len(found.problems) > SHOWN:
-        note(f"… and {len(found.problems) - SHOWN:,} more; --json has all.")
+    note_more(len(found.problems) - SHOWN)
 
 
 def _as_json(found: MoveReport, totals: dict[str, DigestSum], missing: list[str]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from zerograph_redis.tools.transfer.exports import ExportFile, open_export, requ
 from zerograph_redis.tools.transfer.files import savers_of
 from zerograph_redis.tools.transfer.moves import MoveOutcome, Source, list_source, move_threads
 
-from .move_reports import Match, ThreadChoice, ThreadsFile, Update, report
+from .move_reports import ThreadChoice, ThreadsFile, Update, report
 from .output import note
-from .parameters import Json
+from .parameters import Json, Match
 from .progress import progress
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _PIPED = 200  # columns that long values are wrapped to, off a terminal
 _UNLIMITED = 1_000_000
+_NAMED = 30  # threads that a note names
 
 
 def console() -> Console:
@@ -52,6 +54,18 @@ def note(text: str) -> None:
     """Write a line beside the result."""
     out = notes()
     out.print(visible(text), style="dim", soft_wrap=not out.is_terminal)
+
+
+def note_more(hidden: int) -> None:
+    """Note that a table leaves out *hidden* rows, if any."""
+    if hidden > 0:
+        note(f"… and {hidden:,} more; --json has all.")
+
+
+def note_missing(threads: Sequence[str]) -> None:
+    """Note the given ids that are not stored, if any."""
+    if threads:
+        note(f"Not found: {', '.join(map(repr, threads[:_NAMED]))}{' …' if len(threads) > _NAMED else ''}.")
 
 
 def print_json(document: Any, *, line: bool = False) -> None:
