@@ -24,7 +24,7 @@ from zerograph_redis.core.requests import ForgetThread, Operation
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import CorruptCheckpointError
 
-from .contents import Contents, read_contents
+from .contents import ThreadContents, read_contents
 from .findings import Finding, Level, count, ok, problem, warning
 from .names import Names
 
@@ -63,7 +63,7 @@ class ThreadTally:
     staged: list[tuple[str, str]] = field(default_factory=list)
     """Unfinished copies without a TTL: thread and token."""
 
-    def add(self, now: int, thread: str, condition: Condition, contents: Contents) -> None:
+    def add(self, now: int, thread: str, condition: Condition, contents: ThreadContents) -> None:
         """Count a thread that was checked at *now*."""
         if condition.entry is IndexState.STALE:
             self.stale.append(thread)
@@ -77,8 +77,8 @@ class ThreadTally:
         if damage := condition.damage or contents.damage:
             self.broken[thread] = damage
             return
-        if contents.closed:
-            self.undecodable[thread] = contents.closed
+        if contents.undecodable:
+            self.undecodable[thread] = contents.undecodable
         marks = (
             (self.busy, contents.busy),
             (self.unindexed, condition.entry in {IndexState.MISSING, IndexState.WRONG}),
@@ -101,7 +101,7 @@ def examine_threads(
     tally = ThreadTally()
     now = yield from ReadClock()
 
-    def add(examined: tuple[str, Condition, Contents]) -> None:
+    def add(examined: tuple[str, Condition, ThreadContents]) -> None:
         tally.add(now, *examined)
         advance()
 
@@ -114,14 +114,14 @@ def examine_threads(
 
 def _examine(
     thread: str, indexed: Collection[str], settings: Settings, *, deep: bool
-) -> Operation[tuple[str, Condition, Contents]]:
+) -> Operation[tuple[str, Condition, ThreadContents]]:
     try:
         condition = yield from ExamineThread(thread)
         if condition.entry is IndexState.UNKNOWN:
             condition.entry = yield from _entry_of(thread, condition, indexed)
     except CorruptCheckpointError as error:
-        return thread, Condition.unknown(str(error)), Contents()
-    contents = Contents()
+        return thread, Condition.unknown(str(error)), ThreadContents()
+    contents = ThreadContents()
     if deep and condition.stored and not condition.damage:
         contents = yield from read_contents(thread, settings)
     return thread, condition, contents
