@@ -3,7 +3,7 @@
 import pytest
 from support.data import at, fill, ids, state, thread_ids
 from support.moves import ignore, migrate, store_of
-from support.stores import make_store
+from support.stores import fixture_of, make_store
 
 from zerograph_redis import InMemorySaver
 from zerograph_redis.core.requests import DescribeThreads, ListThreads, PublishThread, ScanThread, StageThread
@@ -30,11 +30,7 @@ def meddle(end, kind, happens, times=10**9):
     return end.backend
 
 
-@pytest.fixture(params=["redis-sync", "sqlite-sync", "memory-sync"])
-def store(request):
-    made = make_store(request.param, request)
-    yield made
-    made.close()
+store = fixture_of("redis-sync", "sqlite-sync", "memory-sync")
 
 
 @pytest.fixture
