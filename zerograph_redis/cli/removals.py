@@ -1,4 +1,4 @@
-"""``delete`` and ``prune``: they remove the selected threads, or old checkpoints of them, and report what is removed."""
+"""``delete`` removes threads, ``prune`` their old checkpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zerograph_redis.tools.maintain.removal import (
     plan_prunings,
     prune_threads,
 )
-from zerograph_redis.tools.maintain.selection import Selection, Target, find_targets
+from zerograph_redis.tools.maintain.selection import Target, find_targets
 
 from .exits import Code
 from .output import console, note, note_missing, note_more, print_json
@@ -156,7 +156,7 @@ def _select(
 ) -> tuple[list[Target], list[str]]:
     """Find the threads that match the options, and the given ids that are not stored."""
     with progress("Checking threads") as advance:
-        return session.run(find_targets(Selection(threads or (), match, idle), advance))
+        return session.run(find_targets(threads or (), match, idle, advance))
 
 
 def _collect(

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .codes import RefusedError
 
-_CACHED_HASH: Final = "_attrs_cached_hash"
+CACHED_HASH: Final = "_attrs_cached_hash"
 _BY_PYTHON: Final = ("__dict__", "__weakref__")
 
 
@@ -134,7 +134,7 @@ def _is_set(slot: MemberDescriptorType, value: Any) -> bool:
 
 def _caches(cls: type) -> Iterator[str]:
     """Yield what is computed again if it is missing: cached properties, and the hash that attrs caches."""
-    yield _CACHED_HASH
+    yield CACHED_HASH
     for base in cls.__mro__:
         for name, found in vars(base).items():
             if isinstance(found, functools.cached_property) and raw_attribute(cls, name) is found:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum, Flag
 from types import MemberDescriptorType
 from typing import Any, Final, Protocol
 
 from zerograph_redis.errors import SerializationError
 
-from .attributes import Attributes, is_described, is_open, raw_attribute, refuse_attributes
+from .attributes import CACHED_HASH, Attributes, is_described, is_open, raw_attribute, refuse_attributes
 from .codes import RefusedError, expect
 from .reprs import describe, safe_repr
 
@@ -39,9 +39,9 @@ def codec_of(cls: type) -> ClassCodec | None:
     if not is_open(cls):
         return None
     if hasattr(cls, "__attrs_attrs__"):
-        return FieldsCodec(cls, _attrs_defaults(cls), optional=_attrs_optional(cls), cached_hash=_caches_hash(cls))
+        return _attrs_codec(cls)
     if dataclasses.is_dataclass(cls):
-        return FieldsCodec(cls, _dataclass_defaults(cls), optional=_dataclass_optional(cls))
+        return _dataclass_codec(cls)
     return PydanticCodec(cls) if _is_model(cls) else None
 
 
@@ -99,33 +99,23 @@ def _calling_with_object(cls: type, factory: Callable[[Any], Any]) -> Default:
     return default
 
 
-def _dataclass_defaults(cls: Any) -> dict[str, Default | None]:
+def _dataclass_codec(cls: Any) -> FieldsCodec:
     defaults: dict[str, Default | None] = {}
+    optional = []
     for each in dataclasses.fields(cls):
         if each.default_factory is not dataclasses.MISSING:
             defaults[each.name] = _calling(each.default_factory)
-        else:
-            defaults[each.name] = None if each.default is dataclasses.MISSING else _constant(each.default)
-    return defaults
-
-
-def _dataclass_optional(cls: Any) -> Iterator[str]:
-    """Yield the fields that ``__init__`` does not set: an object has none, or that of the class."""
-    for each in dataclasses.fields(cls):
-        if each.init or each.default_factory is not dataclasses.MISSING:
             continue
+        defaults[each.name] = None if each.default is dataclasses.MISSING else _constant(each.default)
+        # Without a place in __init__, an object has no such field, or that of the class.
         is_slot = isinstance(raw_attribute(cls, each.name), MemberDescriptorType)
-        if each.default is dataclasses.MISSING if is_slot else not is_described(cls, each.name):
-            yield each.name
+        may_lack = each.default is dataclasses.MISSING if is_slot else not is_described(cls, each.name)
+        if may_lack and not each.init:
+            optional.append(each.name)
+    return FieldsCodec(cls, defaults, optional)
 
 
-def _attrs_optional(cls: Any) -> Iterator[str]:
-    import attr
-
-    return (each.name for each in cls.__attrs_attrs__ if not each.init and each.default is attr.NOTHING)
-
-
-def _attrs_defaults(cls: Any) -> dict[str, Default | None]:
+def _attrs_codec(cls: Any) -> FieldsCodec:
     import attr
 
     defaults: dict[str, Default | None] = {}
@@ -137,20 +127,26 @@ def _attrs_defaults(cls: Any) -> dict[str, Default | None]:
             defaults[each.name] = _calling_with_object(cls, factory) if each.default.takes_self else _calling(factory)
         else:
             defaults[each.name] = _constant(each.default)
-    return defaults
+    optional = [each.name for each in cls.__attrs_attrs__ if not each.init and each.default is attr.NOTHING]
+    return FieldsCodec(cls, defaults, optional, cached_hash=_caches_hash(cls))
 
 
 def _caches_hash(cls: Any) -> bool:
     hashability = getattr(getattr(cls, "__attrs_props__", None), "hashability", None)
     slots = getattr(cls, "__slots__", ())
-    return getattr(hashability, "name", "") == "HASHABLE_CACHED" or "_attrs_cached_hash" in slots
+    return getattr(hashability, "name", "") == "HASHABLE_CACHED" or CACHED_HASH in slots
 
 
 class FieldsCodec:
     """For classes whose objects are their attributes: dataclasses, attrs classes, and ZeroGraph's own."""
 
     def __init__(
-        self, cls: type, defaults: dict[str, Default | None], *, optional: Any = (), cached_hash: bool = False
+        self,
+        cls: type,
+        defaults: dict[str, Default | None],
+        optional: Collection[str] = (),
+        *,
+        cached_hash: bool = False,
     ) -> None:
         self._cls = cls
         self._defaults = defaults
@@ -184,7 +180,7 @@ class FieldsCodec:
         (fields,) = stored
         value: Any = object.__new__(self._cls)
         if self._cached_hash:
-            object.__setattr__(value, "_attrs_cached_hash", None)
+            object.__setattr__(value, CACHED_HASH, None)
         if expect(dict, fields).keys() != self._defaults.keys():
             fields = _completed(self._cls, fields, self._defaults, self._optional)
         self._attributes.write(value, fields)

@@ -1,10 +1,10 @@
-"""Deletes threads, and prunes checkpoints of threads; or plans it, and reports what would be removed."""
+"""Deletes threads and prunes their checkpoints, or plans either: then nothing is removed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -37,14 +37,14 @@ class RemovalOutcome(StrEnum):
 
 @dataclass(slots=True)
 class Removal:
-    """What is removed of a thread."""
+    """The checkpoints and bytes that are removed of a thread."""
 
     target: Target
     outcome: RemovalOutcome
     checkpoints: int = 0
     bytes: int = 0
-    """What is freed at once; `ThreadInfo.bytes` decreases by it."""
-    outlines: Sequence[Outline] = field(default_factory=list)
+    """How many are freed at once; `ThreadInfo.bytes` decreases by them."""
+    outlines: Sequence[Outline] = ()
     """The checkpoints, if this is a plan to prune."""
     owner: str = ""
     """The worker that holds the thread."""
