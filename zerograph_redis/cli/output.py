@@ -27,7 +27,7 @@ def console() -> Console:
     limited = sys.stdout.isatty() or "COLUMNS" in os.environ
 
     class Output(Console):
-        """A console that leaves a closed pipe to whoever runs the command."""
+        """A console that lets the command handle a closed pipe."""
 
         @property
         def options(self) -> ConsoleOptions:

@@ -31,7 +31,7 @@ class StandIn:
         return {str(name): value for name, value in (first | more if type(more) is dict else first).items()}
 
     def __repr__(self) -> str:
-        """Look like a call of its type."""
+        """Write it as a call of its type."""
         if self.fields is None:
             shown = [safe_repr(each) for each in self.parts]
         else:

@@ -132,7 +132,7 @@ def judge_nodes(nodes: Sequence[Node]) -> list[Finding]:
 
 def _reachable(node: Node) -> Finding:
     if node.error:
-        fix = "start the server, or repair the network path to it; its log may tell more"
+        fix = "start the server, or repair the network path to it; check its log"
         return problem("reachable", node.error, fix)
     return ok("reachable", "answers")
 

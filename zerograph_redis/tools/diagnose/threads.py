@@ -1,4 +1,4 @@
-"""Checks each thread of a store: whether it is whole, indexed, expires as a whole, and holds what nobody needs.
+"""Checks each thread of a store: whether it is whole, indexed, expires as a whole, and holds unused bytes.
 
 Repairs what surrounds threads: the thread index, TTLs, and what unfinished copies left. Never what a thread holds.
 """
@@ -133,7 +133,7 @@ def _entry_of(thread: str, condition: Condition, indexed: Collection[str]) -> Op
         return IndexState.EXPIRED if thread in indexed else IndexState.RIGHT
     if thread in indexed:
         return IndexState.RIGHT
-    # A write may have moved it from a page that was not read yet to one that was.
+    # A write may have moved it from an unread page to one that was read already.
     rank = yield from ReadIndexEntry(thread)
     return IndexState.MISSING if rank is None else IndexState.RIGHT
 
@@ -150,7 +150,7 @@ def repair(tally: ThreadTally) -> Operation[None]:
     for thread in (*tally.stale, *tally.expired):
         yield from ForgetThread(thread)
     for thread in dict.fromkeys((*tally.unindexed, *tally.uneven)):
-        # One that was damaged meanwhile must not stop the others; the next checkup reports it.
+        # A thread damaged meanwhile must not stop the others; the next checkup reports it.
         with suppress(CorruptCheckpointError):
             yield from RepairThread(thread)
     for thread, token in tally.staged:

@@ -212,7 +212,7 @@ def open_export(path: str | Path, settings: Settings) -> Iterator[Store[Any]]:
     """Open a file of threads, compressed or not, as a store to read; *settings* have the keys of an encrypted one.
 
     Raises:
-        CorruptCheckpointError: The file is not one that was exported, or is damaged, cut off, or of an unknown format.
+        CorruptCheckpointError: The file is not an export, or is damaged, cut off, or of an unknown format.
         ImportError: It is compressed, and the extra ``zstd`` is not installed.
         OSError: It cannot be opened.
     """
