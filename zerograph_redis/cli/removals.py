@@ -92,8 +92,6 @@ def delete(
         removals = _collect(session, "Deleting threads", targets, work)
     else:
         removals = plan_deletions(targets)
-    if not json:
-        _show_threads(removals, _DELETE)
     _report(removals, missing, _DELETE, json=json, yes=yes)
 
 
@@ -130,10 +128,6 @@ def prune(
         removals = _collect(session, "Pruning threads", targets, work)
     else:
         removals = _collect(session, "Reading checkpoints", targets, partial(plan_prunings, targets, kept, older_than))
-    if not json and len(removals) == 1 and removals[0].outlines:
-        _show_checkpoints(removals[0])
-    elif not json:
-        _show_threads(removals, _PRUNE)
     _report(removals, missing, _PRUNE, json=json, yes=yes)
 
 
@@ -175,7 +169,7 @@ def _collect(
 
 
 def _report(removals: Sequence[Removal], missing: Sequence[str], action: Action, *, json: bool, yes: bool) -> None:
-    """Write a summary, or all of it as JSON, and exit with the code that fits.
+    """Write tables and a summary, or all of it as JSON, and exit with the code that fits.
 
     Raises:
         typer.Exit: Some of what the options select was skipped, or some of *missing*, the given ids, is not stored.
@@ -195,6 +189,10 @@ def _report(removals: Sequence[Removal], missing: Sequence[str], action: Action,
         documents = [_as_json(each, action) for each in removals]
         print_json({"dry_run": not yes, **totals, "removals": documents, "not_found": list(missing)})
     else:
+        if len(removals) == 1 and removals[0].outlines:
+            _show_checkpoints(removals[0])
+        else:
+            _show_threads(removals, action)
         _sum_up(totals, action, yes=yes)
         _explain(outcomes, missing, yes=yes)
     if yes and outcomes[RemovalOutcome.HELD]:

@@ -138,12 +138,7 @@ def read_source(source: Source, thread: str) -> ThreadImage | None:
 
 
 def move_threads(
-    source: Source,
-    target: Store[Any],
-    threads: Iterable[str],
-    moved: Callable[[], object],
-    *,
-    update: bool = False,
+    source: Source, target: Store[Any], threads: Iterable[str], moved: Callable[[], object], *, update: bool = False
 ) -> MoveReport:
     """Move threads from one store to another; both may be in use.
 
