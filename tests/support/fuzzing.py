@@ -460,7 +460,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
     ("unlock", "bad", "--yes"),
     ("prune", "--all", "--keep", "2", "--yes"),
     ("copy", "bad", "copied"),
-    ("import", "{directory}/base.zgt", "--update"),
+    ("import", "{directory}/base.zgt", "--update", "--yes"),
     ("delete", "bad", "--yes"),
 )
 ACROSS = {("threads",), ("stats",), ("stats", "--json"), ("doctor", "--quick", "--json")}
@@ -560,10 +560,11 @@ class Fuzz:
 
     def _command(self, *arguments: str) -> int:
         given = [each.format(directory=self.directory, url=self.target.url) for each in arguments]
+        store = () if arguments[0] == "migrate" else ("--url", self.target.url)
         types = ("--types", "support.fuzz_types") if self.target.encrypts else ()
         out, err = (TextIOWrapper(BytesIO(), "utf-8") for _ in range(2))
         with redirect_stdout(out), redirect_stderr(err):
-            code = self._commands.main(["--url", self.target.url, *types, "--debug", *given], standalone_mode=False)
+            code = self._commands.main([*store, *types, "--debug", *given], standalone_mode=False)
         return code or 0
 
     def _check_sound(self, after: str, saver: Any) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _PIPED = 200  # columns that long values are wrapped to, off a terminal
 _UNLIMITED = 1_000_000
-_NAMED = 30  # threads that a note names
+SHOWN = 30  # rows of a table, or threads in a note
+NOTHING_CHANGED = "Nothing was changed: add --yes to do it."
 
 
 def console() -> Console:
@@ -65,7 +66,7 @@ def note_more(hidden: int) -> None:
 def note_missing(threads: Sequence[str]) -> None:
     """Note the given ids that are not stored, if any."""
     if threads:
-        note(f"Not found: {', '.join(map(repr, threads[:_NAMED]))}{' …' if len(threads) > _NAMED else ''}.")
+        note(f"Not found: {', '.join(map(repr, threads[:SHOWN]))}{' …' if len(threads) > SHOWN else ''}.")
 
 
 def print_json(document: Any, *, line: bool = False) -> None:

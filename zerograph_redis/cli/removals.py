@@ -23,7 +23,7 @@ from zerograph_redis.tools.maintain.removal import (
 from zerograph_redis.tools.maintain.selection import Target, find_targets
 
 from .exits import Code
-from .output import console, note, note_missing, note_more, print_json
+from .output import NOTHING_CHANGED, SHOWN, console, note, note_missing, note_more, print_json
 from .parameters import Json, Match, Yes
 from .progress import progress
 from .session import Session
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from zerograph_redis.core.requests import Operation
 
 
-_SHOWN = 30  # threads in a table
 _CHECKPOINTS = 50  # in a table
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -216,7 +215,7 @@ def _show_threads(removals: Sequence[Removal], action: Action) -> None:
     with_outcome = any(words[each.outcome][0] for each in removals)
     rows = Table(**columns, **({"outcome": "left"} if with_outcome else {}))
     listed = [each for each in removals if action.whole or each.checkpoints or words[each.outcome][0]]
-    for each in listed[:_SHOWN]:
+    for each in listed[:SHOWN]:
         idle = duration(each.target.idle / 1_000_000) if each.target.condition.updated else ""
         sizes = (f"{each.checkpoints:,}", size(each.bytes)) if each.checkpoints or each.bytes else ("", "")
         word, style = words[each.outcome]
@@ -224,7 +223,7 @@ def _show_threads(removals: Sequence[Removal], action: Action) -> None:
         rows.add_row(each.target.thread, idle, *sizes, *([shown(word + owner, style)] if with_outcome else []))
     if listed:
         console().print(rows)
-    note_more(len(listed) - _SHOWN)
+    note_more(len(listed) - SHOWN)
 
 
 def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:
@@ -238,7 +237,7 @@ def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:
         summary = f"Would {action.verb} {what}, and free {size(totals['bytes'])}."
     console().print(shown(summary, "bold"))
     if totals["threads"] and not yes:
-        note("Nothing was changed: add --yes to do it.")
+        note(NOTHING_CHANGED)
 
 
 def _explain(outcomes: Counter[RemovalOutcome], missing: Sequence[str], *, yes: bool) -> None:
