@@ -14,7 +14,7 @@ from .naming import NAMED, named_checkpoint
 from .output import console, note, print_json
 from .parameters import Full, Json, Namespace, Thread
 from .session import Session
-from .tables import phrase, shown
+from .text import phrase, shown
 from .values import brief, brief_change, excerpts, path_text, pretty
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from .output import console, print_json
 from .parameters import Json
 from .progress import progress
 from .session import Session
-from .tables import shown
-from .text import count
+from .text import count, shown
 
 if TYPE_CHECKING:
     from rich.table import Table

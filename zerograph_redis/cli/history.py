@@ -16,8 +16,7 @@ from .output import console, note, print_json
 from .parameters import Json, Namespace, Thread
 from .progress import progress
 from .session import Session
-from .tables import Table, shown
-from .text import age, count, size
+from .text import Table, age, count, shown, size
 from .values import brief
 
 if TYPE_CHECKING:

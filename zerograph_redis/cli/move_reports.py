@@ -13,8 +13,7 @@ from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveRep
 
 from .exits import Code
 from .output import NOTHING_CHANGED, SHOWN, console, note, note_missing, note_more, print_json
-from .tables import Table, shown
-from .text import count
+from .text import Table, count, shown
 
 ThreadsFile = Annotated[
     Path | None,

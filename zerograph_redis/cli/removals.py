@@ -27,8 +27,7 @@ from .output import NOTHING_CHANGED, SHOWN, console, note, note_missing, note_mo
 from .parameters import Json, Match, Yes
 from .progress import progress
 from .session import Session
-from .tables import Table, shown
-from .text import age, count, duration, size
+from .text import Table, age, count, duration, shown, size
 
 if TYPE_CHECKING:
     from zerograph_redis.core.requests import Operation

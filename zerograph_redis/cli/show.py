@@ -12,8 +12,7 @@ from .naming import Checkpoint, named_checkpoint
 from .output import console, print_json
 from .parameters import Full, Json, Namespace, Thread
 from .session import Session
-from .tables import phrase, shown
-from .text import age, size
+from .text import age, phrase, shown, size
 from .values import brief, pretty, summary
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from zerograph_redis.tools.inspect.listing import find_threads
 from .output import console, note, print_json
 from .parameters import Json, Match
 from .session import Session
-from .tables import Table
-from .text import age, count, duration, size
+from .text import Table, age, count, duration, size
 
 if TYPE_CHECKING:
     from zerograph_redis.threads import LeaseInfo, ThreadInfo
