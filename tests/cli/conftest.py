@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commands import Cli, Outcome, options_of, run
-from support.stores import Store, make_store
+from support.stores import Store, fixture_of
 
-
-@pytest.fixture(params=["redis-sync", "sqlite-sync"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A Redis, and a SQLite file."""
-    made = make_store(request.param, request)
-    yield made
-    made.close()
+store = fixture_of("redis-sync", "sqlite-sync")
+cluster_store = fixture_of("cluster-sync")
 
 
 @pytest.fixture
@@ -33,14 +27,6 @@ def cli(store: Store, saver: Any) -> Cli:
         return run(*options_of(store), *arguments, **options)
 
     return on_store
-
-
-@pytest.fixture
-def cluster_store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A cluster."""
-    made = make_store("cluster-sync", request)
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -227,12 +227,15 @@ def test_an_encoding_that_lacks_characters_shows_question_marks(real_store):
     assert r'"thread_id": "\u00e9-1"' in listed.out
 
 
-def test_help_and_completion_do_without_the_engine_and_the_client():
+@pytest.mark.parametrize(
+    ("option", "unused"), [("--version", {"redis", "zerograph", "msgspec"}), ("--help", {"redis"})]
+)
+def test_the_version_does_without_the_engine_and_help_without_the_client(option, unused):
     code = (
-        "import sys; sys.argv = ['zerograph-redis', '--version']\n"
+        f"import sys; sys.argv = ['zerograph-redis', {option!r}]\n"
         "from zerograph_redis.cli import main\n"
         "try: main()\n"
-        "except SystemExit: print(sorted({'redis', 'zerograph', 'msgspec'} & set(sys.modules)))"
+        f"except SystemExit: print(sorted({unused!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"

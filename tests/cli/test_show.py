@@ -220,7 +220,9 @@ def test_an_encrypted_state_is_shown_only_with_its_keys(store, cli, types_module
     saver.put(at(id="c0"), state("c1", points=[Point(1, [])], text=LONG + "!"), {})
     assert "Point(x=1, y=[])" in cli("--types", f"{types_module}:encrypted", "show", "thread").out
     assert cli("--types", f"{types_module}:encrypted", "history", "thread").out.splitlines()[2].endswith(" text")
-    assert cli("show", "thread").code != 0
+    refused = cli("show", "thread")
+    assert refused.code == 1
+    assert refused.err.endswith("--types MODULE\n")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_message_names_the_cause_and_the_fix():
     [
         (lambda v: v.value, lambda v: 1 / v, "decode function of 'opaque' raised ZeroDivisionError"),
         (lambda v: v.value, lambda v: [v], "its decode function returns a list"),
-        (lambda v: 7, Opaque, "the object that its decode function returns is not equal to it"),
+        (lambda v: 7, Opaque, "its decode function returns an object that is not equal to it"),
         (lambda v: 1 / v.value, Opaque, "whose encode function raised ZeroDivisionError"),
     ],
 )

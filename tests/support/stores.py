@@ -327,6 +327,18 @@ def opened(request: Any) -> Iterator[Store]:
         store.close()
 
 
+def fixture_of(*names: str) -> Any:
+    """A fixture that is each of these stores in turn. What is stored at the end is not checked."""
+
+    @pytest.fixture(params=names)
+    def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+        made = make_store(request.param, request)
+        yield made
+        made.close()
+
+    return store
+
+
 def make_store(name: str, request: Any) -> Store:
     """Make the store of a parameter such as ``redis-decoded-restricted-async``."""
     backend, *ways, face = name.split("-")

@@ -4,7 +4,7 @@
 - ``session``: the store that these options name
 - ``parameters``: arguments and options that several commands share
 - ``exits``: exit codes, and errors as one line
-- ``output``, ``tables``, ``text``, ``values``, ``progress``: how results are printed
+- ``output``, ``text``, ``values``, ``progress``: how results are printed
 - the others: a command each, or what a few commands share
 """
 

@@ -18,23 +18,16 @@ from zerograph_redis.errors import ConfigError
 from .exits import EXIT_CODES, reporting_errors
 from .session import Session
 
+_COMMANDS = (
+    *("threads", "history", "show", "diff", "watch", "unlock", "doctor", "stats", "prune", "delete"),
+    *("copy", "export", "import", "migrate"),
+)
 _MODULES = {
-    "threads": "threads",
-    "history": "history",
-    "show": "show",
-    "diff": "diff",
-    "watch": "watch",
-    "unlock": "unlock",
-    "doctor": "doctor",
-    "stats": "stats",
-    "prune": "prune",
-    "delete": "delete",
+    **dict.fromkeys(("prune", "delete"), "removals"),
     "copy": "copying",
-    "export": "moving",
-    "import": "moving",
-    "migrate": "moving",
+    **dict.fromkeys(("export", "import", "migrate"), "moving"),
 }
-"""The module of each command, in the order of the help."""
+"""The module of each command that is not alone in a module of its name."""
 
 _STORE_OPTIONS = ("url", "prefix", "types", "debug")
 _STORE_SECTION = "Options of the store (before or after the command)"
@@ -68,14 +61,14 @@ class LazyCommands(dict[str, Any]):
 
     def __init__(self, options: Sequence[Any]) -> None:
         """Know the names of the commands; *options* are those of the group."""
-        super().__init__(dict.fromkeys(_MODULES))
+        super().__init__(dict.fromkeys(_COMMANDS))
         self._store_options = [_after_command(each) for each in options if each.name in _STORE_OPTIONS]
 
     def __getitem__(self, name: str) -> Any:
         """Return a command."""
         command = super().__getitem__(name)
         if command is None:
-            module = import_module(f".{_MODULES[name]}", __package__)
+            module = import_module(f".{_MODULES.get(name, name)}", __package__)
             holder = typer.Typer(add_completion=False, **_SETTINGS)
             holder.command(name, cls=Command)(getattr(module, f"{name}_" if iskeyword(name) else name))
             command = self[name] = typer.main.get_command(holder)
@@ -124,7 +117,7 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """Name the commands, in the order of the help."""
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the options before the command."""

@@ -15,8 +15,7 @@ from zerograph_redis.errors import ConflictError
 from .exits import no_such_thread
 from .output import console, print_json
 from .parameters import Json, Thread
-from .tables import shown
-from .text import count, size
+from .text import count, shown, size
 
 if TYPE_CHECKING:
     from .session import Session

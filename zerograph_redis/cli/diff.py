@@ -12,9 +12,9 @@ from zerograph_redis.tools.inspect.checkpoints import CheckpointReader
 
 from .naming import NAMED, named_checkpoint
 from .output import console, note, print_json
-from .parameters import Json, Namespace, Thread
+from .parameters import Full, Json, Namespace, Thread
 from .session import Session
-from .tables import phrase, shown
+from .text import phrase, shown
 from .values import brief, brief_change, excerpts, path_text, pretty
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def diff(
     context: typer.Context,
     thread: Thread,
     a: Annotated[
-        str | None, typer.Argument(metavar="A", help="The older checkpoint; alone, it is the newer one.")
+        str | None, typer.Argument(metavar="A", help="The older checkpoint. If B is not given, the newer one.")
     ] = None,
-    b: Annotated[str | None, typer.Argument(metavar="B", help=f"The newer one. {NAMED}")] = None,
+    b: Annotated[str | None, typer.Argument(metavar="B", help=f"The newer checkpoint. {NAMED}")] = None,
     namespace: Namespace = None,
     *,
-    full: Annotated[bool, typer.Option("--full", help="Do not truncate long values.")] = False,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Show what changed between two checkpoints.

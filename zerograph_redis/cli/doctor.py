@@ -1,4 +1,4 @@
-"""``doctor``: is the store sound?"""
+"""``doctor``: checks servers, files and threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.errors import BackendUnavailableError
-from zerograph_redis.tools.diagnose.doctor import Diagnosis, check_up
 from zerograph_redis.tools.diagnose.findings import Finding, Level, problem
 
 from .exits import Code
@@ -17,8 +16,7 @@ from .output import console, print_json
 from .parameters import Json
 from .progress import progress
 from .session import Session
-from .tables import shown
-from .text import count
+from .text import count, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,6 +44,8 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Check the server, or the file, and every thread on it. Exits with 1 if there is a problem."""
+    from zerograph_redis.tools.diagnose.doctor import Diagnosis, check_up  # with redis-py, which the help does without
+
     session: Session = context.obj
     try:
         diagnosis = check_up(session.unchecked, progress, deep=not quick, fix=fix)

@@ -19,6 +19,7 @@ from zerograph_redis.errors import (
     ConflictError,
     CorruptCheckpointError,
     LeaseError,
+    SerializationError,
 )
 
 
@@ -48,7 +49,7 @@ class NotFoundError(CheckpointError):
 
 def no_such_thread(thread: str, place: str) -> NotFoundError:
     """Return the error for a thread that the store at *place* does not have."""
-    return NotFoundError(f"there is no thread {thread!r} in {place}")
+    return NotFoundError(f"there is no thread {thread!r} in {place}; 'zerograph-redis threads' lists them")
 
 
 _CODES: dict[type[Exception], Code] = {
@@ -88,6 +89,8 @@ def reporting_errors(arguments: Sequence[str], options: Mapping[str, Any] | None
             raise
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), Code.ERROR)
         message = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SerializationError) and options is not None and options["types"] is None:
+            message += "; on the command line, name the module that has the keys and types: --types MODULE"
         typer.echo(f"zerograph-redis: {visible(message)}", err=True)
         raise typer.Exit(code) from None
 

@@ -16,8 +16,7 @@ from .output import console, note, print_json
 from .parameters import Json, Namespace, Thread
 from .progress import progress
 from .session import Session
-from .tables import Table, shown
-from .text import age, count, size
+from .text import Table, age, count, shown, size
 from .values import brief
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def history(
     context: typer.Context,
     thread: Thread,
     namespace: Namespace = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many checkpoints at the most, over all namespaces.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many checkpoints.")] = 50,
     *,
     every: Annotated[bool, typer.Option("--all", help="All checkpoints.")] = False,
     json: Json = False,

@@ -12,10 +12,8 @@ import typer
 from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveReport
 
 from .exits import Code
-from .output import console, note, print_json
-from .removals import NOTHING_CHANGED, SHOWN, note_missing, note_more
-from .tables import Table, shown
-from .text import count
+from .output import NOTHING_CHANGED, SHOWN, console, note, note_missing, note_more, print_json
+from .text import Table, count, shown
 
 ThreadsFile = Annotated[
     Path | None,

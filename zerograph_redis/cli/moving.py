@@ -10,7 +10,6 @@ import typer
 
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import ConfigError
-from zerograph_redis.savers.opening import path_of
 from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.exports import ExportFile, open_export, require_zstd
 from zerograph_redis.tools.transfer.files import savers_of
@@ -18,9 +17,8 @@ from zerograph_redis.tools.transfer.moves import MoveOutcome, Source, list_sourc
 
 from .move_reports import ThreadChoice, ThreadsFile, Update, UpdateYes, report
 from .output import note
-from .parameters import Json
+from .parameters import Json, Match
 from .progress import progress
-from .removals import Match
 
 if TYPE_CHECKING:
     from .session import Session
@@ -68,6 +66,8 @@ def migrate(
 
     SRC may be the file of ZeroGraph's own SqliteSaver. If both savers have used a file, zerograph:///path means ZeroGraph's.
     """
+    from zerograph_redis.savers.opening import path_of
+
     session: Session = context.obj
     if session.is_named:
         raise ConfigError("migrate has no --url: SRC and DST name its stores")
@@ -88,6 +88,8 @@ def migrate(
 
 def _by_its_tables(url: str) -> str:
     """Return the URL of a SQLite file with the scheme of the saver that used it."""
+    from zerograph_redis.savers.opening import path_of
+
     if not url.startswith(SQLITE) or not Path(path_of(url)).is_file():
         return url
     theirs, ours = savers_of(path_of(url))

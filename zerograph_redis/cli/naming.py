@@ -8,12 +8,7 @@ from typing import Annotated
 import typer
 
 from zerograph_redis.errors import ConfigError
-from zerograph_redis.tools.inspect.checkpoints import (
-    CheckpointReader,
-    Entry,
-    default_namespace,
-    find_checkpoints,
-)
+from zerograph_redis.tools.inspect.checkpoints import CheckpointReader, Entry, default_namespace, find_checkpoints
 
 from .exits import NotFoundError, no_such_thread
 from .session import Session

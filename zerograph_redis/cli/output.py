@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _PIPED = 200  # columns that long values are wrapped to, off a terminal
 _UNLIMITED = 1_000_000
+SHOWN = 30  # rows of a table, or threads in a note
+NOTHING_CHANGED = "Nothing was changed: add --yes to do it."
 
 
 def console() -> Console:
@@ -25,7 +28,7 @@ def console() -> Console:
     limited = sys.stdout.isatty() or "COLUMNS" in os.environ
 
     class Output(Console):
-        """A console that leaves a closed pipe to whoever runs the command."""
+        """A console that lets the command handle a closed pipe."""
 
         @property
         def options(self) -> ConsoleOptions:
@@ -52,6 +55,18 @@ def note(text: str) -> None:
     """Write a line beside the result."""
     out = notes()
     out.print(visible(text), style="dim", soft_wrap=not out.is_terminal)
+
+
+def note_more(hidden: int) -> None:
+    """Note that a table leaves out *hidden* rows, if any."""
+    if hidden > 0:
+        note(f"… and {hidden:,} more; --json has all.")
+
+
+def note_missing(threads: Sequence[str]) -> None:
+    """Note the given ids that are not stored, if any."""
+    if threads:
+        note(f"Not found: {', '.join(map(repr, threads[:SHOWN]))}{' …' if len(threads) > SHOWN else ''}.")
 
 
 def print_json(document: Any, *, line: bool = False) -> None:

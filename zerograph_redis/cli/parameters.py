@@ -25,6 +25,8 @@ def complete_thread(context: typer.Context, incomplete: str) -> list[str]:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document, for scripts.")]
+Full = Annotated[bool, typer.Option("--full", help="Do not truncate long values.")]
+Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
 Namespace = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Only this namespace, for example a subgraph's; '' is the root.")
 ]

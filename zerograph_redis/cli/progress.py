@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from .output import notes
 
 _PATIENCE = 0.5  # seconds until a bar appears
 
 
-class Advance(Protocol):
-    """Counts what is done since the last call."""
-
-    def __call__(self, done: int = 1) -> None:
-        """Count *done* more."""
-
-
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Advance]:
-    """Show a bar while the block runs, or a count if *total* is None. Yields a function to call for each item done."""
+def progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Show a bar while the block runs, or a count if *total* is None.
+
+    Yields a function to call for each item that is done, or with the number of several.
+    """
     if not sys.stderr.isatty():
-        yield _ignore
+        yield lambda _done=1: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -43,7 +38,3 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
         yield advance
     finally:
         bar.stop()
-
-
-def _ignore(done: int = 1) -> None:
-    pass

@@ -1,40 +1,45 @@
-"""What ``delete`` and ``prune`` share: which threads they are for, and the report of what is removed."""
+"""``delete`` removes threads, ``prune`` their old checkpoints."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from zerograph_redis.core.listing import moment
-from zerograph_redis.tools.maintain.removal import Removal, RemovalOutcome
-from zerograph_redis.tools.maintain.selection import Selection, find_targets
+from zerograph_redis.tools.maintain.removal import (
+    Done,
+    Removal,
+    RemovalOutcome,
+    delete_threads,
+    plan_deletions,
+    plan_prunings,
+    prune_threads,
+)
+from zerograph_redis.tools.maintain.selection import Target, find_targets
 
 from .exits import Code
-from .output import console, note, print_json
+from .output import NOTHING_CHANGED, SHOWN, console, note, note_missing, note_more, print_json
+from .parameters import Json, Match, Yes
 from .progress import progress
-from .tables import Table, shown
-from .text import count, duration, size
+from .session import Session
+from .text import Table, age, count, duration, shown, size
 
 if TYPE_CHECKING:
     from zerograph_redis.core.requests import Operation
-    from zerograph_redis.tools.maintain.removal import Done
-    from zerograph_redis.tools.maintain.selection import Target
-
-    from .session import Session
 
 
-SHOWN = 30
-NOTHING_CHANGED = "Nothing was changed: add --yes to do it."
+_CHECKPOINTS = 50  # in a table
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SHORTEST, _LONGEST = 1e-6, 36_500 * 86_400  # seconds
 
 
-def read_duration(text: str) -> int:
+def _read_duration(text: str) -> int:
     """Parse a duration such as ``90s`` or ``1d12h``, from 1 µs to a hundred years; returns µs."""
     parts = _PART.findall(text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -44,22 +49,109 @@ def read_duration(text: str) -> int:
 
 
 Threads = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Ids of threads.", show_default=False)]
-Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
 Idle = Annotated[
     int | None,
     typer.Option(
-        parser=read_duration, metavar="AGE", help="Only threads that nobody wrote for this long: 90s, 15m, 12h, 30d."
+        parser=_read_duration, metavar="AGE", help="Only threads that nobody wrote for this long: 90s, 15m, 12h, 30d."
     ),
 ]
 
 
-def select(session: Session, threads: list[str] | None, match: str, idle: int | None) -> tuple[list[Target], list[str]]:
+class Action(NamedTuple):
+    """A command that removes."""
+
+    verb: str
+    past: str
+    whole: bool
+    """Whether it removes threads, not checkpoints of them."""
+
+
+_DELETE = Action("delete", "deleted", whole=True)
+_PRUNE = Action("prune", "pruned", whole=False)
+
+
+def delete(
+    context: typer.Context,
+    threads: Threads = None,
+    match: Match = "",
+    idle: Idle = None,
+    *,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Delete threads: those given, or all that match the options. Threads that a worker holds are skipped."""
+    session: Session = context.obj
+    if not threads and not match and idle is None:
+        raise typer.BadParameter("give ids of threads, or select threads with --match PREFIX or --idle AGE")
+    targets, missing = _select(session, threads, match, idle)
+    if yes:
+        # A thread that was idle when it was selected is skipped if it was written since.
+        work = partial(delete_threads, targets, unless_written=idle is not None)
+        removals = _collect(session, "Deleting threads", targets, work)
+    else:
+        removals = plan_deletions(targets)
+    _report(removals, missing, _DELETE, json=json, yes=yes)
+
+
+def prune(
+    context: typer.Context,
+    threads: Threads = None,
+    match: Match = "",
+    idle: Idle = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="How many checkpoints to keep in each namespace.")] = None,
+    older_than: Annotated[
+        int | None,
+        typer.Option(
+            parser=_read_duration, metavar="AGE", help="Only checkpoints older than this: 90s, 15m, 12h, 30d."
+        ),
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every thread.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Remove old checkpoints of threads. The newest of each namespace stays, unless --keep is 0.
+
+    Threads that a worker holds are skipped.
+    """
+    session: Session = context.obj
+    if keep is None and older_than is None:
+        raise typer.BadParameter("select checkpoints with --keep NUMBER, --older-than AGE, or both")
+    if every == bool(threads or match or idle is not None):
+        raise typer.BadParameter("give ids of threads, or select threads with --match PREFIX, --idle AGE or --all")
+    kept = 1 if keep is None else keep
+    targets, missing = _select(session, threads, match, idle)
+    if yes:
+        work = partial(prune_threads, targets, kept, older_than, session.store.operations)
+        removals = _collect(session, "Pruning threads", targets, work)
+    else:
+        removals = _collect(session, "Reading checkpoints", targets, partial(plan_prunings, targets, kept, older_than))
+    _report(removals, missing, _PRUNE, json=json, yes=yes)
+
+
+def _show_checkpoints(removal: Removal) -> None:
+    rows = Table(namespace="cut", checkpoint="cut", stored="right", writes="right", size="right")
+    for each in removal.outlines[:_CHECKPOINTS]:
+        rows.add_row(
+            each.namespace,
+            each.checkpoint_id,
+            age(moment(each.order)),
+            f"{each.writes:,}" if each.writes else "",
+            size(each.bytes),
+        )
+    console().print(rows)
+    note_more(len(removal.outlines) - _CHECKPOINTS)
+
+
+def _select(
+    session: Session, threads: list[str] | None, match: str, idle: int | None
+) -> tuple[list[Target], list[str]]:
     """Find the threads that match the options, and the given ids that are not stored."""
     with progress("Checking threads") as advance:
-        return session.run(find_targets(Selection(threads or (), match, idle), advance))
+        return session.run(find_targets(threads or (), match, idle, advance))
 
 
-def collect(
+def _collect(
     session: Session, title: str, targets: Sequence[Target], work: Callable[[Done], Operation[None]]
 ) -> list[Removal]:
     """Run *work* on *targets*, with a progress bar, and return what it reports."""
@@ -74,17 +166,8 @@ def collect(
     return removals
 
 
-class Action(NamedTuple):
-    """A command that removes."""
-
-    verb: str
-    past: str
-    whole: bool
-    """Whether it removes threads, not checkpoints of them."""
-
-
-def report(removals: Sequence[Removal], missing: Sequence[str], action: Action, *, json: bool, yes: bool) -> None:
-    """Write a summary, or all of it as JSON, and exit with the code that fits.
+def _report(removals: Sequence[Removal], missing: Sequence[str], action: Action, *, json: bool, yes: bool) -> None:
+    """Write tables and a summary, or all of it as JSON, and exit with the code that fits.
 
     Raises:
         typer.Exit: Some of what the options select was skipped, or some of *missing*, the given ids, is not stored.
@@ -104,6 +187,10 @@ def report(removals: Sequence[Removal], missing: Sequence[str], action: Action, 
         documents = [_as_json(each, action) for each in removals]
         print_json({"dry_run": not yes, **totals, "removals": documents, "not_found": list(missing)})
     else:
+        if len(removals) == 1 and removals[0].outlines:
+            _show_checkpoints(removals[0])
+        else:
+            _show_threads(removals, action)
         _sum_up(totals, action, yes=yes)
         _explain(outcomes, missing, yes=yes)
     if yes and outcomes[RemovalOutcome.HELD]:
@@ -114,7 +201,7 @@ def report(removals: Sequence[Removal], missing: Sequence[str], action: Action, 
         raise typer.Exit(Code.NOT_FOUND)
 
 
-def show_threads(removals: Sequence[Removal], action: Action) -> None:
+def _show_threads(removals: Sequence[Removal], action: Action) -> None:
     """Write a table of threads, with what is removed of each."""
     words = {
         RemovalOutcome.PLANNED: ("", ""),
@@ -136,18 +223,6 @@ def show_threads(removals: Sequence[Removal], action: Action) -> None:
     if listed:
         console().print(rows)
     note_more(len(listed) - SHOWN)
-
-
-def note_more(hidden: int) -> None:
-    """Note that a table leaves out *hidden* rows, if it does."""
-    if hidden > 0:
-        note(f"… and {hidden:,} more; --json has all.")
-
-
-def note_missing(threads: Sequence[str]) -> None:
-    """Note which of the given threads are not stored, if there are any."""
-    if threads:
-        note(f"Not found: {', '.join(map(repr, threads[:SHOWN]))}{' …' if len(threads) > SHOWN else ''}.")
 
 
 def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:

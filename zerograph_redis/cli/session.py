@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class Session:
-    """What one run of the command line works with."""
+    """The store and the options of one command."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Keep *options*: ``url``, ``prefix`` and ``types``. They are read when they are needed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,10 +10,9 @@ from zerograph_redis.tools.inspect.checkpoints import CheckpointReader
 
 from .naming import Checkpoint, named_checkpoint
 from .output import console, print_json
-from .parameters import Json, Namespace, Thread
+from .parameters import Full, Json, Namespace, Thread
 from .session import Session
-from .tables import phrase, shown
-from .text import age, size
+from .text import age, phrase, shown, size
 from .values import brief, pretty, summary
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def show(
     checkpoint: Checkpoint = None,
     namespace: Namespace = None,
     *,
-    full: Annotated[bool, typer.Option("--full", help="Do not truncate long values.")] = False,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Show one checkpoint.

@@ -16,8 +16,7 @@ from .output import console, note, print_json
 from .parameters import Json
 from .progress import progress
 from .session import Session
-from .tables import Table, shown
-from .text import count, duration, size
+from .text import Table, count, duration, shown, size
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid

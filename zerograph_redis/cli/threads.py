@@ -10,10 +10,9 @@ import typer
 from zerograph_redis.core.listing import find_threads
 
 from .output import console, note, print_json
-from .parameters import Json
+from .parameters import Json, Match
 from .session import Session
-from .tables import Table
-from .text import age, count, duration, size
+from .text import Table, age, count, duration, size
 
 if TYPE_CHECKING:
     from zerograph_redis.threads import LeaseInfo, ThreadInfo
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 def threads(
     context: typer.Context,
-    match: Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")] = "",
+    match: Match = "",
     limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 50,
     after: Annotated[str | None, typer.Option(metavar="THREAD", help="Continue after this thread.")] = None,
     *,

@@ -13,8 +13,7 @@ from .exits import no_such_thread
 from .output import console, note, print_json
 from .parameters import Json, Thread, Yes
 from .session import Session
-from .tables import shown
-from .text import duration
+from .text import duration, shown
 
 if TYPE_CHECKING:
     from zerograph_redis.threads import LeaseInfo

@@ -16,7 +16,7 @@ from zerograph_redis.display import visible
 from zerograph_redis.serde.reprs import has_digits, safe_repr
 from zerograph_redis.tools.inspect.values import DEEPEST, array_of, fields_of
 
-from .tables import shown
+from .text import shown
 
 if TYPE_CHECKING:
     from rich.pretty import Node

@@ -17,8 +17,7 @@ from .history import changes_text, entry_as_json, question_text
 from .output import console, note, print_json
 from .parameters import complete_thread
 from .session import Session
-from .tables import phrase, shown
-from .text import cut, duration
+from .text import cut, duration, phrase, shown
 from .unlock import lease_as_json
 from .values import brief, pretty
 

@@ -97,14 +97,6 @@ class EncryptedWrites:
         )
 
 
-def encrypt_writes(
-    namespace: str, checkpoint_id: str, values: Mapping[str, bytes], cipher: Cipher
-) -> list[StoredWrite]:
-    """Encrypt all pending writes of a checkpoint: packed values by identity."""
-    ids = {identity: secrets.token_bytes(_ID_SIZE) for identity in values}
-    return _encrypted(namespace, checkpoint_id, values, ids, cipher)
-
-
 def decode_writes(
     key: CheckpointKey, writes: Sequence[StoredWrite], cipher: Cipher | None
 ) -> list[tuple[str, str, bytes]]:

@@ -1,7 +1,7 @@
-"""What an object holds, read and written past every property, descriptor and hook of its class.
+"""Reads and writes the attributes of an object without running the properties, descriptors and hooks of its class.
 
-So no code of the class can change a value: what is read from an object is all that it holds, and an object to which the
-same is written holds the same.
+So no code of the class can change a value: reading returns all that an object holds, and writing it to a new object makes
+an exact copy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .codes import RefusedError
 
-_CACHED_HASH: Final = "_attrs_cached_hash"
+CACHED_HASH: Final = "_attrs_cached_hash"
 _BY_PYTHON: Final = ("__dict__", "__weakref__")
 
 
@@ -23,7 +23,7 @@ class Attributes:
     __slots__ = ("_caches", "_dict", "_foreign", "_getters", "_in_dict", "_slots")
 
     def __init__(self, cls: type, fields: Iterable[str], beside: Iterable[str] = ()) -> None:
-        """Find where objects of *cls*, which `is_open`, hold *fields*. The slots *beside* are the caller's business."""
+        """Find where objects of *cls*, which `is_open`, hold *fields*. Slots named in *beside* are ignored."""
         as_dict: Any = raw_attribute(cls, "__dict__")
         self._dict: Callable[[Any], dict[str, Any]] | None = as_dict and as_dict.__get__
         self._slots = {
@@ -79,7 +79,7 @@ def refuse_attributes(value: Any, known: Container[str] = ()) -> None:
     """Raise RefusedError if *value*, whose class stores its content in C, holds attributes besides those *known*."""
     for name in value.__dict__:
         if name not in known and not isinstance(raw_attribute(type(value), name), functools.cached_property):
-            raise RefusedError(f"its attribute {name!r} is not part of what is stored of such an object; remove it")
+            raise RefusedError(f"its attribute {name!r} would not be stored with such an object; remove it")
 
 
 def _not_a_field(name: Any) -> RefusedError:
@@ -133,8 +133,8 @@ def _is_set(slot: MemberDescriptorType, value: Any) -> bool:
 
 
 def _caches(cls: type) -> Iterator[str]:
-    """Yield what is computed again if it is missing: cached properties, and the hash that attrs caches."""
-    yield _CACHED_HASH
+    """Yield the names of cached values, which are computed again if missing: properties, and the hash that attrs caches."""
+    yield CACHED_HASH
     for base in cls.__mro__:
         for name, found in vars(base).items():
             if isinstance(found, functools.cached_property) and raw_attribute(cls, name) is found:

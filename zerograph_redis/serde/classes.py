@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum, Flag
 from types import MemberDescriptorType
 from typing import Any, Final, Protocol
 
 from zerograph_redis.errors import SerializationError
 
-from .attributes import Attributes, is_described, is_open, raw_attribute, refuse_attributes
+from .attributes import CACHED_HASH, Attributes, is_described, is_open, raw_attribute, refuse_attributes
 from .codes import RefusedError, expect
 from .reprs import describe, safe_repr
 
@@ -39,9 +39,9 @@ def codec_of(cls: type) -> ClassCodec | None:
     if not is_open(cls):
         return None
     if hasattr(cls, "__attrs_attrs__"):
-        return FieldsCodec(cls, _attrs_defaults(cls), optional=_attrs_optional(cls), cached_hash=_caches_hash(cls))
+        return _attrs_codec(cls)
     if dataclasses.is_dataclass(cls):
-        return FieldsCodec(cls, _dataclass_defaults(cls), optional=_dataclass_optional(cls))
+        return _dataclass_codec(cls)
     return PydanticCodec(cls) if _is_model(cls) else None
 
 
@@ -53,22 +53,33 @@ def _refuse_unset(fields: Collection[str], names: Iterable[str]) -> None:
             )
 
 
-def _refuse_unknown(cls: type, stored: Iterable[str], known: Collection[str]) -> None:
+Default = Callable[[dict[str, Any]], Any]
+"""Makes the default of a field, given the fields before it."""
+
+
+def _completed(
+    cls: type, stored: dict[str, Any], defaults: Mapping[str, Default | None], optional: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the *stored* fields, and the defaults of missing ones, in the order of the class."""
     for name in stored:
-        if name not in known:
+        if name not in defaults:
             raise SerializationError(
                 f"the stored {describe(cls)} has a field {name!r}, which the class no longer has; keep the field, with a "
                 f"default, while stored objects have it"
             )
-
-
-def _no_default(cls: type, name: str) -> SerializationError:
-    return SerializationError(
-        f"the stored {describe(cls)} lacks the field {name!r}, which has no default in the class; give it one"
-    )
-
-
-Default = Callable[[Any], Any]
+    fields: dict[str, Any] = {}
+    for name, default in defaults.items():
+        if name in stored:
+            fields[name] = stored[name]
+        elif name in optional:
+            continue
+        elif default is None:
+            raise SerializationError(
+                f"the stored {describe(cls)} lacks the field {name!r}, which has no default in the class; give it one"
+            )
+        else:
+            fields[name] = default(fields)
+    return fields
 
 
 def _constant(value: Any) -> Default:
@@ -79,33 +90,32 @@ def _calling(factory: Callable[[], Any]) -> Default:
     return lambda _: factory()
 
 
-def _dataclass_defaults(cls: Any) -> dict[str, Default | None]:
+def _calling_with_object(cls: type, factory: Callable[[Any], Any]) -> Default:
+    def default(fields: dict[str, Any]) -> Any:
+        value: Any = object.__new__(cls)
+        Attributes(cls, fields).write(value, fields)
+        return factory(value)
+
+    return default
+
+
+def _dataclass_codec(cls: Any) -> FieldsCodec:
     defaults: dict[str, Default | None] = {}
+    optional = []
     for each in dataclasses.fields(cls):
         if each.default_factory is not dataclasses.MISSING:
             defaults[each.name] = _calling(each.default_factory)
-        else:
-            defaults[each.name] = None if each.default is dataclasses.MISSING else _constant(each.default)
-    return defaults
-
-
-def _dataclass_optional(cls: Any) -> Iterator[str]:
-    """Yield the fields that ``__init__`` does not set: an object has none, or that of the class."""
-    for each in dataclasses.fields(cls):
-        if each.init or each.default_factory is not dataclasses.MISSING:
             continue
+        defaults[each.name] = None if each.default is dataclasses.MISSING else _constant(each.default)
+        # Without a place in __init__, an object has no such field, or that of the class.
         is_slot = isinstance(raw_attribute(cls, each.name), MemberDescriptorType)
-        if each.default is dataclasses.MISSING if is_slot else not is_described(cls, each.name):
-            yield each.name
+        may_lack = each.default is dataclasses.MISSING if is_slot else not is_described(cls, each.name)
+        if may_lack and not each.init:
+            optional.append(each.name)
+    return FieldsCodec(cls, defaults, optional)
 
 
-def _attrs_optional(cls: Any) -> Iterator[str]:
-    import attr
-
-    return (each.name for each in cls.__attrs_attrs__ if not each.init and each.default is attr.NOTHING)
-
-
-def _attrs_defaults(cls: Any) -> dict[str, Default | None]:
+def _attrs_codec(cls: Any) -> FieldsCodec:
     import attr
 
     defaults: dict[str, Default | None] = {}
@@ -113,23 +123,30 @@ def _attrs_defaults(cls: Any) -> dict[str, Default | None]:
         if each.default is attr.NOTHING:
             defaults[each.name] = None
         elif isinstance(each.default, attr.Factory):  # type: ignore[arg-type]  # typed as a function, is a class
-            defaults[each.name] = each.default.factory if each.default.takes_self else _calling(each.default.factory)
+            factory = each.default.factory
+            defaults[each.name] = _calling_with_object(cls, factory) if each.default.takes_self else _calling(factory)
         else:
             defaults[each.name] = _constant(each.default)
-    return defaults
+    optional = [each.name for each in cls.__attrs_attrs__ if not each.init and each.default is attr.NOTHING]
+    return FieldsCodec(cls, defaults, optional, cached_hash=_caches_hash(cls))
 
 
 def _caches_hash(cls: Any) -> bool:
     hashability = getattr(getattr(cls, "__attrs_props__", None), "hashability", None)
     slots = getattr(cls, "__slots__", ())
-    return getattr(hashability, "name", "") == "HASHABLE_CACHED" or "_attrs_cached_hash" in slots
+    return getattr(hashability, "name", "") == "HASHABLE_CACHED" or CACHED_HASH in slots
 
 
 class FieldsCodec:
     """For classes whose objects are their attributes: dataclasses, attrs classes, and ZeroGraph's own."""
 
     def __init__(
-        self, cls: type, defaults: dict[str, Default | None], *, optional: Any = (), cached_hash: bool = False
+        self,
+        cls: type,
+        defaults: dict[str, Default | None],
+        optional: Collection[str] = (),
+        *,
+        cached_hash: bool = False,
     ) -> None:
         self._cls = cls
         self._defaults = defaults
@@ -163,16 +180,10 @@ class FieldsCodec:
         (fields,) = stored
         value: Any = object.__new__(self._cls)
         if self._cached_hash:
-            object.__setattr__(value, "_attrs_cached_hash", None)
-        self._attributes.write(value, expect(dict, fields))
-        if fields.keys() != self._defaults.keys():
-            _refuse_unknown(self._cls, fields, self._defaults)
-            for name, default in self._defaults.items():
-                if name in fields or name in self._optional:
-                    continue
-                if default is None:
-                    raise _no_default(self._cls, name)
-                self._attributes.write(value, {name: default(value)})
+            object.__setattr__(value, CACHED_HASH, None)
+        if expect(dict, fields).keys() != self._defaults.keys():
+            fields = _completed(self._cls, fields, self._defaults, self._optional)
+        self._attributes.write(value, fields)
         return value
 
 
@@ -181,6 +192,8 @@ class NamedTupleCodec:
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls
+        constants = {name: _constant(value) for name, value in cls._field_defaults.items()}
+        self._defaults: dict[str, Default | None] = {name: constants.get(name) for name in cls._fields}
 
     def encode(self, value: Any) -> list[Any]:
         """Return the map of fields."""
@@ -196,12 +209,9 @@ class NamedTupleCodec:
     def decode(self, stored: list[Any]) -> Any:
         """Return a tuple of the stored fields, and defaults for missing ones."""
         (fields,) = stored
-        _refuse_unknown(self._cls, expect(dict, fields), self._cls._fields)
-        members = self._cls._field_defaults | fields
-        for name in self._cls._fields:
-            if name not in members:
-                raise _no_default(self._cls, name)
-        return tuple.__new__(self._cls, [members[name] for name in self._cls._fields])
+        if expect(dict, fields).keys() != self._defaults.keys():
+            fields = _completed(self._cls, fields, self._defaults)
+        return tuple.__new__(self._cls, [fields[name] for name in self._defaults])
 
 
 class EnumCodec:
@@ -250,66 +260,53 @@ class PydanticCodec:
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls
-        self._fields = frozenset(cls.model_fields)
-        self._attributes = Attributes(cls, self._fields, beside=_BESIDE)
-        self._private = [
-            name for name, each in cls.__private_attributes__.items() if each.default_factory or _has_default(each)
-        ]
+        self._defaults = {name: _model_default(info) for name, info in cls.model_fields.items()}
+        self._attributes = Attributes(cls, self._defaults, beside=_BESIDE)
+        self._private = {
+            name: _calling(each.get_default) if each.default_factory or _has_default(each) else None
+            for name, each in cls.__private_attributes__.items()
+        }
+        self._optional = [name for name, default in self._private.items() if default is None]
 
     def encode(self, value: Any) -> list[Any]:
         """Return the map of fields, the names of the fields set, the extras and the private attributes."""
         fields = self._attributes.read(value)
-        if len(fields) != len(self._fields):
-            _refuse_unset(fields, self._cls.model_fields)
+        if len(fields) != len(self._defaults):
+            _refuse_unset(fields, self._defaults)
         names, extra, private = (_state(value, name) for name in _BESIDE)
         if type(names) is not set or not {str}.issuperset(map(type, names)):
             raise _odd_model("__pydantic_fields_set__ is not a set of names")
         if extra is not None and type(extra) is not dict:
             raise _odd_model("extra fields are not a dict")
         if private is not None:
-            if type(private) is not dict or not private.keys() <= self._cls.__private_attributes__.keys():
+            if type(private) is not dict or not private.keys() <= self._private.keys():
                 raise _odd_model("private attributes are not those of the class")
-            _refuse_unset(private, self._private)
+            _refuse_unset(private, (name for name in self._private if name not in self._optional))
         return [fields, sorted(names), extra, private]
 
     def decode(self, stored: list[Any]) -> Any:
         """Return a model with the stored state, and defaults for missing fields and private attributes."""
         fields, names, extra, private = stored
-        _refuse_unknown(self._cls, expect(dict, fields), self._cls.model_fields)
+        if expect(dict, fields).keys() != self._defaults.keys():
+            fields = _completed(self._cls, fields, self._defaults)
+        if private is not None:
+            private = _completed(self._cls, expect(dict, private), self._private, self._optional)
         model = object.__new__(self._cls)
-        self._attributes.write(model, fields if fields.keys() == self._fields else self._completed(fields))
+        self._attributes.write(model, fields)
         beside = (
             {expect(str, name) for name in expect(list, names)},
             extra if extra is None else expect(dict, extra),
-            private if private is None else self._completed_private(expect(dict, private)),
+            private,
         )
         for name, member in zip(_BESIDE, beside, strict=True):
             object.__setattr__(model, name, member)
         return model
 
-    def _completed(self, stored: dict[str, Any]) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        for name, info in self._cls.model_fields.items():
-            if name in stored:
-                fields[name] = stored[name]
-            elif info.is_required():
-                raise _no_default(self._cls, name)
-            else:
-                fields[name] = info.get_default(call_default_factory=True, validated_data=dict(fields))
-        return fields
 
-    def _completed_private(self, stored: dict[str, Any]) -> dict[str, Any]:
-        attributes = self._cls.__private_attributes__
-        _refuse_unknown(self._cls, stored, attributes)
-        private: dict[str, Any] = {}
-        for name, attribute in attributes.items():
-            if name in stored:
-                private[name] = stored[name]
-            elif attribute.default_factory is not None:
-                private[name] = attribute.default_factory()
-            elif _has_default(attribute):
-                private[name] = attribute.get_default()
-        return private
+def _model_default(info: Any) -> Default | None:
+    if info.is_required():
+        return None
+    return lambda fields: info.get_default(call_default_factory=True, validated_data=dict(fields))
 
 
 def _is_model(cls: type) -> bool:

@@ -104,8 +104,8 @@ class Cipher:
         encrypted = self._ciphers[self._first].encrypt(nonce, data, self._associated(self._first, context))
         return self._first.encode().ljust(_KEY_ID_SIZE, b"\0") + nonce + encrypted
 
-    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
-        """Decrypt what `seal` returned.
+    def decrypt(self, encrypted: bytes, context: bytes) -> bytes:
+        """Decrypt what `encrypt` returned.
 
         Raises:
             CorruptCheckpointError: It was changed or moved.
@@ -113,8 +113,8 @@ class Cipher:
         """
         from cryptography.exceptions import InvalidTag
 
-        name = sealed[:_KEY_ID_SIZE].rstrip(b"\0").decode("ascii", "replace")
-        if len(sealed) < _HEADER_SIZE + _TAG_SIZE or not _KEY_ID.fullmatch(name):
+        name = encrypted[:_KEY_ID_SIZE].rstrip(b"\0").decode("ascii", "replace")
+        if len(encrypted) < _HEADER_SIZE + _TAG_SIZE or not _KEY_ID.fullmatch(name):
             raise CorruptCheckpointError("it is not in the format of encrypted bytes, so it was changed")
         cipher = self._ciphers.get(name)
         if cipher is None:
@@ -122,7 +122,7 @@ class Cipher:
             raise SerializationError(f"it is encrypted with the key {name!r}, and the given ones are {known}")
         try:
             return cipher.decrypt(
-                sealed[_KEY_ID_SIZE:_HEADER_SIZE], sealed[_HEADER_SIZE:], self._associated(name, context)
+                encrypted[_KEY_ID_SIZE:_HEADER_SIZE], encrypted[_HEADER_SIZE:], self._associated(name, context)
             )
         except InvalidTag as error:
             raise CorruptCheckpointError(

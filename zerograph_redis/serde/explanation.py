@@ -1,4 +1,4 @@
-"""Which part of a value cannot be stored, where it is, and the fix: a slow walk, after packing has failed."""
+"""Finds the part of a value that cannot be stored, after packing has failed, and names its place and the fix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def explain(value: Any, root: str, encoders: Encoders, checks: Checks, packers: 
         encoders: How the serializer encodes each type.
         checks: The types whose objects it checks.
         packers: Pack, and run the checks.
-        error: Is quoted if the walk finds nothing.
+        error: Quoted if the walk finds nothing.
     """
     try:
         _Walk(encoders, checks, packers).run(value, root)
@@ -47,7 +47,7 @@ def explain(value: Any, root: str, encoders: Encoders, checks: Checks, packers: 
 
 
 class _FoundError(Exception):
-    """The walk found what cannot be stored; the message has no place until `_Walk.run` adds it."""
+    """Some part cannot be stored. `_Walk.run` puts its place before the message."""
 
 
 class _Walk:
@@ -82,7 +82,7 @@ class _Walk:
             raise _FoundError(f"{_place(path)}{found}") from found
 
     def _enter(self, item: Any, levels: int, depth: int) -> bool:
-        """Go on with the members of *item*. Returns False if it has none that are not checked yet."""
+        """Continue with the members of *item*. Returns False if all of them are checked already."""
         kind = type(item)
         if kind in _LEAVES or id(item) in self._done:
             return False

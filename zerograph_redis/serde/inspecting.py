@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from zerograph_redis.errors import CorruptCheckpointError
@@ -11,15 +12,14 @@ from .reprs import safe_repr
 from .serializer import MsgpackSerializer, Serializer
 
 
+@dataclass(slots=True, repr=False)
 class StandIn:
     """Stands for a value whose class is not registered here, or has other fields today."""
 
-    __slots__ = ("name", "parts")
-
-    def __init__(self, name: str, parts: list[Any]) -> None:
-        """Stand for a value of the type *name*, stored with these *parts*."""
-        self.name = name
-        self.parts = parts
+    name: str
+    """The name of its type."""
+    parts: list[Any]
+    """What is stored of it."""
 
     @property
     def fields(self) -> dict[str, Any] | None:
@@ -31,16 +31,12 @@ class StandIn:
         return {str(name): value for name, value in (first | more if type(more) is dict else first).items()}
 
     def __repr__(self) -> str:
-        """Look like a call of its type."""
+        """Write it as a call of its type."""
         if self.fields is None:
             shown = [safe_repr(each) for each in self.parts]
         else:
             shown = [f"{_bare(name)}={safe_repr(value)}" for name, value in self.fields.items()]
         return f"{_bare(self.name)}({', '.join(shown)})"
-
-    def __eq__(self, other: object) -> bool:
-        """Equal if name and parts are."""
-        return isinstance(other, StandIn) and (self.name, self.parts) == (other.name, other.parts)
 
     def __hash__(self) -> int:
         """By the name, so that it may be in a set, and a key."""

@@ -14,7 +14,7 @@ import ormsgpack
 from . import arrays, codes
 from .codes import Checks, Encoders, RefusedError
 
-msgpack: Final[Any] = _msgpack  # which has no types of its own
+msgpack: Final[Any] = _msgpack  # without type annotations
 
 MAX_DEPTH: Final = 100
 """How deep types of extension codes may nest. Every level costs C stack, when packing and when unpacking."""

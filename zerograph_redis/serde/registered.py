@@ -143,7 +143,7 @@ class PairCodec:
                 self._checked[data] = back if self._has_equality else None
         # If two decoded objects are not equal to each other, as with a nan in them, equality proves nothing.
         if self._has_equality and not _is_equal(value, back) and _is_equal(unpack(data), back):
-            raise RefusedError("the object that its decode function returns is not equal to it")
+            raise RefusedError("its decode function returns an object that is not equal to it")
 
     def _decoded(self, value: Any, data: bytes, pack: Pack, unpack: Unpack) -> Any:
         """Return the object decoded from *data*, if it is of the class and encoded to the same again."""
@@ -156,18 +156,14 @@ class PairCodec:
             raise RefusedError(f"its decode function returns a {type(back).__name__}")
         # An encode function that returns something else each time proves nothing.
         if self._packed(back, pack) != data and self._packed(value, pack) == data:
-            raise RefusedError(
-                "its encode function returns something else for the object that its decode function returns"
-            )
+            raise RefusedError("its encode function returns something else for the decoded object")
         return back
 
     def _packed(self, value: Any, pack: Pack) -> bytes:
         try:
             return pack([self._name, self._encode(value)])
         except Exception as error:
-            raise RefusedError(
-                f"its encode function fails for the object that its decode function returns: {describe_error(error)}"
-            ) from error
+            raise RefusedError(f"its encode function fails for the decoded object: {describe_error(error)}") from error
 
 
 def _is_equal(one: Any, other: Any) -> bool:

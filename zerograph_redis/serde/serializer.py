@@ -124,7 +124,7 @@ class MsgpackSerializer:
             ) from error
 
     def unpack_around(self, data: bytes, known: Sequence[tuple[int, int, Any]]) -> Any:
-        """Do as `unpack`, without unpacking those values in *data* that are known.
+        """Unpack *data*, but take the values in it that are already known as they are.
 
         Args:
             data: What `pack` returned.

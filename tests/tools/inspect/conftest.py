@@ -1,24 +1,8 @@
-"""Stores that are looked into."""
+"""Stores that are inspected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from support.stores import fixture_of
 
-import pytest
-from support.stores import Store, make_store
-
-
-@pytest.fixture(params=["fakeredis-sync", "redis-sync", "sqlite-sync", "redis-encrypted-sync"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """One of every kind."""
-    made = make_store(request.param, request)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def redis_store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A Redis."""
-    made = make_store("redis-sync", request)
-    yield made
-    made.close()
+store = fixture_of("fakeredis-sync", "redis-sync", "sqlite-sync", "redis-encrypted-sync")
+redis_store = fixture_of("redis-sync")

@@ -13,13 +13,13 @@ from zerograph_redis.tools.maintain.removal import (
     plan_prunings,
     prune_threads,
 )
-from zerograph_redis.tools.maintain.selection import Selection, find_targets
+from zerograph_redis.tools.maintain.selection import find_targets
 
 HOUR = 3_600_000_000
 
 
-def find(saver, **selection):
-    return saver.ask(find_targets(Selection(**selection), lambda: None))[0]
+def find(saver, threads=(), match="", idle=None):
+    return saver.ask(find_targets(threads, match, idle, lambda: None))[0]
 
 
 def names(targets):
@@ -60,7 +60,7 @@ def test_threads_are_selected_by_id_by_prefix_and_by_idle_time(store, saver):
 
 def test_given_ids_that_are_not_stored_are_returned(saver):
     fill(saver, 1, "a")
-    targets, missing = saver.ask(find_targets(Selection(["a", "b", "a"]), lambda: None))
+    targets, missing = saver.ask(find_targets(["a", "b", "a"], "", None, lambda: None))
     assert (names(targets), missing) == (["a"], ["b"])
 
 

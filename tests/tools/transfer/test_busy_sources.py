@@ -3,7 +3,7 @@
 import pytest
 from support.data import at, fill, ids, state, thread_ids
 from support.moves import ignore, migrate, store_of
-from support.stores import make_store
+from support.stores import fixture_of, make_store
 
 from zerograph_redis import InMemorySaver
 from zerograph_redis.core.requests import DescribeThreads, ListThreads, PublishThread, ScanThread, StageThread
@@ -30,11 +30,7 @@ def meddle(end, kind, happens, times=10**9):
     return end.backend
 
 
-@pytest.fixture(params=["redis-sync", "sqlite-sync", "memory-sync"])
-def store(request):
-    made = make_store(request.param, request)
-    yield made
-    made.close()
+store = fixture_of("redis-sync", "sqlite-sync", "memory-sync")
 
 
 @pytest.fixture
@@ -49,6 +45,22 @@ def source(store):
 def target():
     with InMemorySaver(max_per_thread=None) as saver:
         yield saver
+
+
+def forget(end, drops):
+    """Have the store drop staged pages, if *drops* returns True for a page and the number dropped so far."""
+    inner = end.backend
+    dropped = []
+
+    class Forgetting:
+        def execute(self, request):
+            if isinstance(request, StageThread) and drops(request.page, len(dropped)):
+                dropped.append(request)
+                return None
+            return inner.execute(request)
+
+    end.backend = Forgetting()
+    return dropped
 
 
 def moved(end, target):
@@ -190,17 +202,7 @@ def test_a_thread_that_is_not_read_back_as_it_was_stored_is_a_mismatch(source, t
 
 def test_pages_that_the_store_drops_are_staged_again(source, target):
     end = store_of(target)
-    inner = end.backend
-    dropped = []
-
-    class Forgetting:
-        def execute(self, request):
-            if isinstance(request, StageThread) and len(dropped) < 2:
-                dropped.append(request)
-                return None
-            return inner.execute(request)
-
-    end.backend = Forgetting()
+    dropped = forget(end, lambda _, dropped: dropped < 2)
     assert migrate(source, end).outcomes == {MoveOutcome.MOVED: 1}
     assert len(dropped) == 2
 
@@ -212,17 +214,7 @@ def test_writes_that_the_store_drops_are_staged_again(request, target, kind):
     config = source.put(at(), state("c0"), {})
     source.put_writes(config, [("t", "c", 1)], "")
     end = store_of(target)
-    inner = end.backend
-    dropped = []
-
-    class Forgetting:
-        def execute(self, request):
-            if isinstance(request, StageThread) and not dropped and request.page.rows[0][1].record is None:
-                dropped.append(request)
-                return None
-            return inner.execute(request)
-
-    end.backend = Forgetting()
+    dropped = forget(end, lambda page, dropped: not dropped and page.rows[0][1].record is None)
     assert migrate(source, end).outcomes == {MoveOutcome.MOVED: 1}
     assert dropped
     assert target.get_pending_writes(at(id="c0")) == [("t", "c", 1)]

@@ -12,7 +12,7 @@ import zstandard
 from support.commands import run
 from support.data import at, fill, state, thread_ids, thread_info
 from support.moves import export, fill_all, grow, ignore, image_of, load, migrate, snapshot, store_of
-from support.stores import make_store
+from support.stores import fixture_of
 
 from zerograph_redis import (
     ConflictError,
@@ -43,11 +43,7 @@ def part(path):
     return path.with_name(path.name + ".part")
 
 
-@pytest.fixture(params=["redis-sync", "sqlite-sync"])
-def store(request):
-    made = make_store(request.param, request)
-    yield made
-    made.close()
+store = fixture_of("redis-sync", "sqlite-sync")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.commands import options_of, prefix_of
 from support.data import at, ids, thread_ids
 from support.moves import export, grow, load, migrate
 from support.polling import until
-from support.stores import make_store
+from support.stores import fixture_of
 from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
 
 from zerograph_redis import InMemorySaver
@@ -32,11 +32,7 @@ def run(*arguments):
     return subprocess.run(mover(*arguments), check=False, env=ENVIRONMENT).returncode
 
 
-@pytest.fixture(params=["redis-sync", "sqlite-sync"])
-def store(request):
-    made = make_store(request.param, request)
-    yield made
-    made.close()
+store = fixture_of("redis-sync", "sqlite-sync")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The doctor's deep check of one thread: everything in it is read, and verified."""
+"""The deep check of one thread: reads and verifies all that it holds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TRIES = 5  # to read a thread that changes meanwhile
 
 
 @dataclass(slots=True)
-class Contents:
-    """What reading a thread showed."""
+class ThreadContents:
+    """What reading a whole thread found."""
 
     damage: str = ""
-    """What could not be read as it was stored; empty if all could."""
-    closed: str = ""
-    """Why it cannot be read here, though it may be whole; empty if it can."""
+    """What is missing or damaged; empty if nothing is."""
+    undecodable: str = ""
+    """Why it cannot be decoded here, though it may be whole; empty if it can."""
     busy: bool = False
     """Whether it changed faster than it could be read."""
     reversed: int = 0
@@ -37,7 +37,7 @@ class Contents:
     """How many of these no checkpoint refers to."""
 
 
-def read_contents(thread: str, settings: Settings) -> Operation[Contents]:
+def read_contents(thread: str, settings: Settings) -> Operation[ThreadContents]:
     """Read every record, state and pending write of a thread, and compare their checksums."""
     try:
         yield from _compare_index(thread)
@@ -49,10 +49,10 @@ def read_contents(thread: str, settings: Settings) -> Operation[Contents]:
                 verification.check()
                 return _count(scan, verification)
     except CorruptCheckpointError as error:
-        return Contents(damage=str(error))
+        return ThreadContents(damage=str(error))
     except SerializationError as error:
-        return Contents(closed=str(error).rpartition("cannot be read: ")[2].partition(";")[0])
-    return Contents(busy=True)
+        return ThreadContents(undecodable=str(error).rpartition("cannot be read: ")[2].partition(";")[0])
+    return ThreadContents(busy=True)
 
 
 def _compare_index(thread: str) -> Operation[None]:
@@ -63,7 +63,7 @@ def _compare_index(thread: str) -> Operation[None]:
                 raise CorruptCheckpointError(f"{name_of(thread, each.namespace, each.checkpoint_id)}: {each.damage}")
 
 
-def _count(scan: ThreadScan, verification: Verification) -> Contents:
+def _count(scan: ThreadScan, verification: Verification) -> ThreadContents:
     used: dict[str, set[tuple[int, int]]] = {}
     lineages: dict[str, Lineage] = {}
     for namespace, checkpoint_id, record in verification.records:
@@ -74,7 +74,7 @@ def _count(scan: ThreadScan, verification: Verification) -> Contents:
             for segment in segments
         )
     ends = scan.log_ends
-    return Contents(
+    return ThreadContents(
         reversed=sum(1 for lineage in lineages.values() for _ in lineage.reversed()),
         waiting=len(scan.checkpoints_with_writes - scan.checkpoints),
         logs=sum(ends.values()),

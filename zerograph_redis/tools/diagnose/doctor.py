@@ -28,12 +28,12 @@ _UNREADABLE = (BackendUnavailableError, CorruptCheckpointError, *DRIVER_ERRORS)
 
 @dataclass(slots=True)
 class Diagnosis:
-    """All findings, and what was counted."""
+    """All findings and counts."""
 
     place: list[Finding] = field(default_factory=list)
     """About the servers, or the file."""
     stored: list[Finding] = field(default_factory=list)
-    """About what is stored there."""
+    """About threads and other stored keys or rows."""
     tally: ThreadTally = field(default_factory=ThreadTally)
     nodes: int = 1
     """How many servers were asked."""
@@ -60,8 +60,8 @@ def check_up(store: Store[Any], progress: Progress, *, deep: bool, fix: bool) ->
     Args:
         store: The store.
         progress: Shows the progress of each step.
-        deep: Whether to read all that threads hold, too.
-        fix: Whether to repair what is safe to repair.
+        deep: Whether to read everything that threads hold.
+        fix: Whether to make the repairs that are safe.
     """
     diagnosis = Diagnosis()
     if not _check_place(store, diagnosis, progress, deep=deep):
@@ -77,7 +77,7 @@ def check_up(store: Store[Any], progress: Progress, *, deep: bool, fix: bool) ->
 
 
 def check_threads(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *, deep: bool) -> None:
-    """Check what is stored, and add what was found to *diagnosis*."""
+    """Check names and threads, and add the findings to *diagnosis*."""
     try:
         with progress("Reading names", None) as advance:
             names, found = find_names(store, advance)
@@ -92,7 +92,7 @@ def check_threads(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *
 
 
 def _check_place(store: Store[Any], diagnosis: Diagnosis, progress: Progress, *, deep: bool) -> bool:
-    """Check the file or the servers; returns whether what is stored there can be checked."""
+    """Check the file or the servers; returns whether threads can be checked."""
     if isinstance(store.backend, SqliteBackend):
         try:
             diagnosis.place += judge_file(store.backend, deep=deep)

@@ -17,6 +17,7 @@ from zerograph_redis.ids import SEPARATOR, read_name
 from zerograph_redis.store import Store
 
 from .findings import Finding, count, ok, warning
+from .servers import text_of
 
 PAGE = 1000  # entries
 
@@ -109,7 +110,7 @@ def _find_keys(store: Store[Any], names: Names, advance: Callable[[], None]) -> 
         try:
             names.indexed.add(read_name(escaped))
         except ValueError:
-            names.invalid.append(_text(escaped))
+            names.invalid.append(text_of(escaped))
     return finding
 
 
@@ -130,7 +131,7 @@ def sort_keys(
     above = prefix.removesuffix(":threads") if clustered else prefix
     for key in keys:
         advance()
-        name = _text(key)
+        name = text_of(key)
         rest = name[len(prefix) + 1 :]
         found = _THREAD.fullmatch(rest)
         if index.fullmatch(rest) or (found and names.add(*found.groups())):
@@ -156,7 +157,3 @@ def read_expiring(client: Any, prefix: str) -> Iterator[bytes | str]:
         # The next page begins behind those of the same deadline that were read.
         same = sum(score == last for _, score in page)
         low, start = last, same + (start if low == last else 0)
-
-
-def _text(name: bytes | str) -> str:
-    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")

@@ -18,7 +18,7 @@ from zerograph_redis.backends.redis.faults import DRIVER_ERRORS
 from zerograph_redis.backends.redis.transport import is_cluster
 
 from .findings import Finding, merge, ok, problem
-from .servers import Node
+from .servers import Node, text_of
 
 KEY, OTHER = object(), object()
 _TTL = 60_000  # ms
@@ -99,4 +99,4 @@ def _user(client: Any) -> str:
     name = client.connection_pool.connection_kwargs.get("username") or "default"
     with suppress(*DRIVER_ERRORS):  # the user may not run it
         name = client.execute_command("ACL WHOAMI")
-    return str(name.decode() if isinstance(name, bytes) else name)
+    return text_of(name)

@@ -92,11 +92,12 @@ def _ask_if_permitted(client: Any, *command: str) -> Mapping[str, Any]:
         reply = client.execute_command(*command)
     except ResponseError:
         return {}
-    return {_text(name): value for name, value in reply.items()} if isinstance(reply, Mapping) else {}
+    return {text_of(name): value for name, value in reply.items()} if isinstance(reply, Mapping) else {}
 
 
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def text_of(value: Any) -> str:
+    """Return a name that redis-py decoded, or did not."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _name_of(client: Any) -> str:
@@ -131,7 +132,7 @@ def judge_nodes(nodes: Sequence[Node]) -> list[Finding]:
 
 def _reachable(node: Node) -> Finding:
     if node.error:
-        fix = "start the server, or repair the network path to it; its log may tell more"
+        fix = "start the server, or repair the network path to it; check its log"
         return problem("reachable", node.error, fix)
     return ok("reachable", "answers")
 
@@ -340,7 +341,7 @@ def _judge_sentinel(sentinel: Any, service: str, primary: Node | None) -> Findin
         return problem("sentinel", f"no failover is possible: {error}", "start the missing Sentinels")
     if not isinstance(reply, Mapping):  # as some versions of redis-py return it
         reply = dict(zip(reply[::2], reply[1::2], strict=True))
-    facts = {_text(name): _text(value) for name, value in reply.items()}
+    facts = {text_of(name): text_of(value) for name, value in reply.items()}
     known = int(facts.get("num-slaves", 0))
     connected = known if primary is None else int(primary.info.get("connected_slaves", known))
     if connected < known:

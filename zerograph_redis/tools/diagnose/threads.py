@@ -1,4 +1,4 @@
-"""Checks each thread of a store: whether it is whole, indexed, expires as a whole, and holds what nobody needs.
+"""Checks each thread of a store: whether it is whole, indexed, expires as a whole, and holds unused bytes.
 
 Repairs what surrounds threads: the thread index, TTLs, and what unfinished copies left. Never what a thread holds.
 """
@@ -24,7 +24,7 @@ from zerograph_redis.core.requests import ForgetThread, Operation
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.errors import CorruptCheckpointError
 
-from .contents import Contents, read_contents
+from .contents import ThreadContents, read_contents
 from .findings import Finding, Level, count, ok, problem, warning
 from .names import Names
 
@@ -63,7 +63,7 @@ class ThreadTally:
     staged: list[tuple[str, str]] = field(default_factory=list)
     """Unfinished copies without a TTL: thread and token."""
 
-    def add(self, now: int, thread: str, condition: Condition, contents: Contents) -> None:
+    def add(self, now: int, thread: str, condition: Condition, contents: ThreadContents) -> None:
         """Count a thread that was checked at *now*."""
         if condition.entry is IndexState.STALE:
             self.stale.append(thread)
@@ -77,8 +77,8 @@ class ThreadTally:
         if damage := condition.damage or contents.damage:
             self.broken[thread] = damage
             return
-        if contents.closed:
-            self.undecodable[thread] = contents.closed
+        if contents.undecodable:
+            self.undecodable[thread] = contents.undecodable
         marks = (
             (self.busy, contents.busy),
             (self.unindexed, condition.entry in {IndexState.MISSING, IndexState.WRONG}),
@@ -101,7 +101,7 @@ def examine_threads(
     tally = ThreadTally()
     now = yield from ReadClock()
 
-    def add(examined: tuple[str, Condition, Contents]) -> None:
+    def add(examined: tuple[str, Condition, ThreadContents]) -> None:
         tally.add(now, *examined)
         advance()
 
@@ -114,14 +114,14 @@ def examine_threads(
 
 def _examine(
     thread: str, indexed: Collection[str], settings: Settings, *, deep: bool
-) -> Operation[tuple[str, Condition, Contents]]:
+) -> Operation[tuple[str, Condition, ThreadContents]]:
     try:
         condition = yield from ExamineThread(thread)
         if condition.entry is IndexState.UNKNOWN:
             condition.entry = yield from _entry_of(thread, condition, indexed)
     except CorruptCheckpointError as error:
-        return thread, Condition.unknown(str(error)), Contents()
-    contents = Contents()
+        return thread, Condition.unknown(str(error)), ThreadContents()
+    contents = ThreadContents()
     if deep and condition.stored and not condition.damage:
         contents = yield from read_contents(thread, settings)
     return thread, condition, contents
@@ -133,7 +133,7 @@ def _entry_of(thread: str, condition: Condition, indexed: Collection[str]) -> Op
         return IndexState.EXPIRED if thread in indexed else IndexState.RIGHT
     if thread in indexed:
         return IndexState.RIGHT
-    # A write may have moved it from a page that was not read yet to one that was.
+    # A write may have moved it from an unread page to one that was read already.
     rank = yield from ReadIndexEntry(thread)
     return IndexState.MISSING if rank is None else IndexState.RIGHT
 
@@ -150,7 +150,7 @@ def repair(tally: ThreadTally) -> Operation[None]:
     for thread in (*tally.stale, *tally.expired):
         yield from ForgetThread(thread)
     for thread in dict.fromkeys((*tally.unindexed, *tally.uneven)):
-        # One that was damaged meanwhile must not stop the others; the next checkup reports it.
+        # A thread damaged meanwhile must not stop the others; the next checkup reports it.
         with suppress(CorruptCheckpointError):
             yield from RepairThread(thread)
     for thread, token in tally.staged:

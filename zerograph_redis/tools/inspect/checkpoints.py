@@ -128,11 +128,11 @@ def find_checkpoints(thread: str, text: str, namespace: str | None) -> Operation
 class CheckpointReader:
     """Reads the checkpoints of one thread.
 
-    *states* keeps what was read of state logs: a reader that shares it with an earlier one downloads only what is new.
+    *states* caches state logs: a reader that shares it with an earlier one downloads only new bytes.
     """
 
     def __init__(self, settings: Settings, thread: str, states: States | None = None) -> None:
-        """Read what is stored in *thread* as *settings* say."""
+        """Read checkpoints of *thread*, and decode them as *settings* say."""
         self._settings = settings
         self._thread = thread
         self._states = states or States(settings)

@@ -1,4 +1,4 @@
-"""All checkpoints of a thread: which was made from which, when, and what changed."""
+"""The history of a thread: its checkpoints in all namespaces, newest first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_history(
     """Read the newest checkpoints of a thread, over all of its namespaces or of one.
 
     Args:
-        settings: How to read what is stored.
+        settings: How to decode checkpoints.
         thread: The thread. An unknown one has no namespaces.
         namespace: The only one to read, None for all.
         limit: How many at the most, over all namespaces, None for all.
@@ -46,7 +46,7 @@ def read_history(
     reader = CheckpointReader(settings, thread)
     found = []
     orders: list[str] = []
-    # The newest namespace first: what is older than the last that is wanted need not be read.
+    # The namespace with the newest checkpoint first: once enough are found, older ones need not be read.
     for space in sorted(spaces, key=lambda each: each.newest, reverse=True):
         oldest = _oldest(orders, limit)
         if space.newest < oldest:

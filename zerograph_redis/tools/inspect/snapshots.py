@@ -1,4 +1,4 @@
-"""What a store held when it was last counted, remembered between calls in the user's state directory."""
+"""Keeps the last counts of a store in a file, in the user's state directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xxhash import xxh3_64_hexdigest
 
 
 class Snapshot(NamedTuple):
-    """A store in four numbers; ``taken`` by its own clock, in µs."""
+    """The counts of a store; ``taken`` by its own clock, in µs."""
 
     taken: int
     threads: int

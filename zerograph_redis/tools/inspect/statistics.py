@@ -1,4 +1,4 @@
-"""A store in numbers: threads, checkpoints, bytes, and what it saves to store only what changed."""
+"""Counts threads, checkpoints and bytes of a store, and the bytes saved because a checkpoint stores only what changed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SAMPLE = 1_000  # threads
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What it saves that a checkpoint is stored as what changed."""
+    """How many bytes are saved because a checkpoint stores only what changed."""
 
     whole_bytes: int = 0
     """What records and states would take if each checkpoint had its state whole."""
     stored_bytes: int = 0
-    """What they take."""
+    """What they take in the store."""
     threads: int = 0
-    """How many threads were counted. The others are taken to be alike."""
+    """How many threads were counted. The savings of the others are extrapolated."""
     exact: bool = True
     """Whether that is every thread."""
 
@@ -40,7 +40,7 @@ class Savings:
 
 @dataclass(slots=True)
 class Statistics:
-    """A store in numbers."""
+    """The counts of a store."""
 
     taken: int
     """When, by the store's clock, in µs."""

@@ -1,4 +1,4 @@
-"""Values of any type: their fields, a key to compare them by, and what JSON can hold of them."""
+"""Values of any type: their fields, keys to compare them by, and their form in JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What happens to threads, found by polling: at next to no cost to workers.
+"""Finds what happens to threads by polling, at next to no cost to workers.
 
-Each poll asks for the threads written last, and for the facts of some that were active lately. Checkpoints are read only of
-a thread that was written since: the new ones, and of the state log what is new.
+Each poll asks for the threads written last, and for the facts of some that were active lately. Of a thread that was written
+since, it reads the new checkpoints, and the new bytes of the state log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Event:
     lease: LeaseInfo | None = None
     """Who holds the thread now, None if nobody does."""
     error: str | None = None
-    """Why what is new cannot be read: it is damaged, or encrypted."""
+    """Why a new checkpoint cannot be read: it is damaged, or encrypted."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Watch:
     """Follows all threads, or one."""
 
     def __init__(self, settings: Settings, thread: str | None = None) -> None:
-        """Follow *thread*, None for all; *settings* are how to read what is stored."""
+        """Follow *thread*, None for all; *settings* say how to decode checkpoints."""
         self._settings = settings
         self._states = States(settings)
         self._thread = thread
@@ -90,7 +90,7 @@ class Watch:
         self._began = True
         while self._thread is None and len(self._known) > REMEMBERED:
             _, forgotten = self._known.popitem(last=False)
-            # All others were active later: of any thread, what is older than this was reported.
+            # All others were active later, so everything older than this was reported.
             self._start = max(self._start, forgotten.order)
         return events
 
@@ -111,7 +111,7 @@ class Watch:
                 break
         if any(self._newest is None or each.updated > self._newest.updated for each in found):
             now = yield from ReadClock()
-            # A thread listed in the future must not hide what is written to others.
+            # A thread listed in the future must not hide writes to others.
             found_now = [each for each in found if each.updated <= now]
             self._newest = max(found_now, key=lambda each: each.updated, default=self._newest)
             if not self._began and self._newest is not None:

@@ -1,5 +1,5 @@
 """Maintaining a store: deleting threads, and pruning checkpoints of threads, many at a time.
 
-- ``selection``: which threads are meant, by id, by prefix, by how long they are idle.
-- ``removal``: what would be removed of them, and removing it. A thread that a worker holds is skipped.
+- ``selection``: finds threads by id, by prefix, and by how long they are idle.
+- ``removal``: deletes or prunes them, or plans it. A thread that a worker holds is skipped.
 """

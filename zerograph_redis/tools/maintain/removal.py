@@ -1,10 +1,10 @@
-"""Deletes threads, and prunes checkpoints of threads; or plans it, and reports what would be removed."""
+"""Deletes threads and prunes their checkpoints, or plans either: then nothing is removed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -37,14 +37,14 @@ class RemovalOutcome(StrEnum):
 
 @dataclass(slots=True)
 class Removal:
-    """What is removed of a thread."""
+    """The checkpoints and bytes that are removed of a thread."""
 
     target: Target
     outcome: RemovalOutcome
     checkpoints: int = 0
     bytes: int = 0
-    """What is freed at once; `ThreadInfo.bytes` decreases by it."""
-    outlines: Sequence[Outline] = field(default_factory=list)
+    """How many are freed at once; `ThreadInfo.bytes` decreases by them."""
+    outlines: Sequence[Outline] = ()
     """The checkpoints, if this is a plan to prune."""
     owner: str = ""
     """The worker that holds the thread."""
@@ -65,29 +65,34 @@ def plan_deletions(targets: Iterable[Target]) -> list[Removal]:
 
 def delete_threads(targets: Iterable[Target], done: Done, *, unless_written: bool) -> Operation[None]:
     """Delete threads, except those that a worker holds, or, with *unless_written*, that were written since selected."""
-    yield from together((_delete(each, unless_written=unless_written) for each in targets), done)
+    yield from together((_attempt(each, _delete(each, unless_written=unless_written)) for each in targets), done)
 
 
 def plan_prunings(targets: Iterable[Target], keep: int, max_age: int | None, done: Done) -> Operation[None]:
     """Find what `prune_threads` would do now, checkpoint by checkpoint; *max_age* in µs."""
-    yield from together((_plan(each, keep, max_age) for each in targets), done)
+    yield from together((_attempt(each, _plan(each, keep, max_age)) for each in targets), done)
 
 
 def prune_threads(
     targets: Iterable[Target], keep: int, max_age: int | None, operations: CheckpointOperations, done: Done
 ) -> Operation[None]:
     """Prune threads, except those that a worker holds; *max_age* in µs."""
-    yield from together((_prune(each, keep, max_age, operations) for each in targets), done, _PRUNED)
+    yield from together((_attempt(each, _prune(each, keep, max_age, operations)) for each in targets), done, _PRUNED)
 
 
-def _delete(target: Target, *, unless_written: bool) -> Operation[Removal]:
-    condition = target.condition
+def _attempt(target: Target, removing: Operation[Removal]) -> Operation[Removal]:
+    """Run *removing*, and skip a thread that is held or damaged."""
     try:
-        deleted = yield from DeleteThread(target.thread, None, condition.updated if unless_written else None)
+        return (yield from removing)
     except LeaseHeldError as error:
         return Removal(target, RemovalOutcome.HELD, owner=error.owner)
     except CorruptCheckpointError:
         return Removal(target, RemovalOutcome.DAMAGED)
+
+
+def _delete(target: Target, *, unless_written: bool) -> Operation[Removal]:
+    condition = target.condition
+    deleted = yield from DeleteThread(target.thread, None, condition.updated if unless_written else None)
     if not deleted:
         return Removal(target, RemovalOutcome.WRITTEN)
     return Removal(target, RemovalOutcome.DONE, condition.checkpoints, condition.bytes)
@@ -96,10 +101,7 @@ def _delete(target: Target, *, unless_written: bool) -> Operation[Removal]:
 def _plan(target: Target, keep: int, max_age: int | None) -> Operation[Removal]:
     if target.condition.held:
         return Removal(target, RemovalOutcome.HELD, owner=target.condition.owner)
-    try:
-        pages = yield from read_pages(lambda cursor: OutlineThread(target.thread, cursor))
-    except CorruptCheckpointError:
-        return Removal(target, RemovalOutcome.DAMAGED)
+    pages = yield from read_pages(lambda cursor: OutlineThread(target.thread, cursor))
     page = pages[-1]
     outlines = [each for some in pages for each in some.outlines]
     pruned = _select(outlines, keep, None if max_age is None else page.now - max_age)
@@ -123,12 +125,7 @@ def _select(outlines: Sequence[Outline], keep: int, before: int | None) -> list[
 
 def _prune(target: Target, keep: int, max_age: int | None, operations: CheckpointOperations) -> Operation[Removal]:
     age = None if max_age is None else timedelta(microseconds=max_age)
-    try:
-        dropped = yield from operations.prune(target.thread, keep, age, None)
-        after = yield from ExamineThread(target.thread)
-    except LeaseHeldError as error:
-        return Removal(target, RemovalOutcome.HELD, owner=error.owner)
-    except CorruptCheckpointError:
-        return Removal(target, RemovalOutcome.DAMAGED)
+    dropped = yield from operations.prune(target.thread, keep, age, None)
+    after = yield from ExamineThread(target.thread)
     freed = max(target.condition.bytes - after.bytes, 0)  # others may write meanwhile
     return Removal(target, RemovalOutcome.DONE, dropped, freed)

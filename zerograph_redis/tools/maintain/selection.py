@@ -1,4 +1,4 @@
-"""Finds the threads that options select: by id, by prefix, by how long they are idle."""
+"""Finds threads by id, by prefix, and by how long they are idle."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ from zerograph_redis.errors import CorruptCheckpointError
 _LAG = 60_000_000  # µs that a cluster's thread index may be behind its threads, and some more
 
 
-class Selection(NamedTuple):
-    """Which threads are meant: those that match every field. The defaults match every thread."""
-
-    threads: Sequence[str] = ()
-    """Ids; empty for any."""
-    match: str = ""
-    """A prefix of ids."""
-    idle: int | None = None
-    """For how long nobody wrote the thread, in µs."""
-
-
 class Target(NamedTuple):
     """A selected thread."""
 
@@ -34,35 +23,43 @@ class Target(NamedTuple):
     """For how long nobody wrote it, in µs."""
 
 
-def find_targets(selection: Selection, advance: Callable[[], None]) -> Operation[tuple[list[Target], list[str]]]:
-    """Find the selected threads; *advance* is called for each thread that is examined.
+def find_targets(
+    threads: Sequence[str], match: str, idle: int | None, advance: Callable[[], None]
+) -> Operation[tuple[list[Target], list[str]]]:
+    """Find the threads that match every option.
+
+    Args:
+        threads: Ids; empty for any.
+        match: A prefix of ids.
+        idle: For how long nobody wrote the thread, in µs; None for any time.
+        advance: Called for each thread that is examined.
 
     Returns:
-        The threads, the longest idle first, and the ids in the selection that are not stored.
+        The threads, the longest idle first, and those of *threads* that are not stored.
     """
     now = yield from ReadClock()
-    names: Sequence[str] = selection.threads
+    names = threads
     if not names:
         cursor = None
-        if selection.idle is not None:  # threads that were written later need not be read
-            cursor = IndexCursor.behind(IndexedThread(now - selection.idle + _LAG, ""))
+        if idle is not None:  # threads that were written later need not be read
+            cursor = IndexCursor.behind(IndexedThread(now - idle + _LAG, ""))
         names = [each.thread for page in (yield from read_index(cursor)) for each in page.found]
     found: list[Target] = []
     missing: list[str] = []
 
     def add(examined: tuple[str, Condition]) -> None:
         thread, condition = examined
-        idle = max(now - condition.updated, 0)
+        rested = max(now - condition.updated, 0)
         if not condition.stored:
             missing.append(thread)
-        elif selection.idle is None or (condition.updated and idle >= selection.idle):
-            found.append(Target(thread, condition, idle))
+        elif idle is None or (condition.updated and rested >= idle):
+            found.append(Target(thread, condition, rested))
         advance()
 
-    matching = (name for name in dict.fromkeys(names) if name.startswith(selection.match))
+    matching = (name for name in dict.fromkeys(names) if name.startswith(match))
     yield from together((_examine(name) for name in matching), add)
     found.sort(key=lambda each: each.condition.updated)
-    return found, missing if selection.threads else []
+    return found, missing if threads else []
 
 
 def _examine(thread: str) -> Operation[tuple[str, Condition]]:

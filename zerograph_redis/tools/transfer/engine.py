@@ -6,24 +6,30 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from zerograph.checkpoint import sqlite as engine
 
+from zerograph_redis.backends.sqlite.backend import READS, WRITES
+from zerograph_redis.backends.sqlite.schema import TABLES
+from zerograph_redis.core.checkpoint_operations import CheckpointOperations, PreparedWrites
 from zerograph_redis.core.configs import Address
-from zerograph_redis.core.records import name_of, pack_header, pack_writes
-from zerograph_redis.core.requests import NO_LOG, LogRange, Page, Placed, StoredCheckpoint
+from zerograph_redis.core.drive import run
+from zerograph_redis.core.records import name_of
+from zerograph_redis.core.requests import Request
 from zerograph_redis.core.settings import Settings
-from zerograph_redis.core.states import PreparedPut, cut_state, draft_put
-from zerograph_redis.core.writes import encrypt_writes, identity_of
+from zerograph_redis.core.states import PreparedPut, cut_state
+from zerograph_redis.core.writes import identity_of
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, ConfigError, CorruptCheckpointError
-from zerograph_redis.ids import random_name
-from zerograph_redis.state_log.log import BaseCheckpoint
 
 from .files import THEIRS, connect, tables_in, translated
-from .image import ThreadImage, ThreadTimes
+from .image import ThreadImage
+from .reading import read_thread
+
+R = TypeVar("R")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MOMENT = 4_000_000_000_000_000  # µs, in the year 2096: a later one would leave no room for the orders after it
@@ -80,16 +86,12 @@ class EngineFile:
             CorruptCheckpointError: ZeroGraph itself could not read it.
             SerializationError: A value cannot be stored.
         """
-        builder = _ImageBuilder(thread, self.settings)
-        try:
+        with closing(_Replay(thread, self.settings)) as replay:
             with translated(self.path), self._transaction():
-                self._build(thread, builder)
-        except BaseException:
-            builder.image.close()
-            raise
-        return builder.end()
+                self._replay(thread, replay)
+            return run(read_thread(thread), replay)
 
-    def _build(self, thread: str, builder: _ImageBuilder) -> None:
+    def _replay(self, thread: str, replay: _Replay) -> None:
         rows = self._connection.execute(
             "SELECT checkpoint_ns, checkpoint_id, created_at FROM checkpoints WHERE thread_id = ? "
             "ORDER BY created_at, rowid",
@@ -98,7 +100,7 @@ class EngineFile:
         for namespace, checkpoint_id, created in rows:
             with self._named(thread, namespace, checkpoint_id):
                 found = self._saver.get_tuple(_config(thread, namespace, checkpoint_id))
-                builder.add_checkpoint(namespace, checkpoint_id, found, _microseconds(created))
+                replay.put(namespace, checkpoint_id, found, _microseconds(created))
         places = self._connection.execute(
             "SELECT DISTINCT checkpoint_ns, checkpoint_id FROM pending_writes WHERE thread_id = ? ORDER BY 1, 2",
             (thread,),
@@ -106,7 +108,7 @@ class EngineFile:
         for namespace, checkpoint_id in places:
             with self._named(thread, namespace, checkpoint_id):
                 writes = self._saver.get_pending_writes(_config(thread, namespace, checkpoint_id))
-                builder.add_writes(namespace, checkpoint_id, writes)
+                replay.put_writes(namespace, checkpoint_id, writes)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -139,63 +141,46 @@ class _ReadOnlySaver(engine.SqliteSaver):
         return self._connection
 
 
-class _ImageBuilder:
-    """Lays a thread out as puts would have, one checkpoint after another."""
+class _Replay:
+    """Stores a thread in a temporary database, each checkpoint at the time of its creation."""
 
     def __init__(self, thread: str, settings: Settings) -> None:
-        self.image = ThreadImage(thread, ThreadTimes(0, 0, None, None))
-        self._settings = settings
-        self._cipher = settings.cipher(thread)
-        self._bases: dict[str, BaseCheckpoint] = {}
-        self._first = self._order = self._end = 0
-        self._generation = random_name()
+        self._thread = thread
+        self._operations = CheckpointOperations(replace(settings, keep_last=None, max_age=None))
+        self._now = 0
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.executescript(f"{TABLES} BEGIN")
 
-    def add_checkpoint(self, namespace: str, checkpoint_id: str, found: Any, moment: int) -> None:
-        """Add a checkpoint that comes after all that were added before."""
+    def close(self) -> None:
+        self._connection.close()
+
+    def execute(self, request: Request[R]) -> R:
+        """Answer a request, as the backend of operations."""
+        answer = WRITES.get(type(request)) or READS[type(request)]
+        reply: R = answer(self._connection, request, self._now)
+        return reply
+
+    def put(self, namespace: str, checkpoint_id: str, found: Any, created: int) -> None:
+        """Store a checkpoint after all others."""
         if not isinstance(found.checkpoint, Mapping) or not isinstance(found.metadata, Mapping | None):
             raise TypeError("a checkpoint and its metadata are dicts")
+        serializer = self._operations.serializer
         parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
-        metadata = self._settings.serializer.pack(found.metadata or {}, root="metadata")
-        state = cut_state(dict(found.checkpoint), self._settings.serializer, self._bases.get(namespace))
-        address = Address(self.image.thread, namespace, parent or None, None)
-        prepared = PreparedPut(address, checkpoint_id, state, metadata, None)
-        put = draft_put(prepared, self._bases.get(namespace), self._settings)
-        request, appended = put.request, put.request.appended
-        self._order = max(moment, self._order + 1)
-        self._first = self._first or self._order
-        generation, base = (self._generation, self._end) if put.segments else (NO_LOG, 0)
-        size = len(appended)
-        header = pack_header(request.version, self._order, int(generation, 16), base, size, request.attempt)
-        ranges = [LogRange(generation, base, appended)] if size else []
-        self._add(namespace, StoredCheckpoint(checkpoint_id, header + request.record, []), ranges)
-        self._end += size
-        self._bases[namespace] = put.base_at(Placed(f"{self._order:016x}", generation, base))
+        state = cut_state(dict(found.checkpoint), serializer, None)
+        metadata = serializer.pack(found.metadata or {}, root="metadata")
+        self._now = max(created, self._now + 1)
+        address = Address(self._thread, namespace, parent or None, None)
+        run(self._operations.store_put(PreparedPut(address, checkpoint_id, state, metadata, None)), self)
 
-    def add_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
-        """Add the pending writes of a checkpoint."""
+    def put_writes(self, namespace: str, checkpoint_id: str, writes: list[tuple[str, str, Any]]) -> None:
+        """Store the pending writes of a checkpoint."""
         packed = {
-            identity_of(task, channel): self._settings.serializer.pack(value, root=f"writes[{number}]")
+            identity_of(task, channel): self._operations.serializer.pack(value, root=f"writes[{number}]")
             for number, (task, channel, value) in enumerate(writes)
         }
-        if self._cipher is None:
-            stored = pack_writes(namespace, checkpoint_id, packed, None)
-        else:
-            stored = encrypt_writes(namespace, checkpoint_id, packed, self._cipher)
-        self._add(namespace, StoredCheckpoint(checkpoint_id, None, stored), [])
-
-    def _add(self, namespace: str, row: StoredCheckpoint, ranges: list[LogRange]) -> None:
-        current = self._generation if self._end or ranges else NO_LOG
-        self.image.add(Page([(namespace, row)], ranges, "", current, None))
-
-    def end(self) -> ThreadImage | None:
-        """Return the image; None if nothing was added."""
-        image = self.image
-        if not image.checkpoints and not image.checkpoints_with_writes:
-            image.close()
-            return None
-        now = time.time_ns() // 1000
-        image.times = ThreadTimes(self._first or now, self._order or now, None, None)
-        return image
+        self._now = self._now or time.time_ns() // 1000
+        address = Address(self._thread, namespace, checkpoint_id, None)
+        run(self._operations.store_writes(PreparedWrites(address, checkpoint_id, packed, None)), self)
 
 
 def _config(thread: str, namespace: str, checkpoint_id: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A file of threads: a SQLite store in one file, perhaps compressed.
 
-While it is made, it is ``FILE.part``. One more table has the selection of threads that is exported, and in a complete file
-a digest of all rows of all threads. So damage that SQLite does not notice is found, and a file that is not as
-`export` completed it. Threads in a file do not expire: they have a ttl, and no deadline.
+An unfinished file is named ``FILE.part``. One more table has the selection of threads, and, once the file is complete, a
+digest of all rows of all threads. So an import finds damage that SQLite does not notice, and any change since the export.
+Threads in a file have a TTL, but no deadline: they do not expire.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from zerograph_redis.backends.sqlite.backend import READS, SqliteBackend
@@ -35,9 +35,7 @@ from .files import OURS, THEIRS, connect, tables_in, translated
 from .moves import MoveReport, Source, move_threads
 from .reading import list_ids, read_thread
 
-MOST_TIMES = (
-    1000  # times its size, and MOST_BYTES more, is what a file may decompress to; text comes to about ten times
-)
+MOST_TIMES = 1000  # a file may decompress to this many times its size, and MOST_BYTES more; text needs about ten
 _CHUNK = 1024 * 1024
 _SQLITE, _ZSTD = b"SQLite format 3\0", b"\x28\xb5\x2f\xfd"
 _EXPORT = "zerograph_redis_export"
@@ -85,16 +83,14 @@ class ExportFile:
         """Return the file itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file; an unfinished one stays, to be continued."""
         self._connection.close()
         self._backend.close()
         os.close(self._lock)  # the last one, since closing it releases SQLite's own locks
 
     def add(self, source: Source, threads: Iterable[str], written: Callable[[], object]) -> MoveReport:
-        """Have *threads* of *source* in the file, as they are now, and no others. *written* is called after each.
+        """Make the file hold *threads* of *source* as they are now, and no others. *written* is called after each.
 
         Raises:
             BackendUnavailableError: The source does not answer, or the file cannot be written. Export again to continue.
@@ -130,7 +126,7 @@ class ExportFile:
             self._backend.execute(DeleteThread(thread, None))
 
     def publish(self, level: int | None = None) -> None:
-        """Complete the file and give it its name; with *level*, 1 to 22, compress it.
+        """Complete the file and rename it from ``FILE.part``; with *level*, 1 to 22, compress it.
 
         Raises:
             ConflictError: The file exists now, or another process has the unfinished file open.
@@ -180,7 +176,7 @@ class ExportFile:
     def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Since it was opened here, its last writer may have given it its name.
+            # Another process may have completed and renamed it since it was opened here.
             mine = self.part.exists() and os.path.samestat(self.part.stat(), os.fstat(self._lock))
         except BlockingIOError:
             mine = False
@@ -213,10 +209,10 @@ class ExportFile:
 
 @contextmanager
 def open_export(path: str | Path, settings: Settings) -> Iterator[Store[Any]]:
-    """Open a file of threads, compressed or not, as a store to be read; *settings* have the keys if there are some.
+    """Open a file of threads, compressed or not, as a store to read; *settings* have the keys of an encrypted one.
 
     Raises:
-        CorruptCheckpointError: The file is not one that was exported, or is damaged, cut off, or of an unknown format.
+        CorruptCheckpointError: The file is not an export, or is damaged, cut off, or of an unknown format.
         ImportError: It is compressed, and the extra ``zstd`` is not installed.
         OSError: It cannot be opened.
     """
@@ -325,7 +321,7 @@ def _decompress(path: Path) -> Iterator[bytes]:
 
 
 def require_zstd() -> ModuleType:
-    """Return the module that compresses.
+    """Import the module that compresses.
 
     Raises:
         ImportError: The extra is not installed.

@@ -1,4 +1,4 @@
-"""One thread, whole, as it is stored."""
+"""A whole thread as it is stored, on its way from one store to another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
-from types import TracebackType
 from typing import IO, NamedTuple, Self
 
 from zerograph_redis.core.records import name_of, pack_again, pack_header, read_header, unpack_checkpoint
@@ -37,9 +36,9 @@ class ThreadTimes(NamedTuple):
 
 
 class ThreadImage:
-    """One thread, whole, as it is stored: its rows and logs, in temporary files. Only ids are in memory.
+    """The rows and logs of a thread, in temporary files. Only ids are in memory.
 
-    `add` takes pages as `ThreadScan` reads them, and `pages` gives pages that can be staged in any store.
+    `add` takes pages as `ThreadScan` reads them, and `pages` yields pages that can be staged in any store.
     """
 
     def __init__(self, thread: str, times: ThreadTimes) -> None:
@@ -57,9 +56,7 @@ class ThreadImage:
         """Return the image itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the image."""
         self.close()
 

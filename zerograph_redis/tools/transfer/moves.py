@@ -1,7 +1,7 @@
 """Moving threads: each is read whole, stored at once, read back and compared.
 
-Progress is not recorded anywhere: the destination shows it. A move that was cut short is started again, and finds what
-was moved. A thread that the destination already has is compared, and left alone.
+Progress is not recorded: the destination shows it. An interrupted move is run again, and finds the threads that were moved.
+A thread that the destination already has is compared, and left alone.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ThreadMove:
     """What went wrong."""
     source: ThreadDigests | None = None
     target: ThreadDigests | None = None
-    """What both sides have; of the target, only what can be compared."""
+    """The digests of both sides; of the target, only those that can be compared."""
 
 
 @dataclass(slots=True)
