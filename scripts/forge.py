@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from support.forging import forge
-from support.kept import RedisTarget, SqliteTarget
 from support.servers import RedisServer
+from support.stored_thread import AttackedRedis, AttackedSqlite
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     options = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory() as name, RedisServer(Path(name) / "redis") as server:
-        for target in (RedisTarget(server.client()), SqliteTarget(Path(name))):
+        for target in (AttackedRedis(server.client()), AttackedSqlite(Path(name))):
             found = forge(target, options.seed, seconds=options.seconds / 2)
             wrong += sum(found.wrong.values())
             print(f"{type(target).__name__}: {found.rounds} rounds of seed {options.seed}, {found.read} reads")
