@@ -1,19 +1,16 @@
-"""What the numbers should be, and whether they are."""
+"""The targets of all figures, and whether they are reached."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .units import count, micros, ratio, size
-
-__all__ = ("Aim", "aims")
-
-Figures = dict[str, Any]
+from .display import count, micros, ratio, size
+from .measure import Figures
 
 
 class Aim(NamedTuple):
-    """A figure beside its baseline and its aim."""
+    """A figure, its baseline and its target."""
 
     figure: str
     value: str
@@ -25,7 +22,7 @@ class Aim(NamedTuple):
 
 
 def aims(workloads: Figures) -> Iterator[Aim]:
-    """The aims of all workloads that were measured."""
+    """The figures of all workloads that were measured, with their targets."""
     for name, judge in _JUDGES:
         if name in workloads:
             yield from judge(workloads[name])
@@ -44,7 +41,7 @@ def _timed(figure: str, ours: Figures, raw: Figures, limit: float) -> Aim:
 
 
 def _shown(figure: str, ours: float, base: float, factor: float, show: Callable[[float], str] = micros) -> Aim:
-    """A figure that has no aim."""
+    """A figure without a target."""
     return Aim(figure, show(ours), show(base), ratio(factor), "", reached=True)
 
 
@@ -177,7 +174,7 @@ _CALLS: dict[str, tuple[float, float | None]] = {
     "chat: list(100), another worker": (0.35, None),
     "random 20 KB: put": (1.15, None),
 }
-"""By call: how much longer than the baseline it may take its caller, and how much more CPU time."""
+"""By call, the targets of its time and of its CPU time, as ratios to the baseline."""
 
 _JUDGES: tuple[tuple[str, Callable[[Figures], Iterator[Aim]]], ...] = (
     ("blocking", _blocking),

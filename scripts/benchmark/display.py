@@ -1,14 +1,16 @@
-"""Numbers as people read them."""
+"""Numbers, tables and the console for people."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ("count", "micros", "ratio", "size")
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 
 def size(value: float) -> str:
-    """Bytes, in thousands and millions."""
+    """Bytes, KB or MB."""
     for unit, most in (("MB", 1e6), ("KB", 1e3)):
         if abs(value) >= most * 0.9995:
             return f"{value / most:.{_decimals(value / most)}f} {unit}"
@@ -16,14 +18,14 @@ def size(value: float) -> str:
 
 
 def micros(value: float) -> str:
-    """Microseconds."""
+    """Microseconds, or milliseconds."""
     if value >= 999.5:
         return f"{value / 1000:.{_decimals(value / 1000)}f} ms"
     return f"{value:.{0 if value >= 99.5 else 1}f} µs"
 
 
 def count(value: float) -> str:
-    """Things."""
+    """A count."""
     return f"{value:,.0f}"
 
 
@@ -36,3 +38,14 @@ def ratio(value: Any) -> str:
 
 def _decimals(value: float) -> int:
     return 0 if value >= 99.5 else 1 if value >= 9.95 else 2
+
+
+def make_table(title: str) -> Table:
+    """An empty table in the style of all tables."""
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def make_console(width: int) -> Console:
+    """A console, at least so wide; a file has no width of its own."""
+    console = Console(highlight=False)
+    return console if console.is_terminal and console.width >= width else Console(highlight=False, width=width)
