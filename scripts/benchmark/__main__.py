@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -114,7 +114,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 def run(names: Iterable[str], scale: Scale, stack: ExitStack) -> dict[str, Any]:
     """Run the workloads of *names*; *stack* closes the servers."""
-    servers = [stack.enter_context(Server()) for _ in range(2)]
+    servers = [stack.enter_context(closing(Server())) for _ in range(2)]
     raw, ours = RawStore(servers[0]), OurRedis(servers[1])
     stack.callback(raw.close)
     stack.callback(ours.close)

@@ -111,18 +111,14 @@ def _chat(found: Figures) -> Iterator[Aim]:
         yield _most(f"chat: bytes received by list({limit})", *received, 3 * state, size, "3 states")
 
 
-def _memory(name: str, limit: float) -> Callable[[Figures], Iterator[Aim]]:
+def _memory(name: str, limit: float = 0, factor: float | None = None) -> Callable[[Figures], Iterator[Aim]]:
     def judge(found: Figures) -> Iterator[Aim]:
         ours, raw = (found["stores"][store]["memory"] for store in ("redis", "raw"))
-        yield _most(f"{name}: server memory", ours, raw, limit, size)
-
-    return judge
-
-
-def _relative(name: str, limit: float) -> Callable[[Figures], Iterator[Aim]]:
-    def judge(found: Figures) -> Iterator[Aim]:
-        ours, raw = (found["stores"][store]["memory"] for store in ("redis", "raw"))
-        yield _factor(f"{name}: server memory", ours, raw, round(ours / raw, 3), limit, size)
+        figure = f"{name}: server memory"
+        if factor is None:
+            yield _most(figure, ours, raw, limit, size)
+        else:
+            yield _factor(figure, ours, raw, round(ours / raw, 3), factor, size)
 
     return judge
 
@@ -188,8 +184,8 @@ _JUDGES: tuple[tuple[str, Callable[[Figures], Iterator[Aim]]], ...] = (
     ("chat-root", _memory("chat-root", 1.2e6)),
     ("edit", _memory("edit", 2.5e6)),
     ("window", _memory("window", 1e6)),
-    ("random", _relative("random", 1.1)),
-    ("small", _relative("small", 0.8)),
+    ("random", _memory("random", factor=1.1)),
+    ("small", _memory("small", factor=0.8)),
     ("long", _long),
     ("bounded", _bounded),
     ("telemetry", _telemetry),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -104,36 +104,35 @@ class OurRedis(ServerStore):
     """`RedisSaver` with its own client."""
 
     name = "redis"
+    options: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def connect(cls, url: str, **options: Any) -> RedisSaver:
         """See `ServerStore`."""
-        return RedisSaver.from_url(url, **options)
+        return RedisSaver.from_url(url, **cls.options, **options)
 
 
 class WithTtl(OurRedis):
     """The same with a TTL."""
 
     name = "ttl"
-
-    @classmethod
-    def connect(cls, url: str, **options: Any) -> RedisSaver:
-        """See `ServerStore`."""
-        return super().connect(url, ttl=TTL, **options)
+    options: ClassVar = {"ttl": TTL}
 
 
 class FileStore(Store):
     """A store in a SQLite file."""
 
-    def __init__(self, directory: Path, connect: Callable[[str], Any]) -> None:
-        """Make a file in *directory*; *connect* makes a worker for a path."""
+    connect: ClassVar[Callable[[str], Any]]
+    """Makes a worker for a path."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make a file in *directory*."""
         self._path = directory / f"{self.name.replace(' ', '-')}.db"
-        self._connect = connect
         self.worker = self.connect_worker()
 
     def connect_worker(self) -> Any:
         """See `Store`."""
-        return self._connect(str(self._path))
+        return self.connect(str(self._path))
 
     def size(self) -> int:
         """The file, after a checkpoint of its write-ahead log."""
@@ -147,17 +146,14 @@ class OurSqlite(FileStore):
     """`SqliteSaver` of this package."""
 
     name = "sqlite"
-
-    def __init__(self, directory: Path) -> None:
-        """Make a file in *directory*."""
-        super().__init__(directory, SqliteSaver)
+    connect = SqliteSaver
 
 
 @contextmanager
 def opened(*kinds: type[ServerStore]) -> Iterator[dict[str, ServerStore]]:
     """Open a store of each kind on its own server; returns them by name."""
     with ExitStack() as stack:
-        stores = {kind.name: kind(stack.enter_context(Server())) for kind in kinds}
+        stores = {kind.name: kind(stack.enter_context(closing(Server()))) for kind in kinds}
         for store in stores.values():
             stack.callback(store.close)
         yield stores

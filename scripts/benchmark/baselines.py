@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import hiredis
@@ -111,11 +111,12 @@ class RawStore(ServerStore):
     """The bare scripts through redis-py's pooled client."""
 
     name = "raw"
+    client: ClassVar[Callable[[str], Any]] = redis.Redis.from_url
 
     @classmethod
     def connect(cls, url: str) -> Raw:
         """See `ServerStore`."""
-        return Raw(redis.Redis.from_url(url))
+        return Raw(cls.client(url))
 
     @staticmethod
     def put_call(worker: Raw, step: Step) -> Call:
@@ -180,21 +181,14 @@ class FloorStore(RawStore):
     """The same scripts through a bare socket: the floor, which no client can beat."""
 
     name = "floor"
-
-    @classmethod
-    def connect(cls, url: str) -> Raw:
-        """See `ServerStore`."""
-        return Raw(BareClient(url))
+    client = BareClient
 
 
 class EngineSqlite(FileStore):
     """ZeroGraph's own SqliteSaver."""
 
     name = "engine sqlite"
-
-    def __init__(self, directory: Path) -> None:
-        """Make a file in *directory*."""
-        super().__init__(directory, EngineSqliteSaver)
+    connect = EngineSqliteSaver
 
 
 class EngineMemory(Store):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 
@@ -64,10 +64,7 @@ def bounded(server: Server, scale: Scale) -> dict[str, Any]:
 class KeepLast(OurRedis):
     """`RedisSaver` with ``keep_last``."""
 
-    @classmethod
-    def connect(cls, url: str) -> Any:
-        """See `ServerStore`."""
-        return super().connect(url, keep_last=KEPT)
+    options: ClassVar = {"keep_last": KEPT}
 
 
 def curve(store: ServerStore, steps: Iterable[Step], every: int) -> tuple[list[int], list[int]]:

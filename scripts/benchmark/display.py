@@ -40,9 +40,12 @@ def _decimals(value: float) -> int:
     return 0 if value >= 99.5 else 1 if value >= 9.95 else 2
 
 
-def make_table(title: str) -> Table:
-    """An empty table in the style of all tables."""
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def make_table(title: str, *columns: str) -> Table:
+    """An empty table in the style of all tables; columns with a heading have numbers, those without have labels."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left", no_wrap=not column)
+    return table
 
 
 def make_console(width: int) -> Console:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Self
 
 from .backends import OurRedis
-from .measure import Progress, Rounds, Server, quiet
+from .measure import Clocks, Progress, Server, quiet
 from .stepping import write
 from .workloads import Scale, Small, config
 
@@ -27,7 +27,7 @@ def long(ours: OurRedis, scale: Scale, progress: Progress) -> dict[str, Any]:
     write(worker, list(islice(steps, 1)))
     for short in shorts:
         write(worker, short[:100])
-    puts, gets, lists = (Rounds(names[0]) for _ in range(3))
+    puts, gets, lists = (Clocks(names[0]) for _ in range(3))
     progress("put, get_tuple and list on both")
     with quiet(), Held(server) as held["put, get, list"]:
         for number in range(scale.rounds):
@@ -50,13 +50,13 @@ def long(ours: OurRedis, scale: Scale, progress: Progress) -> dict[str, Any]:
         for _ in range(scale.long_thread):
             server.client.evalsha(sha, 0)
     left = len(worker.list(config("long"), limit=None))
-    if left != 10 or removed != scale.long_thread + len(puts.times["long"]) - 10:
+    if left != 10 or removed != scale.long_thread + len(puts.waited.times["long"]) - 10:
         raise AssertionError(f"prune removed {removed}, and left {left}")
     return {
         "checkpoints": scale.long_thread,
-        "put": puts.summary(),
-        "newest/same": gets.summary(),
-        "list_10/same": lists.summary(),
+        "put": puts.waited.summary(),
+        "newest/same": gets.waited.summary(),
+        "list_10/same": lists.waited.summary(),
         "prune_seconds": round(pruned, 2),
         "held": {name: each.found for name, each in held.items()},
         "held_by_machine": machine.found,

@@ -8,11 +8,12 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import msgpack
 import redis
@@ -109,14 +110,6 @@ class Server:
             sum(each["calls"] for each in scripts),
         )
 
-    def __enter__(self) -> Self:
-        """Return the server itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop it."""
-        self.close()
-
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -169,34 +162,11 @@ def check_results(results: Mapping[str, Any], expected: Sequence[Step], number: 
 
 
 @dataclass
-class Rounds:
-    """Times of one call on several stores: a round calls each of them once, in random order."""
+class Times:
+    """Times of one call by store."""
 
     base: str
-    times: dict[str, list[float]] = field(default_factory=dict)
-    _order: random.Random = field(default_factory=lambda: random.Random(3))
-
-    def run(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Make the calls of one round, and return what they returned."""
-        found = {}
-        for name in self.order(calls):
-            call = calls[name]
-            begin = time.perf_counter()
-            result = call()
-            took = time.perf_counter() - begin
-            self.add(name, took)
-            found[name] = result
-        return found
-
-    def order(self, names: Mapping[str, Any]) -> list[str]:
-        """The order of the next round."""
-        order = list(names)
-        self._order.shuffle(order)
-        return order
-
-    def add(self, name: str, seconds: float) -> None:
-        """Add one time."""
-        self.times.setdefault(name, []).append(seconds)
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Of each store: `spread`, and its `ratio` to the base."""
@@ -214,35 +184,36 @@ class Rounds:
 
 
 class Clocks:
-    """Times of one call by two clocks: wall time, and CPU time of the calling OS thread."""
+    """Times of one call by two clocks: wall time, and CPU time of the calling OS thread.
+
+    A round calls each store once, in random order.
+    """
 
     def __init__(self, base: str) -> None:
         """Take ratios by the times of *base*."""
-        self.waited, self.computed = Rounds(base), Rounds(base)
+        self.waited, self.computed = Times(base), Times(base)
+        self._random = random.Random(3)
 
     def run(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         """Make the calls of one round, and return what they returned."""
         found = {}
-        for name in self.waited.order(calls):
+        for name in self._random.sample(list(calls), len(calls)):
             call, begin, before = calls[name], time.perf_counter(), time.thread_time()
             found[name] = call()
-            self.add(name, time.perf_counter() - begin, time.thread_time() - before)
+            self.waited.times[name].append(time.perf_counter() - begin)
+            self.computed.times[name].append(time.thread_time() - before)
         return found
 
     async def arun(self, calls: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
         """Await the calls of one round, one after the other, and return what they returned."""
         found = {}
-        for name in self.waited.order(calls):
+        for name in self._random.sample(list(calls), len(calls)):
             call, begin, before = calls[name], time.perf_counter(), time.thread_time()
             found[name] = await call()
-            self.add(name, time.perf_counter() - begin, time.thread_time() - before)
+            self.waited.times[name].append(time.perf_counter() - begin)
+            self.computed.times[name].append(time.thread_time() - before)
         return found
 
-    def add(self, name: str, waited: float, computed: float) -> None:
-        """Add the times of one call."""
-        self.waited.add(name, waited)
-        self.computed.add(name, computed)
-
     def summary(self) -> dict[str, Any]:
-        """`Rounds.summary` of both clocks."""
+        """`Times.summary` of both clocks."""
         return {"waited": self.waited.summary(), "computed": self.computed.summary()}

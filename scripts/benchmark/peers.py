@@ -139,10 +139,7 @@ class LangGraphSqlite(FileStore):
 
     name = "langgraph sqlite"
     package = "langgraph-checkpoint-sqlite"
-
-    def __init__(self, directory: Path) -> None:
-        """Make a file in *directory*."""
-        super().__init__(directory, LangGraphWorker)
+    connect = LangGraphWorker
 
 
 SERVED: tuple[type[LangGraphStore], ...] = (AwsValkey, PlainRedis, LangGraphRedis)

@@ -109,9 +109,7 @@ def in_markdown(table: Table) -> str:
 
 def summary_table(aims: Sequence[Aim]) -> Table:
     """The rows of the README."""
-    table = make_table("summary")
-    for column in ("", "value", "baseline", "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+    table = make_table("summary", "", "value", "baseline", "ratio")
     known = {each.figure: each for each in aims}
     for figure, label in SUMMARY.items():
         if each := known.get(figure):
@@ -121,10 +119,9 @@ def summary_table(aims: Sequence[Aim]) -> Table:
 
 def calls_table(figures: Figures) -> Table:
     """Times of the calls of the blocking saver, by both clocks."""
-    table = make_table("calls: what the caller waits, and the CPU time that it takes; medians, ratios by the baseline")
+    title = "calls: the caller's wait and its CPU time; medians, ratios to the baseline"
     clocks = ("floor", "baseline", "ours", "ratio")
-    for column in ("", *clocks, *(f"CPU {name}" for name in clocks), "with ttl"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=not column)
+    table = make_table(title, "", *clocks, *(f"CPU {name}" for name in clocks), "with ttl")
     for row, each in figures.items():
         cells = []
         for clock in ("waited", "computed"):
@@ -138,10 +135,8 @@ def calls_table(figures: Figures) -> Table:
 def peers_table(workloads: Figures) -> Table:
     """The savers of others."""
     found = workloads["peers"]
-    table = make_table("peers: the savers of others in the same rounds; medians")
     names = [name for name in found["memory"] if name != "redis"]
-    for column in ("", "redis", *names):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table = make_table("peers: the savers of others in the same rounds; medians", "", "redis", *names)
     for row, clocks in found["calls"].items():
         table.add_row(row, *(micros(clocks["waited"][name]["p50"]) for name in ("redis", *names)))
     table.add_row("chat: memory of the server", *(size(found["memory"][name]) for name in ("redis", *names)))
@@ -155,14 +150,12 @@ def steps_table(name: str, figures: Figures) -> Table:
     """All figures of a workload of steps, a column for each store."""
     stores = figures["stores"]
     state = figures["state_bytes"]
-    table = make_table(
+    others = [store for store in stores if store not in ("redis", "raw")]
+    title = (
         f"{name}: {figures['about']}\n{count(figures['checkpoints'])} checkpoints; states of {size(state['mean'])} on "
         f"average, {size(state['last'])} at the end; medians"
     )
-    table.add_column("", no_wrap=True)
-    others = [store for store in stores if store not in ("redis", "raw")]
-    for column in ("redis", "raw", "redis/raw", *others):
-        table.add_column(column, justify="right", style="bold" if column == "redis" else "")
+    table = make_table(title, "", "redis", "raw", "redis/raw", *others)
     for label, cells in _rows(stores):
         ours, raw = cells.get("redis"), cells.get("raw")
         shown = [cells.get(store, ("", None))[0] for store in ("redis", "raw", *others)]
@@ -173,12 +166,9 @@ def steps_table(name: str, figures: Figures) -> Table:
 
 def long_table(figures: Figures) -> Table:
     """Times of a long thread and of short ones."""
-    table = make_table(
-        f"long: {count(figures['checkpoints'])} checkpoints, by 100; prune(keep=10) took {figures['prune_seconds']} s"
-    )
+    long = f"long: {count(figures['checkpoints'])} checkpoints, compared with 100"
     columns = ("long", "short")
-    for column in ("", *columns, "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+    table = make_table(f"{long}; prune(keep=10) took {figures['prune_seconds']} s", "", *columns, "ratio")
     for what, label in TIMES.items():
         if what in figures:
             one, two = (figures[what][column] for column in columns)
@@ -188,10 +178,10 @@ def long_table(figures: Figures) -> Table:
 
 def workers_table(figures: Figures) -> Table:
     """Puts a second of many processes."""
-    table = make_table("workers: puts a second of 2 KB, each process on threads of its own; ratios by the baseline")
     names = [name for name in next(iter(figures.values())) if name not in ("redis", "raw")]
-    for column in ("processes", "redis", "raw", *names, "redis/raw", *(f"{name}/raw" for name in names)):
-        table.add_column(column, justify="right")
+    ratios = ("redis/raw", *(f"{name}/raw" for name in names))
+    title = "workers: puts per second of 2 KB, each process on its own threads"
+    table = make_table(title, "processes", "redis", "raw", *names, *ratios)
     for number, each in figures.items():
         rates = (count(each[name]["puts_s"]) for name in ("redis", "raw", *names))
         table.add_row(number, *rates, *(ratio(each[name]["ratio"]) for name in ("redis", *names)))
@@ -200,9 +190,8 @@ def workers_table(figures: Figures) -> Table:
 
 def telemetry_table(name: str, figures: Figures) -> Table:
     """Times of each kind of telemetry, and their ratios by none at all."""
-    table = make_table(f"telemetry: states of {name}; by the clock, and the worker's own CPU time")
-    for column in ("", "put", "ratio", "CPU", "ratio", "get newest", "ratio", "CPU", "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+    columns = ("", "put", "ratio", "CPU", "ratio", "get newest", "ratio", "CPU", "ratio")
+    table = make_table(f"telemetry: states of {name}; wall time, and CPU time of the worker", *columns)
     for kind, about in KINDS.items():
         each = [figures[what][clock][kind] for what in ("put", "newest/same") for clock in ("waited", "computed")]
         cells = [cell for one in each for cell in (micros(one["p50"]), ratio(one.get("ratio")))]
@@ -212,11 +201,8 @@ def telemetry_table(name: str, figures: Figures) -> Table:
 
 def aims_table(aims: Sequence[Aim], *, quick: bool) -> Table:
     """The aims, and whether each is reached."""
-    table = make_table("Aims" + (" (a quick run is too short to judge them: the marks are a hint)" if quick else ""))
-    table.add_column("", no_wrap=True)
-    for column in ("value", "floor", "baseline", "ratio", "aim"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    title = "Aims" + (" (a quick run is too short to judge them)" if quick else "")
+    table = make_table(title, "", "value", "floor", "baseline", "ratio", "aim", "")
     for each in aims:
         mark = Text("reached", "green") if each.reached else Text("missed", "bold red")
         cells = each.value, each.floor, each.baseline, each.ratio, each.aim

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from .backends import ServerStore, Store
-from .measure import BASE, Figures, Progress, Rounds, check_results, quiet
+from .measure import BASE, Clocks, Figures, Progress, check_results, quiet
 from .workloads import Scale, Step, Workload, config
 
 
@@ -114,7 +114,7 @@ def client_side(stores: Mapping[str, Store], steps: Sequence[Step], scale: Scale
     """Times of every call, round by round, and the final sizes of files. Leaves the stores empty."""
     found: dict[str, Figures] = {name: {} for name in stores}
     before = {name: store.size() for name, store in stores.items()}
-    puts, writes = Rounds(BASE), Rounds(BASE)
+    puts, writes = Clocks(BASE), Clocks(BASE)
     with quiet():
         for step in steps:
             puts.run({n: partial(s.worker.put, step.parent, step.checkpoint, step.metadata) for n, s in stores.items()})
@@ -128,7 +128,7 @@ def client_side(stores: Mapping[str, Store], steps: Sequence[Step], scale: Scale
         if size is not None:
             found[name]["memory"] = size - (before[name] or 0)
     for what, reads in plan(steps, scale):
-        same, another = Rounds(BASE), Rounds(BASE)
+        same, another = Clocks(BASE), Clocks(BASE)
         with quiet():
             for number, read in enumerate(reads):
                 results = same.run({n: partial(read.call, s.worker) for n, s in stores.items()})
@@ -174,7 +174,7 @@ def plan(steps: Sequence[Step], scale: Scale) -> Iterator[tuple[str, Iterator[Re
     yield "list_100", (listed(100) for _ in range(scale.long_lists))
 
 
-def add_times(found: dict[str, Figures], what: str, rounds: Rounds) -> None:
+def add_times(found: dict[str, Figures], what: str, clocks: Clocks) -> None:
     """Add a summary to the figures of its stores."""
-    for name, figures in rounds.summary().items():
+    for name, figures in clocks.waited.summary().items():
         found[name][what] = figures
