@@ -6,13 +6,13 @@
     ├── ConfigError              also ValueError: a config that names no usable thread or checkpoint
     ├── SerializationError       also TypeError: a value cannot be stored, or its type is not registered here
     ├── CorruptCheckpointError   stored bytes are missing, damaged, or of an unknown format
-    ├── BackendUnavailableError  the store did not answer, or would not take the write
-    │   └── BusyThreadError      a thread changed faster than it could be read whole
-    ├── ReplicationError         stored, but fewer replicas than asked for confirmed it
+    ├── BackendUnavailableError  the store does not answer, or refuses the write
+    │   └── BusyThreadError      a thread changed faster than it could be read
+    ├── ReplicationError         stored, but too few replicas confirmed it
     ├── ConflictError            a conditional put found another newest checkpoint; nothing was stored
     └── LeaseError
         ├── LeaseHeldError       another worker holds the thread; nothing was stored
-        └── LeaseLostError       this worker held it, and holds it no longer; nothing was stored
+        └── LeaseLostError       this worker's lease expired or was broken; nothing was stored
 
 The error of the driver (redis-py, sqlite3) is always the ``__cause__``. Whatever ids and stored bytes a message quotes, it
 has no control characters or invisible ones.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
 
 import pytest
-from support.commands import options_of, run
+from support.commands import options_of, prefix_of, run
 from support.data import at, fill, ids, state, thread_ids, thread_info
 from support.moves import fill_all, grow, snapshot
 from support.stores import make_store
@@ -41,6 +42,7 @@ def as_json(outcome):
     return json.loads(outcome.out)
 
 
+FIELDS = {"dry_run", "equal", "outcomes", "updated", "continued_beyond", "problems", "not_found"}
 SIDE = {"threads", "checkpoints", "writes", "digest"}
 OUTCOMES = {
     "moved", "updated", "same", "continued", "missing", "busy", "behind", "conflict", "held", "failed", "damaged",
@@ -50,7 +52,7 @@ OUTCOMES = {
 
 def test_migrate_moves_everything_and_shows_equal_digests(store, saver, other):
     threads = fill_all(saver)
-    ended = run(*options_of(store), "migrate", url_of(store), url_of(other))
+    ended = run(*prefix_of(store), "migrate", url_of(store), url_of(other))
     assert (ended.code, ended.err) == (0, f"{len(threads)} threads moved.\n")
     source, target = (line.split() for line in ended.out.splitlines()[2:4])
     assert (source[0], target[0]) == ("source", "target")
@@ -62,9 +64,9 @@ def test_migrate_moves_everything_and_shows_equal_digests(store, saver, other):
 
 def test_migrate_as_json(store, saver, other):
     grow(saver, "chat")
-    command = (*options_of(store), "migrate", url_of(store), url_of(other), "--json")
+    command = (*prefix_of(store), "migrate", url_of(store), url_of(other), "--json")
     document = run(*command).json
-    assert set(document) == {"equal", "source", "target", "outcomes", "continued_beyond", "problems", "not_found"}
+    assert set(document) == {"source", "target", *FIELDS}
     assert set(document["source"]) == set(document["target"]) == SIDE
     assert document["source"] == document["target"]
     assert document["equal"] is True
@@ -77,7 +79,7 @@ def test_a_conflict_ends_with_5_and_names_the_thread(store, saver, other):
     grow(saver, "chat")
     grow(saver, "other")
     fill(other.open(), 1, "chat", start=70)
-    command = (*options_of(store), "migrate", url_of(store), url_of(other))
+    command = (*prefix_of(store), "migrate", url_of(store), url_of(other))
     ended = run(*command)
     assert ended.code == 5
     assert "chat" in ended.out
@@ -91,7 +93,7 @@ def test_a_conflict_ends_with_5_and_names_the_thread(store, saver, other):
 
 def test_a_thread_continued_at_the_destination_is_reported_and_ends_with_0(store, saver, other):
     fill(saver, 2)
-    command = (*options_of(store), "migrate", url_of(store), url_of(other))
+    command = (*prefix_of(store), "migrate", url_of(store), url_of(other))
     run(*command)
     fill(other.open(), 1, start=2)
     ended = run(*command)
@@ -101,7 +103,7 @@ def test_a_thread_continued_at_the_destination_is_reported_and_ends_with_0(store
 def test_threads_are_chosen_by_prefix_or_by_a_file(store, saver, other, tmp_path):
     for thread in ("a1", "a2", "b1", "[bold]"):
         fill(saver, 1, thread)
-    command = (*options_of(store), "migrate", url_of(store), url_of(other))
+    command = (*prefix_of(store), "migrate", url_of(store), url_of(other))
     run(*command, "--match", "a")
     moved = other.open()
     assert sorted(thread_ids(moved)) == ["a1", "a2"]
@@ -122,13 +124,12 @@ def test_a_file_of_zerographs_own_saver_is_known_by_its_tables(store, saver, tmp
         grow(engine, "chat")
         wanted = [tuple(each) for each in engine.list(at("chat"))]
     before = path.read_bytes()
-    ended = run(*options_of(store), "migrate", f"sqlite:///{path}", url_of(store))
+    ended = run(*prefix_of(store), "migrate", f"sqlite:///{path}", url_of(store))
     assert (ended.code, ended.err) == (0, "1 thread moved.\n")
     assert [tuple(each) for each in saver.list(at("chat"))] == wanted
     assert path.read_bytes() == before
     assert (
-        run(*options_of(store), "migrate", f"zerograph:///{path}", url_of(store), "--json").json["outcomes"]["same"]
-        == 1
+        run(*prefix_of(store), "migrate", f"zerograph:///{path}", url_of(store), "--json").json["outcomes"]["same"] == 1
     )
 
 
@@ -137,10 +138,10 @@ def test_a_file_that_both_savers_used_has_the_threads_of_each(store, saver, tmp_
     with EngineSaver(path) as engine, SqliteSaver(path) as ours:
         grow(engine, "theirs")
         grow(ours, "ours")
-    ended = run(*options_of(store), "migrate", f"sqlite:///{path}", url_of(store))
-    assert f"are left out; zerograph:///{path} means those" in ended.err
+    ended = run(*prefix_of(store), "migrate", f"sqlite:///{path}", url_of(store))
+    assert f"are left out: migrate zerograph:///{path} to move them" in ended.err
     assert thread_ids(saver) == ["ours"]
-    run(*options_of(store), "migrate", f"zerograph:///{path}", url_of(store))
+    run(*prefix_of(store), "migrate", f"zerograph:///{path}", url_of(store))
     assert sorted(thread_ids(saver)) == ["ours", "theirs"]
 
 
@@ -148,7 +149,7 @@ def test_threads_move_between_prefixes_of_one_server(real_store):
     saver = real_store.open()
     fill(saver, 3)
     beside = real_store.open(prefix=f"{real_store.prefix}-new")
-    command = (*options_of(real_store), "migrate", real_store.url, real_store.url)
+    command = (*prefix_of(real_store), "migrate", real_store.url, real_store.url)
     assert run(*command).code == 2
     assert run(*command, "--target-prefix", f"{real_store.prefix}-new").code == 0
     assert ids(beside.list(at())) == ["c2", "c1", "c0"]
@@ -157,17 +158,17 @@ def test_threads_move_between_prefixes_of_one_server(real_store):
 def test_a_cluster_is_a_source_and_a_target(cluster_store, other):
     saver = cluster_store.open()
     threads = fill_all(saver)
-    there = run(*options_of(cluster_store), "migrate", cluster_store.url, url_of(other), "--json").json
+    there = run(*prefix_of(cluster_store), "migrate", cluster_store.url, url_of(other), "--json").json
     assert there["outcomes"]["moved"] == len(threads)
     for thread in threads:
         saver.delete_thread(thread)
-    back = run(*options_of(cluster_store), "migrate", url_of(other), cluster_store.url, "--json").json
+    back = run(*prefix_of(cluster_store), "migrate", url_of(other), cluster_store.url, "--json").json
     assert back["target"] == there["source"]
 
 
 def test_a_source_that_does_not_exist_is_not_made(store, tmp_path):
     for scheme in ("sqlite", "zerograph"):
-        ended = run(*options_of(store), "migrate", f"{scheme}:///{tmp_path}/none.db", url_of(store))
+        ended = run(*prefix_of(store), "migrate", f"{scheme}:///{tmp_path}/none.db", url_of(store))
         assert ended.code == 3
         assert "there is no SQLite database" in ended.err
     assert not (tmp_path / "none.db").exists()
@@ -177,7 +178,7 @@ def test_a_move_renews_no_ttl_and_gives_none(store, saver, other, file):
     saver.put(at(ttl=1000), state("c0"), {})
     fill(saver, 1, "for ever")
     before = thread_info(saver).ttl
-    run(*options_of(store), "migrate", url_of(store), url_of(other))
+    run(*prefix_of(store), "migrate", url_of(store), url_of(other))
     run(*options_of(store), "export", str(file))
     assert thread_info(saver).ttl < before
     moved = other.open()
@@ -199,11 +200,11 @@ def test_export_and_import_bring_everything_back(store, saver, other, file):
 def test_export_and_import_as_json(cli, saver, other, file):
     grow(saver, "chat")
     written = cli("export", str(file), "--json").json
-    assert set(written) == {"equal", "store", "file", "outcomes", "continued_beyond", "problems", "not_found"}
+    assert set(written) == {"store", "file", *FIELDS}
     assert set(written["file"]) == SIDE
     assert written["file"] == written["store"]
     stored = run(*options_of(other), "import", str(file), "--json").json
-    assert set(stored) == {"equal", "file", "store", "outcomes", "continued_beyond", "problems", "not_found"}
+    assert set(stored) == {"file", "store", *FIELDS}
     assert stored["file"] == stored["store"] == written["file"]
 
 
@@ -226,20 +227,54 @@ def test_every_command_reads_an_export(cli, saver, file):
         assert run("--url", url, *command).code == 0
 
 
-def test_an_import_updates_threads_that_nobody_continued(cli, saver, other, file, tmp_path):
+def test_update_replaces_threads_that_nobody_continued_and_only_with_yes(store, saver, other, file):
     for thread in ("a", "b"):
         grow(saver, thread)
-    cli("export", str(file))
+    run(*options_of(store), "export", str(file))
     run(*options_of(other), "import", str(file))
-    for thread in ("a", "b"):
+    for thread in ("a", "b", "new"):
         grow(saver, thread, start=5)
-    fill(other.open(), 1, "b", start=90)
-    newer = tmp_path / "newer.db"
-    cli("export", str(newer))
-    assert as_json(run(*options_of(other), "import", str(newer), "--json"))["outcomes"]["behind"] == 1
-    outcomes = as_json(run(*options_of(other), "import", str(newer), "--update", "--json"))["outcomes"]
-    assert (outcomes["updated"], outcomes["conflict"]) == (1, 1)
-    assert ids(other.open().list(at("a")))[0] == "c9"
+    moved = other.open()
+    fill(moved, 1, "b", start=90)
+    before = {thread: snapshot(moved, thread) for thread in ("a", "b", "new")}
+    newer = file.with_name("newer.db")
+    run(*options_of(store), "export", str(newer))
+    commands = {
+        "source": (*prefix_of(store), "migrate", url_of(store), url_of(other)),
+        "file": (*options_of(other), "import", str(newer)),
+    }
+    for side, command in commands.items():
+        ended = run(*command, "--update")
+        assert ended.code == 5
+        assert ended.out.split()[:5:4] == ["would", "a"]
+        assert re.search(rf"1 thread would be replaced by the newer version (at|in) the {side}\.", ended.err)
+        assert ended.err.endswith("Nothing was changed: add --yes to do it.\n")
+        document = as_json(run(*command, "--update", "--json"))
+        assert (document["dry_run"], document["updated"]) == (True, ["a"])
+        assert [document["outcomes"][each] for each in ("moved", "updated", "conflict")] == [1, 1, 1]
+        assert {thread: snapshot(moved, thread) for thread in before} == before
+    document = as_json(run(*commands["file"], "--update", "--yes", "--json"))
+    assert (document["dry_run"], document["updated"]) == (False, ["a"])
+    assert [document["outcomes"][each] for each in ("moved", "updated", "conflict")] == [1, 1, 1]
+    assert ids(moved.list(at("a")))[0] == "c9"
+    ended = run(*commands["source"], "--update")
+    assert ended.out.startswith("Nothing to be replaced.\n")
+    assert "Nothing was changed" not in ended.err
+
+
+def test_a_preview_makes_no_database(cli, saver, file, tmp_path):
+    fill(saver, 1)
+    cli("export", str(file))
+    new = f"sqlite:///{tmp_path}/new.db"
+    assert run("--url", new, "import", str(file), "--update").code == 3
+    assert run("migrate", f"sqlite:///{file}", new, "--update").code == 3
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_migrate_refuses_url(other):
+    ended = run(*options_of(other), "migrate", url_of(other), "memory://")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "zerograph-redis: migrate has no --url: SRC and DST name its stores\n"
 
 
 def test_export_and_import_of_some(cli, saver, other, file, tmp_path):
@@ -289,13 +324,13 @@ def test_a_damaged_thread_ends_with_4(real_store, file):
     assert file.exists()
 
 
-def test_copy_shows_what_it_would_do_and_does_it_with_yes(cli, saver):
+def test_copy_copies_at_once_and_with_dry_run_only_shows_what(cli, saver):
     fill(saver, 3)
-    ended = cli("copy", "thread", "[red]copy")
+    ended = cli("copy", "thread", "[red]copy", "--dry-run")
+    assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("Would copy 'thread' to '[red]copy': 3 checkpoints in 1 namespace, ")
-    assert ended.err == "Nothing was done: --yes does it.\n"
     assert thread_ids(saver) == ["thread"]
-    ended = cli("copy", "thread", "[red]copy", "--yes")
+    ended = cli("copy", "thread", "[red]copy")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("Copied 'thread' to '[red]copy': 3 checkpoints in 1 namespace, ")
     assert ids(saver.list(at("[red]copy"))) == ["c2", "c1", "c0"]
@@ -303,28 +338,28 @@ def test_copy_shows_what_it_would_do_and_does_it_with_yes(cli, saver):
 
 def test_copy_as_json(cli, saver):
     fill(saver, 3)
-    asked = cli("copy", "thread", "copy", "--json").json
+    asked = cli("copy", "thread", "copy", "--dry-run", "--json").json
     assert asked == {"dry_run": True, "source": "thread", "target": "copy", "checkpoints": 3, "bytes": asked["bytes"]}
-    assert cli("copy", "thread", "copy", "--yes", "--json").json == {**asked, "dry_run": False}
+    assert cli("copy", "thread", "copy", "--json").json == {**asked, "dry_run": False}
 
 
 def test_a_copy_has_the_whole_ttl_of_its_source(cli, saver):
     saver.put(at(ttl=5000), state("c0"), {})
     fill(saver, 1, "for ever")
-    cli("copy", "thread", "copy", "--yes")
-    cli("copy", "for ever", "another", "--yes")
+    cli("copy", "thread", "copy")
+    cli("copy", "for ever", "another")
     assert 4000 < thread_info(saver, "copy").ttl <= 5000
     assert thread_info(saver, "another").ttl is None
 
 
-@pytest.mark.parametrize("yes", [(), ("--yes",)])
-def test_copy_refuses_an_existing_target_and_a_missing_source(cli, saver, yes):
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_copy_refuses_an_existing_target_and_a_missing_source(cli, saver, options):
     fill(saver, 1, "a")
     fill(saver, 1, "b", start=5)
-    assert cli("copy", "a", "b", *yes).code == 5
-    assert cli("copy", "a", "a", *yes).code == 5
-    assert cli("copy", "none", "c", *yes).code == 6
-    assert cli("copy", "a", "", *yes).code == 2
+    assert cli("copy", "a", "b", *options).code == 5
+    assert cli("copy", "a", "a", *options).code == 5
+    assert cli("copy", "none", "c", *options).code == 6
+    assert cli("copy", "a", "", *options).code == 2
     assert ids(saver.list(at("b"))) == ["c5"]
 
 
@@ -334,7 +369,7 @@ def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
         fill(saver, 1, f"t{number}")
     ours, theirs = pty.openpty()
     impatient = "import sys; from zerograph_redis.cli import main, progress; progress._PATIENCE = 0; main()"
-    command = [sys.executable, "-c", impatient, *options_of(real_store)]
+    command = [sys.executable, "-c", impatient, *prefix_of(real_store)]
     command += ["migrate", real_store.url, url_of(other), "--json"]
     shown = b""
     terminal = {**os.environ, "TERM": "xterm"}

@@ -41,6 +41,11 @@ def options_of(store: Store) -> list[str]:
     return ["--url", store.url, "--prefix", store.prefix]
 
 
+def prefix_of(store: Store) -> list[str]:
+    """The global option that names the prefix of a store, if it has one."""
+    return options_of(store)[2:]
+
+
 def run(*arguments: str, columns: int = 200, **options: Any) -> Outcome:
     """Run the command line in this process."""
     result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": str(columns)}, **options)

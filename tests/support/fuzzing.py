@@ -132,7 +132,7 @@ WRITE_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("unlock", "bad", "--yes"),
     ("prune", "--all", "--keep", "2", "--yes"),
     ("copy", "bad", "copied"),
-    ("import", "{directory}/base.zgt", "--update"),
+    ("import", "{directory}/base.zgt", "--update", "--yes"),
     ("delete", "bad", "--yes"),
 )
 ROBUST = {("threads",), ("stats",), ("stats", "--json"), ("doctor", "--quick", "--json")}
@@ -232,10 +232,11 @@ class Fuzz:
 
     def _command(self, *arguments: str) -> int:
         given = [each.format(directory=self.directory, url=self.store.url) for each in arguments]
+        url = () if arguments[0] == "migrate" else ("--url", self.store.url)
         types = ("--types", "support.fuzz_stores") if self.store.encrypts else ()
         out, err = (TextIOWrapper(BytesIO(), "utf-8") for _ in range(2))
         with redirect_stdout(out), redirect_stderr(err):
-            code = self._commands.main(["--url", self.store.url, *types, "--debug", *given], standalone_mode=False)
+            code = self._commands.main([*url, *types, "--debug", *given], standalone_mode=False)
         return code or 0
 
     def _check_sound(self, after: str, saver: Any) -> None:

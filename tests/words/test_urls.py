@@ -253,7 +253,7 @@ COMMANDS = {
     "a short option": lambda url: [f"-u{url}", "threads"],
     "no option, but a flag": lambda url: [f"--debug={url}", "threads"],
     "the source of a move": lambda url: ["migrate", url, "sqlite:///target.db"],
-    "the target of a move": lambda url: ["--url", "memory://", "migrate", "memory://", url],
+    "the target of a move": lambda url: ["migrate", "memory://", url],
     "without quotes": lambda url: ["--url", *url.split(), "threads"],
     "without quotes behind the command": lambda url: ["threads", "--url", *url.split()],
     "the environment": None,

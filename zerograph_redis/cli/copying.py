@@ -12,8 +12,8 @@ from zerograph_redis.core.thread_operations import ThreadOperations, describe
 from zerograph_redis.errors import ConflictError
 
 from .exits import no_such_thread
-from .output import console, note, print_json
-from .parameters import Json, Thread, Yes
+from .output import console, print_json
+from .parameters import Json, Thread
 from .tables import shown
 from .text import count, size
 
@@ -26,12 +26,12 @@ def copy(
     source: Thread,
     target: Annotated[str, typer.Argument(metavar="NEW", help="The id of the copy.")],
     *,
-    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, and copy nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Copy a thread under another id.
 
-    The copy has its namespaces, order, parents, metadata and writes. Its TTL starts again.
+    The copy has the same namespaces, order, parents, metadata and pending writes. Its TTL starts again.
     """
     session: Session = context.obj
     source, target = read_id("THREAD", source), read_id("NEW", target)
@@ -40,20 +40,18 @@ def copy(
         raise no_such_thread(source, session.place)
     if session.run(describe(target)) is not None:
         raise ConflictError(
-            f"{session.place} has a thread {target!r} already, and a copy would mix the two: name another"
+            f"{session.place} has a thread {target!r} already, and a copy would mix the two: choose another id"
         )
     copied = facts.checkpoints
-    if yes:
-        # The TTL is that of the source: this command line has none.
+    if not dry_run:
+        # The command line has no TTL: the copy gets that of its source.
         operations = ThreadOperations(replace(session.store.settings, ttl=facts.lifetime))
         copied = session.run(operations.copy_thread(source, target))
     if json:
         print_json(
-            {"dry_run": not yes, "source": source, "target": target, "checkpoints": copied, "bytes": facts.bytes}
+            {"dry_run": dry_run, "source": source, "target": target, "checkpoints": copied, "bytes": facts.bytes}
         )
         return
-    verb = "Copied" if yes else "Would copy"
+    verb = "Would copy" if dry_run else "Copied"
     what = f"{count(copied, 'checkpoint')} in {count(facts.namespaces, 'namespace')}, {size(facts.bytes)}"
     console().print(shown(f"{verb} {source!r} to {target!r}: {what}.", "bold"))
-    if not yes:
-        note("Nothing was done: --yes does it.")

@@ -13,18 +13,28 @@ from zerograph_redis.tools.transfer.moves import DigestSum, MoveOutcome, MoveRep
 
 from .exits import Code
 from .output import console, note, print_json
+from .removals import NOTHING_CHANGED, SHOWN, note_missing, note_more
 from .tables import Table, shown
 from .text import count
 
-SHOWN = 30
-
-Match = Annotated[str, typer.Option(metavar="PREFIX", help="Only threads whose id begins with this.")]
 ThreadsFile = Annotated[
     Path | None,
-    typer.Option("--threads", metavar="FILE", help="Only threads whose ids are in this file, one a line; - for stdin."),
+    typer.Option(
+        "--threads",
+        metavar="FILE",
+        help="Only threads whose ids are in this file, one per line; - is stdin.",
+    ),
 ]
 Update = Annotated[
-    bool, typer.Option("--update", help="Replace threads that were moved earlier, and not written there since.")
+    bool,
+    typer.Option(
+        "--update",
+        help="Also replace threads that were moved earlier, unless they were written there since. Needs --yes.",
+    ),
+]
+UpdateYes = Annotated[
+    bool,
+    typer.Option("--yes", help="Make the change. Without it, --update only shows which threads would be replaced."),
 ]
 
 _PROBLEMS: dict[MoveOutcome, tuple[str, Code]] = {
@@ -36,14 +46,21 @@ _PROBLEMS: dict[MoveOutcome, tuple[str, Code]] = {
     MoveOutcome.FAILED: ("failed", Code.ERROR),
     MoveOutcome.BUSY: ("busy", Code.ERROR),
 }
-"""A word and an exit code for each problem. The first that occurs decides."""
+"""A word and an exit code for each problem. The first that occurs decides how the command exits."""
+
+_CHANGES = (MoveOutcome.MOVED, MoveOutcome.UPDATED)
+"""The outcomes that change the target."""
 
 
 class ThreadChoice:
-    """Which threads the options select."""
+    """The threads that --match and --threads select."""
 
     def __init__(self, match: str, file: Path | None) -> None:
-        """Take the options; a typer.BadParameter if *file* cannot be read."""
+        """Read the ids in *file*, if there is one.
+
+        Raises:
+            typer.BadParameter: It cannot be read.
+        """
         self.match = match
         self.named: list[str] | None = None
         if file is None:
@@ -55,23 +72,30 @@ class ThreadChoice:
         self.named = list(dict.fromkeys(line for line in text.split("\n") if line))
 
     def among(self, list_ids: Callable[[str], list[str]]) -> list[str]:
-        """The selected threads; *list_ids* lists those of a store whose ids begin with a prefix."""
+        """Return the ids of the selected threads; *list_ids* lists those in a store that begin with a prefix."""
         if self.named is None:
             return list_ids(self.match)
         return [thread for thread in self.named if thread.startswith(self.match)]
 
 
 def report(
-    found: MoveReport, sides: tuple[str, str], phrases: dict[MoveOutcome, str], choice: ThreadChoice, *, json: bool
+    found: MoveReport,
+    sides: tuple[str, str],
+    phrases: dict[MoveOutcome, str],
+    choice: ThreadChoice,
+    *,
+    json: bool,
+    dry_run: bool = False,
 ) -> None:
-    """Print the outcome of a move, and end with its exit code.
+    """Print the outcome of a move, and exit with its code if there is a problem.
 
     Args:
         found: What happened to the threads.
-        sides: What to call the source and the target.
+        sides: The names of the source and the target.
         phrases: What to print about threads without a problem.
-        choice: The threads that the user selected. Named ones that are missing are listed.
+        choice: The threads that the user selected. Missing ones that the user named are listed.
         json: Whether to print one JSON document.
+        dry_run: Whether the move was only a preview.
 
     Raises:
         typer.Exit: There is a problem.
@@ -79,9 +103,13 @@ def report(
     totals = dict(zip(sides, (found.source, found.target), strict=True))
     missing = [] if choice.named is None else found.missing
     if json:
-        print_json(_as_json(found, totals, missing))
+        print_json(_as_json(found, totals, missing, dry_run=dry_run))
     else:
-        _show(found, totals, phrases, missing)
+        if dry_run:
+            _show_planned(found.updated)
+        else:
+            _show_sides(found, totals)
+        _show_outcomes(found, phrases, missing, dry_run=dry_run)
     code = next((code for outcome, (_, code) in _PROBLEMS.items() if found.outcomes[outcome]), None)
     if code is None and not found.equal:
         code = Code.DAMAGED
@@ -91,7 +119,18 @@ def report(
         raise typer.Exit(code)
 
 
-def _show(found: MoveReport, totals: dict[str, DigestSum], phrases: dict[MoveOutcome, str], missing: list[str]) -> None:
+def _show_planned(updated: list[str]) -> None:
+    if not updated:
+        console().print(shown("Nothing to be replaced.", "bold"))
+        return
+    rows = Table(would_be_replaced="cut")
+    for thread in updated[:SHOWN]:
+        rows.add_row(thread)
+    console().print(rows)
+    note_more(len(updated) - SHOWN)
+
+
+def _show_sides(found: MoveReport, totals: dict[str, DigestSum]) -> None:
     rows = Table(**{"": "left"}, threads="right", checkpoints="right", writes="right", digest="left")
     for name, total in totals.items():
         digest = shown(total.digest, "green" if found.equal else "red")
@@ -99,16 +138,21 @@ def _show(found: MoveReport, totals: dict[str, DigestSum], phrases: dict[MoveOut
     console().print(rows)
     if not found.equal:
         console().print(shown("The digests differ.", "bold red"))
+
+
+def _show_outcomes(found: MoveReport, phrases: dict[MoveOutcome, str], missing: list[str], *, dry_run: bool) -> None:
     if found.problems:
         _show_problems(found)
     for outcome, phrase in phrases.items():
         number = 0 if missing and outcome is MoveOutcome.MISSING else found.outcomes[outcome]
         if number:
-            note(f"{count(number, 'thread')} {phrase}.")
+            planned = dry_run and outcome in _CHANGES
+            note(f"{count(number, 'thread')} {'would be ' if planned else ''}{phrase}.")
     if found.beyond:
-        note(f"{count(found.beyond, 'thread')} of these left out of the digests: older checkpoints were removed since.")
-    if missing:
-        note(f"Not found: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+        note(f"{count(found.beyond, 'thread')} of these are not in the digests: older checkpoints were removed since.")
+    note_missing(missing)
+    if dry_run and any(found.outcomes[each] for each in _CHANGES):
+        note(NOTHING_CHANGED)
 
 
 def _show_problems(found: MoveReport) -> None:
@@ -117,16 +161,17 @@ def _show_problems(found: MoveReport) -> None:
     for each in found.problems[:SHOWN]:
         rows.add_row(each.thread, shown(_PROBLEMS[each.outcome][0], "red"), each.message)
     console().print(rows)
-    if len(found.problems) > SHOWN:
-        note(f"… and {len(found.problems) - SHOWN:,} more; --json has all.")
+    note_more(len(found.problems) - SHOWN)
 
 
-def _as_json(found: MoveReport, totals: dict[str, DigestSum], missing: list[str]) -> dict[str, Any]:
+def _as_json(found: MoveReport, totals: dict[str, DigestSum], missing: list[str], *, dry_run: bool) -> dict[str, Any]:
     columns = ("threads", "checkpoints", "writes", "digest")
     return {
+        "dry_run": dry_run,
         "equal": found.equal,
         **{name: {each: getattr(total, each) for each in columns} for name, total in totals.items()},
         "outcomes": {outcome.value: found.outcomes[outcome] for outcome in MoveOutcome},
+        "updated": found.updated,
         "continued_beyond": found.beyond,
         "problems": [
             {"thread_id": each.thread, "outcome": each.outcome.value, "message": each.message}

@@ -1,4 +1,4 @@
-"""``migrate``, ``export`` and ``import``: threads from one store to another, into a file, and out of one."""
+"""``migrate``, ``export`` and ``import``: copy threads to another store, to a file, and from one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.core.settings import Settings
+from zerograph_redis.errors import ConfigError
 from zerograph_redis.savers.opening import path_of
 from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.exports import ExportFile, open_export, require_zstd
 from zerograph_redis.tools.transfer.files import savers_of
 from zerograph_redis.tools.transfer.moves import MoveOutcome, Source, list_source, move_threads
 
-from .move_reports import Match, ThreadChoice, ThreadsFile, Update, report
+from .move_reports import ThreadChoice, ThreadsFile, Update, UpdateYes, report
 from .output import note
 from .parameters import Json
 from .progress import progress
+from .removals import Match
 
 if TYPE_CHECKING:
     from .session import Session
@@ -55,10 +57,11 @@ def migrate(
     match: Match = "",
     threads: ThreadsFile = None,
     target_prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What every key at DST begins with. Default: --prefix.")
+        str | None, typer.Option(metavar="TEXT", help="The prefix of every key at DST. Default: --prefix.")
     ] = None,
     *,
     update: Update = False,
+    yes: UpdateYes = False,
     json: Json = False,
 ) -> None:
     """Copy threads from one store to another, and compare both sides. Run it again to continue after an interruption.
@@ -66,19 +69,21 @@ def migrate(
     SRC may be the file of ZeroGraph's own SqliteSaver. If both savers have used a file, zerograph:///path means ZeroGraph's.
     """
     session: Session = context.obj
-    choice = ThreadChoice(match, threads)
+    if session.is_named:
+        raise ConfigError("migrate has no --url: SRC and DST name its stores")
+    choice, dry_run = ThreadChoice(match, threads), update and not yes
     if source == target and target_prefix in {None, session.prefix}:
         raise typer.BadParameter("SRC and DST are the same")
     source = _by_its_tables(source)
     opened: Source | None = None if source.startswith(ZEROGRAPH) else session.open(source)
-    store = session.open(target, create=True, prefix=target_prefix)
+    store = session.open(target, create=not dry_run, prefix=target_prefix)
     if opened is None:
         opened = EngineFile(path_of(SQLITE + source.removeprefix(ZEROGRAPH)), store.settings)
         context.call_on_close(opened.close)
     names = choice.among(partial(list_source, opened))
     with progress("Moving threads", len(names)) as moved:
-        found = move_threads(opened, store, names, moved, update=update)
-    report(found, ("source", "target"), _MIGRATED, choice, json=json)
+        found = move_threads(opened, store, names, moved, update=update, dry_run=dry_run)
+    report(found, ("source", "target"), _MIGRATED, choice, json=json, dry_run=dry_run)
 
 
 def _by_its_tables(url: str) -> str:
@@ -88,13 +93,13 @@ def _by_its_tables(url: str) -> str:
     theirs, ours = savers_of(path_of(url))
     their_url = ZEROGRAPH + url.removeprefix(SQLITE)
     if theirs and ours:
-        note(f"Threads of ZeroGraph's own SqliteSaver in that file are left out; {their_url} means those.")
+        note(f"Threads of ZeroGraph's own SqliteSaver in that file are left out: migrate {their_url} to move them.")
     return their_url if theirs and not ours else url
 
 
 def export(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to create.")],
     match: Match = "",
     threads: ThreadsFile = None,
     level: Annotated[int, typer.Option(min=1, max=22, help="With --zstd: 1 is fast, 22 makes the smallest file.")] = 3,
@@ -131,16 +136,17 @@ def import_(
     threads: ThreadsFile = None,
     *,
     update: Update = False,
+    yes: UpdateYes = False,
     json: Json = False,
 ) -> None:
     """Store the threads of a file, and compare both sides. Nothing is stored from a file that is damaged or incomplete."""
     session: Session = context.obj
-    choice = ThreadChoice(match, threads)
-    if session.is_redis:
-        session.store  # noqa: B018 - an error of the store is reported before the file is read
+    choice, dry_run = ThreadChoice(match, threads), update and not yes
+    # An error of the store is reported before the file is read. Only then is a SQLite file created.
+    existing = session.store if session.is_redis or dry_run else None
     with open_export(file, Settings.check(serializer=session.serializer)) as source:
-        store = session.open(session.url, create=True)
+        store = existing or session.open(session.url, create=True)
         names = choice.among(partial(list_source, source))
         with progress("Storing threads", len(names)) as stored:
-            found = move_threads(source, store, names, stored, update=update)
-    report(found, ("file", "store"), _IMPORTED, choice, json=json)
+            found = move_threads(source, store, names, stored, update=update, dry_run=dry_run)
+    report(found, ("file", "store"), _IMPORTED, choice, json=json, dry_run=dry_run)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 30
+NOTHING_CHANGED = "Nothing was changed: add --yes to do it."
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SHORTEST, _LONGEST = 1e-6, 36_500 * 86_400  # seconds
@@ -143,6 +144,12 @@ def note_more(hidden: int) -> None:
         note(f"… and {hidden:,} more; --json has all.")
 
 
+def note_missing(threads: Sequence[str]) -> None:
+    """Note which of the given threads are not stored, if there are any."""
+    if threads:
+        note(f"Not found: {', '.join(map(repr, threads[:SHOWN]))}{' …' if len(threads) > SHOWN else ''}.")
+
+
 def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:
     threads, checkpoints = count(totals["threads"], "thread"), count(totals["checkpoints"], "checkpoint")
     what = f"{threads} with {checkpoints}" if action.whole else f"{checkpoints} of {threads}"
@@ -154,7 +161,7 @@ def _sum_up(totals: dict[str, int], action: Action, *, yes: bool) -> None:
         summary = f"Would {action.verb} {what}, and free {size(totals['bytes'])}."
     console().print(shown(summary, "bold"))
     if totals["threads"] and not yes:
-        note("Nothing was changed: add --yes to do it.")
+        note(NOTHING_CHANGED)
 
 
 def _explain(outcomes: Counter[RemovalOutcome], missing: Sequence[str], *, yes: bool) -> None:
@@ -166,8 +173,7 @@ def _explain(outcomes: Counter[RemovalOutcome], missing: Sequence[str], *, yes: 
     for outcome, reason in reasons.items():
         if outcomes[outcome]:
             note(f"{'Skipped' if yes else 'Would skip'} {count(outcomes[outcome], 'thread')} {reason}.")
-    if missing:
-        note(f"Not found: {', '.join(map(repr, missing[:SHOWN]))}{' …' if len(missing) > SHOWN else ''}.")
+    note_missing(missing)
 
 
 def _as_json(each: Removal, action: Action) -> dict[str, Any]:

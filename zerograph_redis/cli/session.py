@@ -39,6 +39,11 @@ class Session:
         return find_url(self._options.get("url"))[0]
 
     @property
+    def is_named(self) -> bool:
+        """Whether ``--url`` names the store."""
+        return self._options.get("url") is not None
+
+    @property
     def place(self) -> str:
         """The URL of the store for messages: without user, password and options."""
         from zerograph_redis.savers.opening import shown_url
@@ -122,7 +127,7 @@ class Session:
     def _origin(self) -> str:
         from zerograph_redis.savers.opening import VARIABLES
 
-        if self._options.get("url") is not None:
+        if self.is_named:
             return ""
         variable = next((name for name in VARIABLES if os.environ.get(name)), None)
         if variable is not None:

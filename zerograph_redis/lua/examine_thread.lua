@@ -2,7 +2,7 @@
 -- KEYS  of the thread, see thread.lua
 -- ARGV  id: the thread
 -- Reply {1 if the thread exists; the damage, or ''; its entry in the thread index: 'right', 'missing', 'wrong', 'stale',
---       'expired', or 'elsewhere' on a cluster; how many of its keys have a wrong deadline; updated, checkpoints, bytes,
+--       'expired', or 'unknown' on a cluster; how many of its keys have a wrong deadline; updated, checkpoints, bytes,
 --       ttl; owner of its lease, and for how many ms it is held}; '' for a missing value
 
 local now = microseconds()
@@ -36,7 +36,7 @@ if exists then
   size = size + redis.call('STRLEN', KEYS.log_0) + redis.call('STRLEN', KEYS.log_1)
 end
 
-local entry = 'elsewhere'
+local entry = 'unknown'
 if KEYS.threads then
   entry = 'right'
   local listed, deadline = redis.call('ZSCORE', KEYS.threads, id), redis.call('ZSCORE', KEYS.deadlines, id)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.commands import options_of
+from support.commands import options_of, prefix_of
 from support.data import at, ids, thread_ids
 from support.moves import export, grow, load, migrate
 from support.polling import until
@@ -144,7 +144,7 @@ def test_a_migration_beside_a_worker_that_is_killed_twice_ends_with_equal_digest
         for number in range(count):
             grow(engine, f"thread {number}", steps=4)
     saver = real_store.open()
-    command = [sys.executable, "-m", "zerograph_redis.cli", *options_of(real_store)]
+    command = [sys.executable, "-m", "zerograph_redis.cli", *prefix_of(real_store)]
     command += ["migrate", f"zerograph:///{path}", real_store.url, "--json"]
     with working(real_store):
         for portion in (count // 5, count // 2):

@@ -103,6 +103,8 @@ class MoveReport:
     """The moves that went wrong, without their digests."""
     missing: list[str] = field(default_factory=list)
     """The threads that were missing."""
+    updated: list[str] = field(default_factory=list)
+    """The threads that were replaced, or would be."""
     source: DigestSum = field(default_factory=DigestSum)
     target: DigestSum = field(default_factory=DigestSum)
     beyond: int = 0
@@ -115,6 +117,8 @@ class MoveReport:
             self.problems.append(ThreadMove(move.thread, move.outcome, move.message))
         if move.outcome is MoveOutcome.MISSING:
             self.missing.append(move.thread)
+        if move.outcome is MoveOutcome.UPDATED:
+            self.updated.append(move.thread)
         if move.source is not None and move.target is not None:
             self.source.add(move.source)
             self.target.add(move.target)
@@ -144,6 +148,7 @@ def move_threads(
     moved: Callable[[], object],
     *,
     update: bool = False,
+    dry_run: bool = False,
 ) -> MoveReport:
     """Move threads from one store to another; both may be in use.
 
@@ -154,25 +159,26 @@ def move_threads(
         moved: Called after each.
         update: Whether to replace a thread that was moved earlier, if it was not written at the target since, by the
             source's newer version.
+        dry_run: Whether to compare only, and report what would be stored.
 
     Raises:
         BackendUnavailableError: A store does not answer. Moved threads stay stored; move again to continue.
     """
     report = MoveReport()
     for thread in threads:
-        report.add(_move(source, thread, target, update=update))
+        report.add(_move(source, thread, target, update=update, dry_run=dry_run))
         moved()
     return report
 
 
-def _move(source: Source, thread: str, target: Store[Any], *, update: bool) -> ThreadMove:
+def _move(source: Source, thread: str, target: Store[Any], *, update: bool, dry_run: bool) -> ThreadMove:
     """Move a thread. An error of one thread must not keep others from being moved."""
     try:
         image = read_source(source, thread)
         if image is None:
             return ThreadMove(thread, MoveOutcome.MISSING)
         with image, fit_encryption(image, source.settings, target.settings) as fitting:
-            return _place(fitting, target, update=update)
+            return _place(fitting, target, update=update, dry_run=dry_run)
     except BusyThreadError as error:
         return ThreadMove(thread, MoveOutcome.BUSY, str(error))
     except CorruptCheckpointError as error:
@@ -183,7 +189,7 @@ def _move(source: Source, thread: str, target: Store[Any], *, update: bool) -> T
         return ThreadMove(thread, MoveOutcome.FAILED, str(error))
 
 
-def _place(image: ThreadImage, target: Store[Any], *, update: bool) -> ThreadMove:
+def _place(image: ThreadImage, target: Store[Any], *, update: bool, dry_run: bool) -> ThreadMove:
     mine = digest_thread(image, target.settings)
     stored = _read_back(target, image.thread)
     outcome, instead = MoveOutcome.SAME, None
@@ -192,6 +198,8 @@ def _place(image: ThreadImage, target: Store[Any], *, update: bool) -> ThreadMov
     elif update and stored.is_behind(mine):
         outcome, instead = MoveOutcome.UPDATED, Untouched(stored.origin, stored.times.updated)
     if outcome is not MoveOutcome.SAME:
+        if dry_run:
+            return ThreadMove(image.thread, outcome)
         target.run(place_thread(image, mine.digest, target.settings, instead))
         stored = _read_back(target, image.thread)
     if stored is None:
