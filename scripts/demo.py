@@ -1,7 +1,7 @@
-"""A refund that outlives its workers; ``scripts/demo`` prepares what this needs.
+"""A refund that survives its workers; ``scripts/demo`` runs this.
 
-Worker 1 starts the graph of ``refund.py`` and is killed in the middle of a step. Worker 2, a new process, goes on from
-the last checkpoint until the graph asks a person. Worker 3 brings the answer and finishes. They share only the store.
+Worker 1 starts the graph of ``refund.py`` and is killed in the middle of a step. Worker 2, a new process, continues from
+the last checkpoint until the graph asks a person. Worker 3 has the answer and finishes. They share only the store.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Worker:
 
     number: int
     pid: int
-    began: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
     killed_in: str | None = None
 
 
 @contextmanager
 def store() -> Iterator[tuple[str, str]]:
-    """Find where to keep checkpoints: its url, and how to speak of it."""
+    """Open a store for the checkpoints; yields its URL and its name for people."""
     if url := os.environ.get("REDIS_URL"):
         parts = urlsplit(url)
         yield url, f"Redis at {parts.netloc.rpartition('@')[2] or parts.path} (from REDIS_URL)"
@@ -58,16 +58,16 @@ def store() -> Iterator[tuple[str, str]]:
                 url = (server.stdout.readline() if server.stdout else "").strip()
                 if not url:
                     sys.exit("The private redis-server did not start.")
-                yield url, "a private redis-server, gone with this demo"
+                yield url, "a private redis-server, which ends with this demo"
             finally:
                 server.terminate()
     else:
         with tempfile.TemporaryDirectory(prefix="zerograph-demo-") as directory:
-            yield f"sqlite:///{directory}/checkpoints.db", "SQLite, for want of a REDIS_URL or a redis-server"
+            yield f"sqlite:///{directory}/checkpoints.db", "SQLite: there is no REDIS_URL and no redis-server"
 
 
 def work(number: int, url: str, thread: str, *decision: str, kill_in: str | None = None) -> Worker:
-    """Run a worker until it stops by itself, or kill it in the middle of a step."""
+    """Run a worker until it ends, or kill it in the middle of the step *kill_in*."""
     command = [sys.executable, str(SCRIPTS / "refund.py"), str(number), thread, *decision]
     pipe = subprocess.PIPE
     environment = {**os.environ, "ZEROGRAPH_CHECKPOINT_URL": url}
@@ -75,7 +75,7 @@ def work(number: int, url: str, thread: str, *decision: str, kill_in: str | None
         worker = Worker(number, process.pid)
         for line in process.stdout or ():
             step = line.strip()
-            worker.began.append(step)
+            worker.started.append(step)
             if step == kill_in:
                 process.kill()
                 worker.killed_in = step
@@ -86,14 +86,14 @@ def work(number: int, url: str, thread: str, *decision: str, kill_in: str | None
     return worker
 
 
-def tell(workers: Sequence[Worker], checkpoints: Sequence[CheckpointTuple]) -> Table:
-    """Make a table of all checkpoints, oldest first, and of the deaths between them."""
+def make_table(workers: Sequence[Worker], checkpoints: Sequence[CheckpointTuple]) -> Table:
+    """A table of all checkpoints, oldest first, and of the killed workers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("worker", justify="right", style="bold")
     table.add_column("pid", justify="right")
     table.add_column("checkpoint", style="cyan")
     table.add_column("step", no_wrap=True)
-    table.add_column("what the state then was")
+    table.add_column("changes of the state")
     killed = {(worker.number, worker.pid): worker for worker in workers if worker.killed_in}
     earlier: dict[str, Any] = {}
     for found, following in zip(checkpoints, [*checkpoints[1:], None], strict=True):
@@ -113,7 +113,7 @@ def tell(workers: Sequence[Worker], checkpoints: Sequence[CheckpointTuple]) -> T
 
 
 def describe(found: CheckpointTuple, earlier: dict[str, Any], values: dict[str, Any]) -> tuple[Text, Text]:
-    """Say which step a checkpoint ends, and what changed since the one before."""
+    """The step that a checkpoint completes, and the changes since the previous one."""
     asked = [value.value for _, _, value in found.pending_writes or () if isinstance(value, Interrupt)]
     if asked:
         return Text("approve", "yellow"), Text(f"waits for a person:\n{asked[0]}", "yellow")
@@ -125,7 +125,9 @@ def describe(found: CheckpointTuple, earlier: dict[str, Any], values: dict[str, 
     }
     if earlier and not steps and not changes:
         coming = ", ".join(found.checkpoint["_next_nodes"])
-        return Text("takes over", "green"), Text(f"as worker {earlier['worker'][0]} left it; next {coming}", "green")
+        return Text("takes over", "green"), Text(
+            f"unchanged since worker {earlier['worker'][0]}; next {coming}", "green"
+        )
     lines = [
         Text.assemble(name, (f": {type(value).__name__}", "dim"), f" = {value}") for name, value in changes.items()
     ]
@@ -133,28 +135,28 @@ def describe(found: CheckpointTuple, earlier: dict[str, Any], values: dict[str, 
 
 
 def conclude(workers: Sequence[Worker], checkpoints: Sequence[CheckpointTuple]) -> str:
-    """Check that every step was stored once, in order, and say it in a few words."""
+    """Check that every step was stored once, in order; returns a summary."""
     names = [step.__name__ for step in STEPS]
     stored = checkpoints[-1].checkpoint["channel_values"]["log"]
     if stored != names:
-        sys.exit(f"The steps stored are {stored}, and should be {names}.")
-    began = Counter(step for worker in workers for step in worker.began)
-    again = " and ".join(name for name in names if began[name] > 1)
+        sys.exit(f"The stored steps are {stored}, but should be {names}.")
+    started = Counter(step for worker in workers for step in worker.started)
+    again = " and ".join(name for name in names if started[name] > 1)
     killed = sum(worker.killed_in is not None for worker in workers)
     return (
         f"{len(workers)} processes, {killed} of them killed: all {len(names)} steps stored, each once, "
-        f"in {len(checkpoints)} checkpoints. Only {again} began twice: the one was cut short, "
-        f"the other asked and was answered. The thread has been deleted again."
+        f"in {len(checkpoints)} checkpoints. Only {again} started twice: the first was killed, "
+        f"the second waited for an answer. The thread has been deleted."
     )
 
 
 def main() -> None:
-    """Start, kill, continue, approve; then tell what the store holds."""
+    """Start, kill, continue, approve; then show the checkpoints."""
     console = Console(highlight=False)
     thread = f"refund-{uuid4().hex[:8]}"
     config = {"configurable": {"thread_id": thread}}
-    with store() as (url, spoken):
-        console.print(f"Checkpoints are kept in {spoken}.")
+    with store() as (url, name):
+        console.print(f"Checkpoints are stored in {name}.")
         with open_saver(url, **OPTIONS) as saver:
             try:
                 workers = [
@@ -165,7 +167,7 @@ def main() -> None:
                 checkpoints = saver.list(config, limit=None)[::-1]
             finally:
                 saver.delete_thread(thread)
-    console.print(tell(workers, checkpoints))
+    console.print(make_table(workers, checkpoints))
     console.print(conclude(workers, checkpoints))
 
 

@@ -1,7 +1,7 @@
-"""One worker of the demo: takes a refund up where the store says that it stands, and works until it waits or is done.
+"""One worker of the demo: continues a refund from its newest checkpoint until it waits for a person or ends.
 
-Arguments: its number, the thread, and perhaps what a person decided. The store is ``ZEROGRAPH_CHECKPOINT_URL``. Each
-step is announced on standard output as it begins; the bank answers on standard input.
+Arguments: its number, the thread, and perhaps the decision of a person. The store is ``ZEROGRAPH_CHECKPOINT_URL``. Each
+step is announced on standard output when it starts; the bank answers on standard input.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ OPTIONS: dict[str, Any] = {"prefix": "zerograph-demo", "ttl": 3600}
 
 
 class Refund(TypedDict):
-    """What is known of a refund."""
+    """The state of a refund."""
 
-    worker: tuple[int, int]  # the number and the process id of the one that has it in hand
+    worker: tuple[int, int]  # its number and process id
     order: str
     paid: Decimal | None
     bought: date | None
@@ -38,20 +38,20 @@ Update = dict[str, Any]
 
 
 def read_order(_state: Refund) -> Update:
-    """Look the order up."""
+    """Look up the order."""
     announce("read_order")
     return {"paid": Decimal("129.90"), "bought": date(2026, 3, 14), "log": ["read_order"]}
 
 
 def ask_bank(state: Refund) -> Update:
-    """Wait for the bank to say how much of the payment can be returned."""
+    """Ask the bank for its fee."""
     announce("ask_bank")
     fee = Decimal(sys.stdin.readline())
     return {"refund": state["paid"] - fee, "log": ["ask_bank"]}
 
 
 def approve(state: Refund) -> Update:
-    """Wait for a person, in whichever process the answer due."""
+    """Wait for a person; another process may continue with the answer."""
     announce("approve")
     name = interrupt(f"Refund {state['refund']} EUR for {state['order']}?")
     return {"approved_by": name, "log": ["approve"]}
@@ -64,7 +64,7 @@ def pay(_state: Refund) -> Update:
 
 
 def mail(_state: Refund) -> Update:
-    """Tell the customer."""
+    """Mail the customer."""
     announce("mail")
     return {"due": timedelta(days=2), "log": ["mail"]}
 
@@ -73,12 +73,12 @@ STEPS = (read_order, ask_bank, approve, pay, mail)
 
 
 def announce(step: str) -> None:
-    """Say that a step begins."""
+    """Print that a step starts."""
     print(step, flush=True)
 
 
 def build(saver: Any) -> CompiledStateGraph:
-    """Make the graph: its steps, one after the other."""
+    """Make the graph of all steps, one after the other."""
     graph = StateGraph(Refund)
     names = [step.__name__ for step in STEPS]
     for name, step in zip(names, STEPS, strict=True):
@@ -89,12 +89,12 @@ def build(saver: Any) -> CompiledStateGraph:
 
 
 def main(number: str, thread: str, decision: str | None = None) -> None:
-    """Work on the thread, whoever worked on it before."""
+    """Start the thread, or continue it."""
     config = {"configurable": {"thread_id": thread}}
     worker = (int(number), os.getpid())
     with open_saver(**OPTIONS) as saver:
         if saver.get_tuple(config) is None:
-            # The engine passes over a step while a part of the state has no value at all.
+            # The engine skips a step while a channel of the state has no value.
             nothing = dict.fromkeys(("paid", "bought", "refund", "approved_by", "receipt", "due"))
             task: Any = {"order": "A-1042", "worker": worker, "log": [], **nothing}
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.forging import ATTACKS, forge
-from support.kept import RedisTarget, SqliteTarget
+from support.stored_thread import AttackedRedis, AttackedSqlite
 
 ROUNDS = 40
 
@@ -12,11 +12,11 @@ ROUNDS = 40
 @pytest.fixture(params=["redis", "sqlite"])
 def target(request, tmp_path):
     if request.param == "sqlite":
-        yield SqliteTarget(tmp_path)
+        yield AttackedSqlite(tmp_path)
         return
     client = request.getfixturevalue("redis_server").client()
     client.flushall()
-    yield RedisTarget(client)
+    yield AttackedRedis(client)
     client.flushall()
     client.close()
 
@@ -26,4 +26,4 @@ def test_nothing_that_an_attacker_changes_is_read_as_a_state_that_was_never_stor
     found = forge(target, seed, rounds=ROUNDS)
     assert not found.wrong
     assert len(found.made) > len(ATTACKS) / 2
-    assert found.read > ROUNDS  # not all of it was refused
+    assert found.read > ROUNDS  # not every read was refused

@@ -1,4 +1,4 @@
-"""The command: chooses what to run, runs it on private servers, and shows what was found."""
+"""The command: runs the chosen workloads on private servers, and shows the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from .calls import awaited, blocking, files, queued, serving
 from .curves import bounded, curves
 from .distance import distance
 from .long import long
-from .measure import Server
+from .measure import Progress, Server
 from .peers import local_stores, peers, states
 from .plot import draw
 from .profiling import PROFILES, profile
@@ -36,7 +36,7 @@ from .workers import workers
 from .workloads import QUICK, WORKLOADS, Scale
 
 PROJECT = Path(__file__).resolve().parents[2]
-Runner = Callable[[Scale, Callable[[str], None]], Any]
+Runner = Callable[[Scale, Progress], Any]
 CALLS: dict[str, Runner] = {
     "blocking": blocking,
     "workers": workers,
@@ -51,27 +51,33 @@ NAMES = (*CALLS, *WORKLOADS, "long", "bounded", "telemetry")
 
 
 def main() -> None:
-    """Read the arguments, and do it."""
+    """Parse the arguments, run and show."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure the savers.")
-    parser.add_argument("--quick", action="store_true", help="fewer of everything, in under a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer of everything, in about a minute")
     parser.add_argument(
         "--only",
-        type=chosen,
+        type=parse_names,
         default=NAMES,
         metavar="NAMES",
-        help=f"some of {','.join(NAMES)}; calls are all up to peers",
+        help=f"a comma-separated list of {','.join(NAMES)}; calls are all up to peers",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw memory by step there (.svg, .png)")
-    parser.add_argument("--docs", action="store_true", help="put numbers, picture and tables into README.md and docs/")
-    parser.add_argument("--from", type=Path, metavar="FILE", dest="earlier", help="show what --json wrote; run nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw memory by step into FILE (.svg, .png)")
     parser.add_argument(
-        "--profile", choices=tuple(PROFILES), help="show where the time of this call goes, and nothing else"
+        "--docs", action="store_true", help="write results, picture and tables into README.md and docs/"
     )
+    parser.add_argument(
+        "--from",
+        type=Path,
+        metavar="FILE",
+        dest="earlier",
+        help="show what --json wrote; run nothing",
+    )
+    parser.add_argument("--profile", choices=tuple(PROFILES), help="only show where the time of this call goes")
     options = parser.parse_args()
     if options.docs and (options.quick or options.only != NAMES):
-        parser.error("--docs takes a whole run")
-    # Whoever ends this process ends its servers too.
+        parser.error("--docs needs a whole run")
+    # SIGTERM stops the private servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scale = QUICK if options.quick else Scale()
     if options.profile:
@@ -98,7 +104,7 @@ def main() -> None:
         sys.exit("There is nothing to draw without chat or bounded.")
 
 
-def chosen(text: str) -> tuple[str, ...]:
+def parse_names(text: str) -> tuple[str, ...]:
     """Names of workloads, in the order of `NAMES`."""
     names = [name for each in text.split(",") for name in (CALLS if each == "calls" else [each])]
     if unknown := sorted(set(names) - set(NAMES)):
@@ -107,43 +113,43 @@ def chosen(text: str) -> tuple[str, ...]:
 
 
 def run(names: Iterable[str], scale: Scale, stack: ExitStack) -> dict[str, Any]:
-    """Run the workloads of *names*; what must be closed goes on *stack*."""
-    servers = [stack.enter_context(Server()) for _ in range(2)]
+    """Run the workloads of *names*; *stack* closes the servers."""
+    servers = [stack.enter_context(closing(Server())) for _ in range(2)]
     raw, ours = RawStore(servers[0]), OurRedis(servers[1])
     stack.callback(raw.close)
     stack.callback(ours.close)
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
     found: dict[str, Any] = {}
     special: dict[str, Runner] = CALLS | {
-        "long": lambda scale, say: long(ours, scale, say),
+        "long": lambda scale, progress: long(ours, scale, progress),
         "bounded": lambda scale, _: bounded(ours.server, scale),
-        "telemetry": lambda scale, say: telemetry(ours, scale, say),
+        "telemetry": lambda scale, progress: telemetry(ours, scale, progress),
     }
     for name in names:
-        say = speaker(name)
-        say("begins")
+        progress = progress_of(name)
+        progress("starts")
         if name in special:
-            found[name] = special[name](scale, say)
+            found[name] = special[name](scale, progress)
         else:
             with ExitStack() as files:
                 (directory / name).mkdir()
                 local = local_stores(directory / name)
                 for store in local:
                     files.callback(store.close)
-                found[name] = measure(WORKLOADS[name], (raw, ours), local, scale, say)
+                found[name] = measure(WORKLOADS[name], (raw, ours), local, scale, progress)
         if name == "chat":
-            say("memory by step")
+            progress("memory by step")
             found["curves"] = curves((raw, ours), scale)
     return {"machine": machine(servers[0]), "scale": asdict(scale), "peers": states(), "workloads": found}
 
 
-def speaker(name: str) -> Callable[[str], None]:
-    """Say on standard error what is going on."""
+def progress_of(name: str) -> Progress:
+    """Report progress on standard error."""
     return lambda what: print(f"{name}: {what} …", file=sys.stderr, flush=True)
 
 
 def machine(server: Server) -> dict[str, str]:
-    """What the numbers were measured on."""
+    """The machine and the versions."""
     info = server.client.info("server")
     cpu = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),

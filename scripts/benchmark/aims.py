@@ -1,19 +1,16 @@
-"""What the numbers should be, and whether they are."""
+"""The targets of all figures, and whether they are reached."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .units import count, micros, ratio, size
-
-__all__ = ("Aim", "aims")
-
-Figures = dict[str, Any]
+from .display import count, micros, ratio, size
+from .measure import Figures
 
 
 class Aim(NamedTuple):
-    """A figure beside its baseline and its aim."""
+    """A figure, its baseline and its target."""
 
     figure: str
     value: str
@@ -25,7 +22,7 @@ class Aim(NamedTuple):
 
 
 def aims(workloads: Figures) -> Iterator[Aim]:
-    """The aims of all workloads that were measured."""
+    """The figures of all workloads that were measured, with their targets."""
     for name, judge in _JUDGES:
         if name in workloads:
             yield from judge(workloads[name])
@@ -44,7 +41,7 @@ def _timed(figure: str, ours: Figures, raw: Figures, limit: float) -> Aim:
 
 
 def _shown(figure: str, ours: float, base: float, factor: float, show: Callable[[float], str] = micros) -> Aim:
-    """A figure that has no aim."""
+    """A figure without a target."""
     return Aim(figure, show(ours), show(base), ratio(factor), "", reached=True)
 
 
@@ -114,18 +111,14 @@ def _chat(found: Figures) -> Iterator[Aim]:
         yield _most(f"chat: bytes received by list({limit})", *received, 3 * state, size, "3 states")
 
 
-def _memory(name: str, limit: float) -> Callable[[Figures], Iterator[Aim]]:
+def _memory(name: str, limit: float = 0, factor: float | None = None) -> Callable[[Figures], Iterator[Aim]]:
     def judge(found: Figures) -> Iterator[Aim]:
         ours, raw = (found["stores"][store]["memory"] for store in ("redis", "raw"))
-        yield _most(f"{name}: server memory", ours, raw, limit, size)
-
-    return judge
-
-
-def _relative(name: str, limit: float) -> Callable[[Figures], Iterator[Aim]]:
-    def judge(found: Figures) -> Iterator[Aim]:
-        ours, raw = (found["stores"][store]["memory"] for store in ("redis", "raw"))
-        yield _factor(f"{name}: server memory", ours, raw, round(ours / raw, 3), limit, size)
+        figure = f"{name}: server memory"
+        if factor is None:
+            yield _most(figure, ours, raw, limit, size)
+        else:
+            yield _factor(figure, ours, raw, round(ours / raw, 3), factor, size)
 
     return judge
 
@@ -177,7 +170,7 @@ _CALLS: dict[str, tuple[float, float | None]] = {
     "chat: list(100), another worker": (0.35, None),
     "random 20 KB: put": (1.15, None),
 }
-"""By call: how much longer than the baseline it may take its caller, and how much more CPU time."""
+"""By call, the targets of its time and of its CPU time, as ratios to the baseline."""
 
 _JUDGES: tuple[tuple[str, Callable[[Figures], Iterator[Aim]]], ...] = (
     ("blocking", _blocking),
@@ -191,8 +184,8 @@ _JUDGES: tuple[tuple[str, Callable[[Figures], Iterator[Aim]]], ...] = (
     ("chat-root", _memory("chat-root", 1.2e6)),
     ("edit", _memory("edit", 2.5e6)),
     ("window", _memory("window", 1e6)),
-    ("random", _relative("random", 1.1)),
-    ("small", _relative("small", 0.8)),
+    ("random", _memory("random", factor=1.1)),
+    ("small", _memory("small", factor=0.8)),
     ("long", _long),
     ("bounded", _bounded),
     ("telemetry", _telemetry),

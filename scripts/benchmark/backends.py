@@ -1,11 +1,11 @@
-"""Stores to measure: where they keep data, the worker that writes, and others that know nothing yet."""
+"""Stores to measure: where they keep data, the worker that writes, and new workers with empty caches."""
 
 from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,43 +15,42 @@ from zerograph_redis import RedisSaver, SqliteSaver
 from .measure import Server
 from .workloads import Step, config
 
-__all__ = ("TTL", "Call", "FileStore", "OurRedis", "OurSqlite", "ServerStore", "Store", "WithTtl", "opened", "state_of")
-
 Call = Callable[[], Any]
 TTL = 3600  # seconds
 
 
-def state_of(found: Any) -> Any:
-    """The checkpoint in what a worker returned."""
-    return getattr(found, "checkpoint", found)
-
-
 class Store(ABC):
-    """A store. Its `worker` has the methods of a saver, as far as they are measured."""
+    """A store. Its `worker` has the methods of a saver that are measured."""
 
     name: ClassVar[str]
     worker: Any
 
     @abstractmethod
-    def another(self) -> Any:
-        """A worker that is connected and knows nothing of any thread."""
+    def connect_worker(self) -> Any:
+        """Make a worker of this store."""
 
-    @abstractmethod
-    def leave(self, worker: Any) -> None:
-        """Have done with a worker from `another`."""
+    def new_worker(self) -> Any:
+        """A worker that is connected and has read no thread."""
+        worker = self.connect_worker()
+        worker.get_tuple(config("nobody"))
+        return worker
 
-    def renew(self) -> None:
-        """Let another worker take over."""
-        worker, self.worker = self.worker, self.another()
-        self.leave(worker)
+    def close_worker(self, worker: Any) -> None:
+        """Disconnect a worker."""
+        worker.close()
+
+    def replace_worker(self) -> None:
+        """Replace the worker with a new one."""
+        worker, self.worker = self.worker, self.new_worker()
+        self.close_worker(worker)
 
     @abstractmethod
     def size(self) -> int | None:
-        """Bytes that the data take, None if nobody counts them."""
+        """Bytes of all data; None if unknown."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Give everything back."""
+        """Disconnect the worker; the data stay."""
+        self.close_worker(self.worker)
 
 
 class ServerStore(Store):
@@ -60,7 +59,7 @@ class ServerStore(Store):
     def __init__(self, server: Server) -> None:
         """Use *server*."""
         self.server = server
-        self.worker = self.another()
+        self.worker = self.new_worker()
 
     @classmethod
     @abstractmethod
@@ -68,117 +67,93 @@ class ServerStore(Store):
         """Make a worker for the server at *url*."""
 
     @staticmethod
-    def putting(worker: Any, step: Step) -> Call:
-        """A call that stores the checkpoint of *step*, with all prepared that is none of the store's work."""
+    def put_call(worker: Any, step: Step) -> Call:
+        """A call that stores the checkpoint of *step*; what is not the store's work is prepared before."""
         return partial(worker.put, step.parent, step.checkpoint, step.metadata)
 
     @staticmethod
-    def writing(worker: Any, step: Step) -> Call:
+    def put_writes_call(worker: Any, step: Step) -> Call:
         """A call that stores the pending writes of *step*."""
         return partial(worker.put_writes, step.config, step.writes, step.task)
 
     @staticmethod
-    def reading(worker: Any, thread: str) -> Call:
+    def get_call(worker: Any, thread: str) -> Call:
         """A call that returns the newest checkpoint."""
         return partial(worker.get_tuple, config(thread))
 
     @classmethod
-    def fetching(cls, worker: Any, thread: str) -> Call:
-        """The same, but what a baseline returns is left packed."""
-        return cls.reading(worker, thread)
+    def get_packed_call(cls, worker: Any, thread: str) -> Call:
+        """The same; a baseline returns it packed."""
+        return cls.get_call(worker, thread)
 
     @staticmethod
-    def listing(worker: Any, thread: str, limit: int) -> Call:
+    def list_call(worker: Any, thread: str, limit: int) -> Call:
         """A call that returns checkpoints, newest first."""
         return partial(worker.list, config(thread), limit=limit)
 
-    def another(self) -> Any:
+    def connect_worker(self) -> Any:
         """See `Store`."""
-        worker = self.connect(self.server.url)
-        worker.get_tuple(config("nobody"))
-        return worker
-
-    def leave(self, worker: Any) -> None:
-        """See `Store`."""
-        worker.close()
+        return self.connect(self.server.url)
 
     def size(self) -> int:
         """See `Store`."""
         return self.server.memory()
 
-    def close(self) -> None:
-        """Disconnect; the server goes on."""
-        self.worker.close()
-
 
 class OurRedis(ServerStore):
-    """`RedisSaver`, with clients as it makes them by itself."""
+    """`RedisSaver` with its own client."""
 
     name = "redis"
+    options: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def connect(cls, url: str, **options: Any) -> RedisSaver:
         """See `ServerStore`."""
-        return RedisSaver.from_url(url, **options)
+        return RedisSaver.from_url(url, **cls.options, **options)
 
 
 class WithTtl(OurRedis):
-    """The same with a time to live."""
+    """The same with a TTL."""
 
     name = "ttl"
-
-    @classmethod
-    def connect(cls, url: str, **options: Any) -> RedisSaver:
-        """See `ServerStore`."""
-        return super().connect(url, ttl=TTL, **options)
+    options: ClassVar = {"ttl": TTL}
 
 
 class FileStore(Store):
     """A store in a SQLite file."""
 
-    def __init__(self, directory: Path, connect: Callable[[str], Any]) -> None:
-        """Make a file in *directory*; *connect* makes a worker for a path."""
+    connect: ClassVar[Callable[[str], Any]]
+    """Makes a worker for a path."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make a file in *directory*."""
         self._path = directory / f"{self.name.replace(' ', '-')}.db"
-        self._connect = connect
-        self.worker = connect(str(self._path))
+        self.worker = self.connect_worker()
 
-    def another(self) -> Any:
+    def connect_worker(self) -> Any:
         """See `Store`."""
-        worker = self._connect(str(self._path))
-        worker.get_tuple(config("nobody"))
-        return worker
-
-    def leave(self, worker: Any) -> None:
-        """See `Store`."""
-        worker.close()
+        return self.connect(str(self._path))
 
     def size(self) -> int:
-        """The file, with its journal put into it."""
+        """The file, after a checkpoint of its write-ahead log."""
         with sqlite3.connect(self._path) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         return self._path.stat().st_size
-
-    def close(self) -> None:
-        """See `Store`."""
-        self.worker.close()
 
 
 class OurSqlite(FileStore):
     """`SqliteSaver` of this package."""
 
     name = "sqlite"
-
-    def __init__(self, directory: Path) -> None:
-        """Make a file in *directory*."""
-        super().__init__(directory, SqliteSaver)
+    connect = SqliteSaver
 
 
 @contextmanager
 def opened(*kinds: type[ServerStore]) -> Iterator[dict[str, ServerStore]]:
-    """A store of each kind by its name, on a server of its own."""
+    """Open a store of each kind on its own server; returns them by name."""
     with ExitStack() as stack:
-        stores = {kind.name: kind(stack.enter_context(Server())) for kind in kinds}
+        stores = {kind.name: kind(stack.enter_context(closing(Server()))) for kind in kinds}
         for store in stores.values():
             stack.callback(store.close)
         yield stores

@@ -1,12 +1,12 @@
-"""What the savers are measured against: Redis without ado, and the savers of others."""
+"""What the savers are compared with: bare Redis scripts, and the engine's own savers."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import hiredis
@@ -17,8 +17,6 @@ from zerograph.checkpoint import SqliteSaver as EngineSqliteSaver
 
 from .backends import Call, FileStore, ServerStore, Store
 from .workloads import Step
-
-__all__ = ("BareClient", "EngineMemory", "EngineSqlite", "FloorStore", "PackingStore", "Raw", "RawBytes", "RawStore")
 
 PUT = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -36,7 +34,7 @@ return redis.call('HMGET', KEYS[1], unpack(ids))
 
 
 class RawBytes:
-    """One EVALSHA that stores packed bytes in a hash and their id in an index, and what reads them again."""
+    """Packed bytes in a hash and their ids in an index, written and read by one EVALSHA each."""
 
     def __init__(self, client: Any) -> None:
         """Use *client*, blocking."""
@@ -56,7 +54,7 @@ class RawBytes:
         return self.client.evalsha(self.writes_sha, 1, f"raw:{{{thread}}}:writes", checkpoint_id, packed)
 
     def newest(self, thread: str) -> Any:
-        """Read the packed state stored last."""
+        """Read the newest packed state."""
         return self.client.evalsha(self.newest_sha, 2, f"raw:{{{thread}}}:states", f"raw:{{{thread}}}:index")
 
     def named(self, thread: str, checkpoint_id: str) -> Any:
@@ -73,10 +71,10 @@ class RawBytes:
 
 
 class Raw:
-    """Whole states, packed with msgpack, through `RawBytes`: no metadata, no parents, no writes when reading."""
+    """A worker that stores whole states, packed with msgpack: no metadata, no parents, no writes when reading."""
 
     def __init__(self, client: Any) -> None:
-        """Use *client*, blocking, and close it in the end."""
+        """Use *client*, blocking, which `close` closes."""
         self.bytes = RawBytes(client)
 
     def put(self, config: dict[str, Any], checkpoint: dict[str, Any], _metadata: dict[str, Any]) -> None:
@@ -110,44 +108,45 @@ class Raw:
 
 
 class RawStore(ServerStore):
-    """Redis without ado, through redis-py's pooled client."""
+    """The bare scripts through redis-py's pooled client."""
 
     name = "raw"
+    client: ClassVar[Callable[[str], Any]] = redis.Redis.from_url
 
     @classmethod
     def connect(cls, url: str) -> Raw:
         """See `ServerStore`."""
-        return Raw(redis.Redis.from_url(url))
+        return Raw(cls.client(url))
 
     @staticmethod
-    def putting(worker: Raw, step: Step) -> Call:
+    def put_call(worker: Raw, step: Step) -> Call:
         """See `ServerStore`: the state is packed already."""
         return partial(worker.bytes.put, step.thread, step.checkpoint_id, msgpack.packb(step.checkpoint))
 
     @staticmethod
-    def writing(worker: Raw, step: Step) -> Call:
+    def put_writes_call(worker: Raw, step: Step) -> Call:
         """See `ServerStore`: the writes are packed already."""
         return partial(worker.bytes.put_writes, step.thread, step.checkpoint_id, msgpack.packb(step.writes))
 
     @classmethod
-    def fetching(cls, worker: Raw, thread: str) -> Call:
+    def get_packed_call(cls, worker: Raw, thread: str) -> Call:
         """See `ServerStore`."""
         return partial(worker.bytes.newest, thread)
 
 
 class PackingStore(RawStore):
-    """The same, but what a put stores is packed within its time."""
+    """The same; a put also packs the state."""
 
     name = "packing"
 
     @staticmethod
-    def putting(worker: Raw, step: Step) -> Call:
+    def put_call(worker: Raw, step: Step) -> Call:
         """See `ServerStore`."""
         return partial(worker.put, step.parent, step.checkpoint, step.metadata)
 
 
 class BareClient:
-    """A socket and hiredis, and what `RawBytes` needs of a client: nothing is retried, pooled, checked or timed out."""
+    """A socket and hiredis with the methods that `RawBytes` calls: no retries, no pool, no checks, no timeouts."""
 
     def __init__(self, url: str) -> None:
         """Connect to *url*."""
@@ -179,24 +178,17 @@ class BareClient:
 
 
 class FloorStore(RawStore):
-    """The same scripts through a bare socket: what no client can be quicker than."""
+    """The same scripts through a bare socket: the floor, which no client can beat."""
 
     name = "floor"
-
-    @classmethod
-    def connect(cls, url: str) -> Raw:
-        """See `ServerStore`."""
-        return Raw(BareClient(url))
+    client = BareClient
 
 
 class EngineSqlite(FileStore):
     """ZeroGraph's own SqliteSaver."""
 
     name = "engine sqlite"
-
-    def __init__(self, directory: Path) -> None:
-        """Make a file in *directory*."""
-        super().__init__(directory, EngineSqliteSaver)
+    connect = EngineSqliteSaver
 
 
 class EngineMemory(Store):
@@ -208,15 +200,12 @@ class EngineMemory(Store):
         """Begin empty."""
         self.worker = EngineMemorySaver(max_per_thread=10**9)
 
-    def another(self) -> Any:
-        """There is only one."""
+    def connect_worker(self) -> Any:
+        """Return the only worker."""
         return self.worker
 
-    def leave(self, worker: Any) -> None:
-        """There is only one, so it stays."""
+    def close_worker(self, worker: Any) -> None:
+        """Keep the only worker."""
 
     def size(self) -> None:
-        """Nobody knows."""
-
-    def close(self) -> None:
-        """Nothing to do."""
+        """Unknown."""

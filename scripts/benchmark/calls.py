@@ -1,7 +1,7 @@
-"""What one call costs beside one EVALSHA: how long its caller waits, how much CPU time it takes, and the server's share.
+"""The cost of a call compared with one EVALSHA: how long its caller waits, its CPU time, and the server's time.
 
-Whatever is compared is called in turn, round by round, in an order that changes. The baselines store and return the same
-state, packed beforehand, but for one that packs it; they unpack what they read of a chat, and leave 2 KB packed.
+Each round calls every store once, in random order. The baselines store and return the same state, packed beforehand; only
+one of them packs it in the call. They unpack the chats that they read, and leave 2 KB packed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import copy
 import random
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,27 +22,12 @@ import redis.asyncio
 
 from zerograph_redis import AsyncRedisSaver, RedisSaver
 
-from .backends import Call, OurRedis, OurSqlite, ServerStore, WithTtl, opened, state_of
+from .backends import Call, OurRedis, OurSqlite, ServerStore, WithTtl, opened
 from .baselines import EngineSqlite, FloorStore, PackingStore, RawStore
-from .measure import Clocks, Rounds, quiet
-from .waiting import BASE
+from .measure import BASE, Clocks, Figures, Progress, check_results, quiet
 from .workloads import Chat, RandomBytes, Scale, Small, Step, config
 
-__all__ = (
-    "awaited",
-    "blocking",
-    "chat_calls",
-    "chat_steps",
-    "files",
-    "queued",
-    "serving",
-    "small_calls",
-    "small_steps",
-)
-
-Figures = dict[str, Any]
 Stores = Mapping[str, ServerStore]
-Say = Callable[[str], None]
 
 
 def small_steps(name: str, count: int) -> list[Step]:
@@ -52,23 +37,23 @@ def small_steps(name: str, count: int) -> list[Step]:
 
 
 def chat_steps(number: int, scale: Scale) -> tuple[list[Step], list[Step]]:
-    """The steps of a chat until it is nearly as long as it gets, and the last fifth of them: 160 KB on average."""
+    """The first four fifths of a chat's steps, and the last fifth, with states of 160 KB on average."""
     steps = list(islice(Chat().thread(f"chat-{number}", number), scale.steps))
     return steps[: -scale.steps // 5], steps[-scale.steps // 5 :]
 
 
-def blocking(scale: Scale, say: Say) -> Figures:
-    """All calls of the blocking saver, with and without a time to live, and of all baselines."""
+def blocking(scale: Scale, progress: Progress) -> Figures:
+    """All calls of the blocking saver, with and without a TTL, and of all baselines."""
     with opened(RawStore, FloorStore, PackingStore, OurRedis, WithTtl) as stores:
-        say("2 KB")
+        progress("2 KB")
         found = small_calls(stores, scale)
-        say("chat")
+        progress("chat")
         found |= chat_calls(stores, scale)
-        say("random 20 KB")
+        progress("random 20 KB")
         put = Clocks(BASE)
         with quiet():
             for step in islice(RandomBytes().thread("random", 1), scale.rounds):
-                put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
+                put.run(put_calls(stores, step))
     found["random 20 KB: put"] = put
     ours = OurRedis.name
     return {
@@ -87,17 +72,17 @@ def small_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
     put, write, get = (Clocks(BASE) for _ in range(3))
     with quiet():
         for step in steps:
-            put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
+            put.run(put_calls(stores, step))
         for number, step in enumerate(random.Random(5).choices(steps[4::5], k=scale.puts)):
-            found = get.run({name: store.fetching(store.worker, step.thread) for name, store in stores.items()})
-            check(found, [step], number)
+            found = get.run({name: store.get_packed_call(store.worker, step.thread) for name, store in stores.items()})
+            check_results(found, [step], number)
         for step in steps:
-            write.run({name: store.writing(store.worker, step) for name, store in stores.items()})
+            write.run({name: store.put_writes_call(store.worker, step) for name, store in stores.items()})
     return {"2 KB: put": put, "2 KB: get_tuple, same worker": get, "put_writes, 2 of 200 bytes": write}
 
 
 def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
-    """Put, get_tuple of the newest, and list, on chats of 500 steps; another worker knows nothing of them yet."""
+    """Put, get_tuple of the newest, and list, on chats of 500 steps; another worker has not read them."""
     put, same, another, ten, hundred = (Clocks(BASE) for _ in range(5))
     threads = []
     for number in range(scale.chats):
@@ -105,19 +90,19 @@ def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
         with quiet():
             for step in before:
                 for store in stores.values():
-                    store.putting(store.worker, step)()
-                    store.writing(store.worker, step)()
+                    store.put_call(store.worker, step)()
+                    store.put_writes_call(store.worker, step)()
             for step in steps:
-                put.run({name: store.putting(store.worker, step) for name, store in stores.items()})
+                put.run(put_calls(stores, step))
                 for store in stores.values():
-                    store.writing(store.worker, step)()
+                    store.put_writes_call(store.worker, step)()
         threads.append([*before, *steps])
     choose = random.Random(7)
     with quiet():
         for number in range(scale.reads):
             thread = choose.choice(threads)
-            calls = {name: store.reading(store.worker, thread[0].thread) for name, store in stores.items()}
-            check(same.run(calls), thread[-1:], number)
+            calls = {name: store.get_call(store.worker, thread[0].thread) for name, store in stores.items()}
+            check_results(same.run(calls), thread[-1:], number)
         for clocks, times, count in (
             (another, scale.lists, 1),
             (ten, scale.lists, 10),
@@ -125,11 +110,11 @@ def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
         ):
             for number in range(times):
                 thread = choose.choice(threads)
-                workers = {name: store.another() for name, store in stores.items()}
+                workers = {name: store.new_worker() for name, store in stores.items()}
                 calls = {name: read(stores[name], each, thread[0].thread, count) for name, each in workers.items()}
-                check(clocks.run(calls), thread[: -count - 1 : -1], number)
+                check_results(clocks.run(calls), thread[: -count - 1 : -1], number)
                 for name, worker in workers.items():
-                    stores[name].leave(worker)
+                    stores[name].close_worker(worker)
     return {
         "chat: put": put,
         "chat: get_tuple, same worker": same,
@@ -139,27 +124,20 @@ def chat_calls(stores: Stores, scale: Scale) -> dict[str, Clocks]:
     }
 
 
+def put_calls(stores: Stores, step: Step) -> dict[str, Call]:
+    """The call of every store that stores the checkpoint of *step*."""
+    return {name: store.put_call(store.worker, step) for name, store in stores.items()}
+
+
 def read(store: ServerStore, worker: Any, thread: str, count: int) -> Call:
     """A call that reads the newest checkpoints: one by get_tuple, several by list."""
-    return store.reading(worker, thread) if count == 1 else store.listing(worker, thread, count)
+    return store.get_call(worker, thread) if count == 1 else store.list_call(worker, thread, count)
 
 
-def check(results: Mapping[str, Any], expected: Sequence[Step], number: int) -> None:
-    """See now and then that every store returned what was stored."""
-    if number % 10:
-        return
-    wanted = [step.checkpoint["channel_values"] for step in expected]
-    for name, result in results.items():
-        found = result if isinstance(result, list) else [result]
-        states = [state_of(msgpack.unpackb(each) if isinstance(each, bytes) else each) for each in found]
-        if [state["channel_values"] for state in states] != wanted:
-            raise AssertionError(f"{name} did not return what was stored")
-
-
-def awaited(scale: Scale, say: Say) -> Figures:
-    """Aput, and aget_tuple of the newest, by redis.asyncio's EVALSHA, on an event loop that has nothing else to do."""
+def awaited(scale: Scale, progress: Progress) -> Figures:
+    """Aput, and aget_tuple of the newest, compared with redis.asyncio's EVALSHA, on an idle event loop."""
     with opened(RawStore, OurRedis) as stores:
-        say("2 KB and chat")
+        progress("2 KB and chat")
         clocks = asyncio.run(_awaited(stores, scale))
     return {row: each.summary() for row, each in clocks.items()}
 
@@ -192,7 +170,7 @@ async def _awaited(stores: Stores, scale: Scale) -> dict[str, Clocks]:
             last = timed[-1]
             for number in range(scale.reads):
                 newest = partial(ours.aget_tuple, config(last.thread))
-                check(
+                check_results(
                     await get.arun({RawStore.name: partial(reads, last.thread), OurRedis.name: newest}), [last], number
                 )
         found |= {f"{name}: aput": put, f"{name}: aget_tuple": get}
@@ -201,68 +179,72 @@ async def _awaited(stores: Stores, scale: Scale) -> dict[str, Clocks]:
     return found
 
 
-def queued(scale: Scale, say: Say) -> Figures:
-    """Put under ``durability="async"`` as its caller waits, where steps take longer than what they store; and in a row."""
+def queued(scale: Scale, progress: Progress) -> Figures:
+    """Put with ``durability="async"``: the caller's wait where steps take longer than storing, and puts in a row."""
     with opened(RawStore, OurRedis) as stores:
         saver = RedisSaver.from_url(stores[OurRedis.name].server.url, durability="async")
-        say("2 KB and chat")
+        progress("2 KB and chat")
         before, after = chat_steps(0, scale)
         found: Figures = {}
         for name, first, timed in (("2 KB", [], small_steps("small", scale.puts)), ("chat", before, after)):
             put = Clocks(BASE)
             for step in first:
-                RawStore.putting(stores[RawStore.name].worker, step)()
+                RawStore.put_call(stores[RawStore.name].worker, step)()
                 saver.put(step.parent, step.checkpoint, step.metadata)
             saver.flush()
             with quiet():
                 for step in timed:
                     put.run(
                         {
-                            RawStore.name: RawStore.putting(stores[RawStore.name].worker, step),
-                            OurRedis.name: OurRedis.putting(saver, step),
+                            RawStore.name: RawStore.put_call(stores[RawStore.name].worker, step),
+                            OurRedis.name: OurRedis.put_call(saver, step),
                         }
                     )
                     saver.flush()
             found[f"{name}: put, queued"] = put.summary()
-        rows = Rounds(BASE)
+        rows = Clocks(BASE)
         for block in range(scale.turns):
             steps = small_steps(f"row-{block}", scale.puts // 5)
-            raw = [RawStore.putting(stores[RawStore.name].worker, step) for step in steps]
-            ours = [*(OurRedis.putting(saver, step) for step in steps), saver.flush]
+            raw = [RawStore.put_call(stores[RawStore.name].worker, step) for step in steps]
+            ours = [*(OurRedis.put_call(saver, step) for step in steps), saver.flush]
             with quiet():
-                rows.run({RawStore.name: partial(all_of, raw), OurRedis.name: partial(all_of, ours)})
+                rows.run({RawStore.name: partial(make_all, raw), OurRedis.name: partial(make_all, ours)})
         saver.close()
     found["2 KB: puts in a row and a flush, each"] = {
-        "waited": {name: each | {"p50": round(each["p50"] / len(steps), 1)} for name, each in rows.summary().items()}
+        "waited": {
+            name: each | {"p50": round(each["p50"] / len(steps), 1)} for name, each in rows.waited.summary().items()
+        }
     }
     return found
 
 
-def all_of(calls: Sequence[Call]) -> None:
+def make_all(calls: Iterable[Call]) -> None:
     """Make calls one after the other."""
     for call in calls:
         call()
 
 
-def serving(scale: Scale, say: Say) -> Figures:
-    """What a put's script takes of the server, by its own clock, and what a chat's step takes of its CPU time."""
+def serving(scale: Scale, progress: Progress) -> Figures:
+    """The time of a put's script on the server, by its clock, and the server's CPU time of a step of a chat."""
     blocks = 20 if not scale.quick else 5
     scripts: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
     with opened(RawStore, OurRedis) as stores:
-        say("scripts of puts of 2 KB")
+        progress("scripts of puts of 2 KB")
         for steps in batched(small_steps("small", scale.puts), scale.puts // blocks):
             for name, store in stores.items():
-                calls = [store.putting(store.worker, step) for step in steps]
+                calls = [store.put_call(store.worker, step) for step in steps]
                 with store.server.metered() as meter:
-                    all_of(calls)
+                    make_all(calls)
                 scripts.setdefault(name, []).append(meter.scripts / meter.script_calls)
-        say("steps of a chat")
+        progress("steps of a chat")
         for steps in batched([step for part in chat_steps(0, scale) for step in part], scale.steps // blocks):
             for name, store in stores.items():
-                pairs = [(store.putting(store.worker, step), store.writing(store.worker, step)) for step in steps]
+                pairs = [
+                    (store.put_call(store.worker, step), store.put_writes_call(store.worker, step)) for step in steps
+                ]
                 with store.server.metered() as meter:
-                    all_of([call for pair in pairs for call in pair])
+                    make_all([call for pair in pairs for call in pair])
                 cpu.setdefault(name, []).append(meter.cpu / len(steps))
     ours, raw = OurRedis.name, RawStore.name
     ratio = statistics.median(a / b for a, b in zip(scripts[ours], scripts[raw], strict=True))
@@ -277,26 +259,28 @@ def serving(scale: Scale, say: Say) -> Figures:
 
 
 def batched(steps: Sequence[Step], size: int) -> Iterator[Sequence[Step]]:
-    """Steps in blocks, whose last may be shorter."""
+    """Divide steps into blocks; the last may be shorter."""
     return (steps[start : start + size] for start in range(0, len(steps), size))
 
 
-def files(scale: Scale, say: Say) -> Figures:
-    """Put, get_tuple and list(1) of 2 KB in a SQLite file, by ZeroGraph's own SqliteSaver."""
+def files(scale: Scale, progress: Progress) -> Figures:
+    """Put, get_tuple and list(1) of 2 KB in a SQLite file, compared with ZeroGraph's own SqliteSaver."""
     base = EngineSqlite.name
     put, get, newest = Clocks(base), Clocks(base), Clocks(base)
     steps = small_steps("small", scale.puts)
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         stores = [kind(Path(directory)) for kind in (EngineSqlite, OurSqlite)]
         workers = {store.name: store.worker for store in stores}
-        say("2 KB")
+        progress("2 KB")
         with quiet():
             for step in steps:
                 put.run({n: partial(w.put, step.parent, step.checkpoint, step.metadata) for n, w in workers.items()})
             for number, step in enumerate(random.Random(5).choices(steps[4::5], k=scale.puts)):
                 where = config(step.thread)
-                check(get.run({n: partial(w.get_tuple, where) for n, w in workers.items()}), [step], number)
-                check(newest.run({n: partial(w.list, where, limit=1) for n, w in workers.items()}), [step], number)
+                check_results(get.run({n: partial(w.get_tuple, where) for n, w in workers.items()}), [step], number)
+                check_results(
+                    newest.run({n: partial(w.list, where, limit=1) for n, w in workers.items()}), [step], number
+                )
         for store in stores:
             store.close()
     rows = {"put": put, "get_tuple": get, "list(1)": newest}

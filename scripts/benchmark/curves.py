@@ -1,11 +1,11 @@
-"""Memory by step: of the chat, and of a bounded state under ``keep_last``."""
+"""Memory by step: of the chat, and of a bounded state with ``keep_last``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 
@@ -14,10 +14,8 @@ from .measure import Server
 from .stepping import warm_up, write
 from .workloads import Chat, Scale, Step, Window, config
 
-__all__ = ("bounded", "curves")
-
 KEPT = 50
-NARROW, WIDE = 10, 200  # steps from one sample to the next, and samples told as their least and most
+NARROW, WIDE = 10, 200  # steps between samples, and steps whose samples are reduced to minimum and maximum
 
 
 def curves(stores: Sequence[ServerStore], scale: Scale) -> dict[str, Any]:
@@ -28,12 +26,12 @@ def curves(stores: Sequence[ServerStore], scale: Scale) -> dict[str, Any]:
         warm_up(store, steps[:2])
         found["steps"], found[store.name] = curve(store, steps, max(scale.steps // 50, 1))
         store.server.clear()
-        store.renew()
+        store.replace_worker()
     return found
 
 
 def bounded(server: Server, scale: Scale) -> dict[str, Any]:
-    """Memory by step of a window under ``keep_last``, for very many steps."""
+    """Memory by step of a window with ``keep_last``, over many steps."""
     store = KeepLast(server)
     try:
         steps = Window().thread("bounded", 3)
@@ -64,16 +62,13 @@ def bounded(server: Server, scale: Scale) -> dict[str, Any]:
 
 
 class KeepLast(OurRedis):
-    """`RedisSaver` that keeps the last checkpoints alone."""
+    """`RedisSaver` with ``keep_last``."""
 
-    @classmethod
-    def connect(cls, url: str) -> Any:
-        """See `ServerStore`."""
-        return super().connect(url, keep_last=KEPT)
+    options: ClassVar = {"keep_last": KEPT}
 
 
 def curve(store: ServerStore, steps: Iterable[Step], every: int) -> tuple[list[int], list[int]]:
-    """Numbers of steps, and the memory after each of them."""
+    """The memory after every so many steps: numbers of steps, and bytes."""
     server = store.server
     server.clear()
     before = server.memory()

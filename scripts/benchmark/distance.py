@@ -1,4 +1,4 @@
-"""A graph whose server is a millisecond away: how many round trips its run takes, and how long."""
+"""A graph whose server is a millisecond away: the round trips of a run, and its time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from zerograph import END, START, StateGraph
 from zerograph_redis import RedisSaver
 
 from .backends import OurRedis, opened
+from .measure import Progress
 from .workloads import Scale, config
-
-__all__ = ("distance",)
 
 STEPS = 20
 AWAY, FAR = 0.001, 0.011  # seconds, each way
 
 
 class State(TypedDict):
-    """What the graph keeps."""
+    """The state of the graph."""
 
     turn: int
     text: str
 
 
-def distance(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
+def distance(scale: Scale, progress: Progress) -> dict[str, Any]:
     """Runs of a graph of 20 steps with each durability."""
     with opened(OurRedis) as stores, Proxy(stores[OurRedis.name].server.url) as proxy:
-        say(f"a graph of {STEPS} steps")
+        progress(f"a graph of {STEPS} steps")
         found = {}
         for durability in ("sync", "async"):
             with Counting.from_url(proxy.url, durability=durability) as saver:
@@ -42,11 +41,11 @@ def distance(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def runs(saver: Counting, proxy: Proxy, times: int) -> dict[str, Any]:
-    """Medians over *times* runs at each distance, in turn, each of a new thread, after one that connects and loads.
+    """Medians over *times* runs at each distance, in turn, each on a new thread, after one run that connects.
 
     Returns:
-        How many calls the engine makes, how many round trips the connections see meanwhile, the µs of a run, and how many
-        round trips it waits for: by how much longer it takes where each takes longer.
+        The calls of the engine, the round trips of all connections, the µs of a run, and how many round trips it waits
+        for, calculated from the difference between the distances.
     """
     graph = StateGraph(State)
     names = [f"step_{number}" for number in range(STEPS)]
@@ -76,7 +75,7 @@ def runs(saver: Counting, proxy: Proxy, times: int) -> dict[str, Any]:
 
 
 class Counting(RedisSaver):
-    """Counts the calls of an engine."""
+    """Counts the engine's calls."""
 
     calls = 0
 
@@ -96,9 +95,9 @@ for _name in ("get_tuple", "get_pending_writes", "put", "put_writes"):
 
 
 class Proxy:
-    """Forwards to a server what comes, and to clients what it answers, each a while later; counts round trips.
+    """Forwards bytes between clients and a server, each after a delay; counts round trips.
 
-    A round trip begins with the first bytes that a client sends on a connection after bytes were delivered to it.
+    A round trip starts with the first bytes that a client sends on a connection after it received some.
     """
 
     def __init__(self, url: str) -> None:
@@ -159,14 +158,14 @@ class Proxy:
         self,
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
-        come: Callable[[], None],
-        gone: Callable[[], None],
+        received: Callable[[], None],
+        delivered: Callable[[], None],
     ) -> None:
         def deliver(data: bytes) -> None:
             target.write(data)
-            gone()
+            delivered()
 
         while data := await source.read(2**18):
-            come()
+            received()
             self._loop.call_later(self.away, deliver, data)
         self._loop.call_later(self.away, target.close)

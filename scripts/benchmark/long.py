@@ -1,37 +1,34 @@
-"""A very long thread against short ones, and how long its scripts hold the server."""
+"""A very long thread compared with short ones, and how long its scripts block the server."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import Any, Self
 
 from .backends import OurRedis
-from .measure import Rounds, Server, quiet
+from .measure import Clocks, Progress, Server, quiet
 from .stepping import write
 from .workloads import Scale, Small, config
 
-__all__ = ("long",)
 
-
-def long(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
-    """One thread of very many checkpoints against threads of 100, and how long its scripts hold the server."""
+def long(ours: OurRedis, scale: Scale, progress: Progress) -> dict[str, Any]:
+    """One thread of very many checkpoints compared with threads of 100, and how long its scripts block the server."""
     server, worker = ours.server, ours.worker
     steps = Small().thread("long", 1)
     names = ("short", "long")
     shorts = [list(islice(Small().thread(f"short-{n}", n), 100 + scale.rounds // 10)) for n in range(10)]
     held: dict[str, Any] = {}
-    say(f"storing {scale.long_thread:,} checkpoints")
+    progress(f"storing {scale.long_thread:,} checkpoints")
     with Held(server) as held["put"]:
         for step in islice(steps, scale.long_thread - 1):
             worker.put(step.parent, step.checkpoint, step.metadata)
     write(worker, list(islice(steps, 1)))
     for short in shorts:
         write(worker, short[:100])
-    puts, gets, lists = (Rounds(names[0]) for _ in range(3))
-    say("put, get_tuple and list on both")
+    puts, gets, lists = (Clocks(names[0]) for _ in range(3))
+    progress("put, get_tuple and list on both")
     with quiet(), Held(server) as held["put, get, list"]:
         for number in range(scale.rounds):
             short = shorts[number % 10]
@@ -42,24 +39,24 @@ def long(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[str, 
             gets.run({n: partial(worker.get_tuple, each) for n, each in both.items()})
             lists.run({n: partial(worker.list, each, limit=10) for n, each in both.items()})
     keys = {"100": server.keys(shorts[0][0].thread), str(scale.long_thread): server.keys("long")}
-    say("prune(keep=10)")
+    progress("prune(keep=10)")
     with Held(server) as held["prune"]:
         begin = time.perf_counter()
         removed = worker.prune("long", 10)
         pruned = time.perf_counter() - begin
     with Held(server) as machine:
-        # As many that need about as long, and touch nothing: what a busy machine adds to the longest.
+        # As many scripts of about the same length that touch no data: the noise of a busy machine.
         sha = server.client.script_load("local sum = 0 for i = 1, 10000 do sum = sum + i end return sum")
         for _ in range(scale.long_thread):
             server.client.evalsha(sha, 0)
     left = len(worker.list(config("long"), limit=None))
-    if left != 10 or removed != scale.long_thread + len(puts.times["long"]) - 10:
+    if left != 10 or removed != scale.long_thread + len(puts.waited.times["long"]) - 10:
         raise AssertionError(f"prune removed {removed}, and left {left}")
     return {
         "checkpoints": scale.long_thread,
-        "put": puts.summary(),
-        "newest/same": gets.summary(),
-        "list_10/same": lists.summary(),
+        "put": puts.waited.summary(),
+        "newest/same": gets.waited.summary(),
+        "list_10/same": lists.waited.summary(),
         "prune_seconds": round(pruned, 2),
         "held": {name: each.found for name, each in held.items()},
         "held_by_machine": machine.found,
@@ -68,22 +65,22 @@ def long(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[str, 
 
 
 class Held:
-    """How long scripts held the server inside the block, by its own clock: a busy machine adds to it."""
+    """How long scripts blocked the server in the block, by its own clock, which includes the noise of a busy machine."""
 
     def __init__(self, server: Server) -> None:
-        """Ask *server*."""
+        """Measure on *server*."""
         self._client = server.client
         self.found: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        """Begin to count."""
+        """Start to measure."""
         self._client.config_set("latency-tracking", "yes")
         self._client.config_set("latency-tracking-info-percentiles", "50 99 99.9 100")
         self._client.config_resetstat()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take µs by percentile; the last is the longest."""
+        """Read the µs by percentile; the last is the longest."""
         stats = self._client.info("latencystats")
         self._client.config_set("latency-tracking", "no")
         for name, found in stats.items():

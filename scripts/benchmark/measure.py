@@ -1,4 +1,4 @@
-"""The tools: a private server and what it says of itself, and times taken in rounds."""
+"""A private server with its counters, times taken in rounds, and a check of what was read."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+import msgpack
 import redis
 
-__all__ = ("Clocks", "Meter", "Rounds", "Server", "quiet", "spread")
+from .workloads import Step
 
+BASE = "raw"
+"""The name of the store that others are compared with."""
+Figures = dict[str, Any]
+Progress = Callable[[str], None]
+"""Reports what is measured now."""
 _COMMAND = Path(__file__).parent.parent / "redis"
 
 
 class Counters(NamedTuple):
-    """What a server has counted since its start."""
+    """Counters of a server since its start."""
 
     received: int
     sent: int
@@ -33,7 +40,7 @@ class Counters(NamedTuple):
 
 @dataclass
 class Meter:
-    """What a server did meanwhile: bytes, µs of CPU time, and µs within scripts (by the clock)."""
+    """What a server did in a block: bytes, µs of CPU time, and µs in scripts (by the clock)."""
 
     received: int = 0
     sent: int = 0
@@ -43,7 +50,7 @@ class Meter:
 
 
 class Server:
-    """A `redis-server` of our own, on a free loopback port, that keeps nothing on disk."""
+    """A private `redis-server` on a free loopback port, without persistence."""
 
     def __init__(self) -> None:
         """Start it."""
@@ -53,7 +60,7 @@ class Server:
         if not self.url:
             sys.exit("A private redis-server did not start.")
         self.client = redis.Redis.from_url(self.url, decode_responses=True)
-        # Both take memory of their own, at moments of their own.
+        # Both allocate memory at unpredictable moments.
         self.client.config_set("latency-tracking", "no")
         self.client.config_set("slowlog-log-slower-than", "-1")
 
@@ -64,7 +71,7 @@ class Server:
         self._process.wait()
 
     def memory(self) -> int:
-        """Bytes in use, but for what clients take: their buffers come and go with the largest command of late."""
+        """Bytes in use without those of clients, whose buffers follow the size of recent commands."""
         while self.client.info("memory").get("lazyfree_pending_objects", 0):
             time.sleep(0.01)
         with self.client.pipeline(transaction=False) as pipeline:
@@ -81,7 +88,7 @@ class Server:
 
     @contextmanager
     def metered(self) -> Iterator[Meter]:
-        """Count what the server does inside the block, without what counting costs."""
+        """Count what the server does in the block, without the cost of counting."""
         meter = Meter()
         earlier, before = self._counters(), self._counters()
         yield meter
@@ -103,18 +110,10 @@ class Server:
             sum(each["calls"] for each in scripts),
         )
 
-    def __enter__(self) -> Self:
-        """Return the server itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop it."""
-        self.close()
-
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the garbage collector from running inside the block: it would strike one store for another's garbage."""
+    """Disable the garbage collector in the block: it would charge one store for another's garbage."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -135,38 +134,42 @@ def spread(times: list[float]) -> dict[str, Any]:
     }
 
 
+def check_results(results: Mapping[str, Any], expected: Sequence[Step], number: int, *, whole: bool = False) -> None:
+    """In every tenth round, check that every store returned the *expected* steps.
+
+    Args:
+        results: By store, what it returned: one or a list of tuples, of checkpoints, or of packed checkpoints.
+        expected: The steps that were stored.
+        number: The number of the round.
+        whole: Compare checkpoints and pending writes, not only the values of channels.
+    """
+    if number % 10:
+        return
+    for name, result in results.items():
+        unpacked = [
+            msgpack.unpackb(each) if isinstance(each, bytes) else each
+            for each in (result if isinstance(result, list) else [result])
+        ]
+        if len(unpacked) != len(expected):
+            raise AssertionError(f"{name} returned {len(unpacked)} checkpoints instead of {len(expected)}")
+        for each, step in zip(unpacked, expected, strict=True):
+            found, stored = getattr(each, "checkpoint", each), step.checkpoint
+            if (found != stored) if whole else (found["channel_values"] != stored["channel_values"]):
+                raise AssertionError(f"{name} did not return what was stored")
+            writes = getattr(each, "pending_writes", None) if whole else None
+            if writes is not None and sorted(map(tuple, writes)) != sorted(step.writes):
+                raise AssertionError(f"{name} did not return the pending writes that were stored")
+
+
 @dataclass
-class Rounds:
-    """Times of one call on several stores: a round asks each of them once, in an order that changes."""
+class Times:
+    """Times of one call by store."""
 
     base: str
-    times: dict[str, list[float]] = field(default_factory=dict)
-    _order: random.Random = field(default_factory=lambda: random.Random(3))
-
-    def run(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Make the calls of one round, and return what they returned."""
-        found = {}
-        for name in self.order(calls):
-            call = calls[name]
-            begin = time.perf_counter()
-            result = call()
-            took = time.perf_counter() - begin
-            self.add(name, took)
-            found[name] = result
-        return found
-
-    def order(self, names: Mapping[str, Any]) -> list[str]:
-        """The order of the next round."""
-        order = list(names)
-        self._order.shuffle(order)
-        return order
-
-    def add(self, name: str, seconds: float) -> None:
-        """Note one time."""
-        self.times.setdefault(name, []).append(seconds)
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Of each store: `spread`, and the median over rounds of its time by that of the base."""
+        """Of each store: `spread`, and its `ratio` to the base."""
         found = {}
         for name, times in self.times.items():
             found[name] = spread(times)
@@ -175,41 +178,42 @@ class Rounds:
         return found
 
     def ratio(self, name: str, other: str) -> float:
-        """The median over rounds of the time of *name* by that of *other*."""
+        """The median over rounds of the time of *name* divided by that of *other*."""
         pairs = zip(self.times[name], self.times[other], strict=True)
         return round(statistics.median(one / two for one, two in pairs), 3)
 
 
 class Clocks:
-    """Times of one call by two clocks: the wall's, and that of the calling OS thread's CPU time."""
+    """Times of one call by two clocks: wall time, and CPU time of the calling OS thread.
+
+    A round calls each store once, in random order.
+    """
 
     def __init__(self, base: str) -> None:
         """Take ratios by the times of *base*."""
-        self.waited, self.computed = Rounds(base), Rounds(base)
+        self.waited, self.computed = Times(base), Times(base)
+        self._random = random.Random(3)
 
     def run(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         """Make the calls of one round, and return what they returned."""
         found = {}
-        for name in self.waited.order(calls):
+        for name in self._random.sample(list(calls), len(calls)):
             call, begin, before = calls[name], time.perf_counter(), time.thread_time()
             found[name] = call()
-            self.add(name, time.perf_counter() - begin, time.thread_time() - before)
+            self.waited.times[name].append(time.perf_counter() - begin)
+            self.computed.times[name].append(time.thread_time() - before)
         return found
 
     async def arun(self, calls: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
         """Await the calls of one round, one after the other, and return what they returned."""
         found = {}
-        for name in self.waited.order(calls):
+        for name in self._random.sample(list(calls), len(calls)):
             call, begin, before = calls[name], time.perf_counter(), time.thread_time()
             found[name] = await call()
-            self.add(name, time.perf_counter() - begin, time.thread_time() - before)
+            self.waited.times[name].append(time.perf_counter() - begin)
+            self.computed.times[name].append(time.thread_time() - before)
         return found
 
-    def add(self, name: str, waited: float, computed: float) -> None:
-        """Note the times of one call."""
-        self.waited.add(name, waited)
-        self.computed.add(name, computed)
-
     def summary(self) -> dict[str, Any]:
-        """`Rounds.summary` of both clocks."""
+        """`Times.summary` of both clocks."""
         return {"waited": self.waited.summary(), "computed": self.computed.summary()}

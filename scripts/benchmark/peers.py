@@ -1,9 +1,9 @@
-"""Savers of other engines, through LangGraph's contract, where they are installed: ``scripts/bench --peers`` does that."""
+"""Savers for LangGraph, through its interface, where they are installed; ``scripts/bench --peers`` installs them."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
@@ -14,9 +14,8 @@ import redis
 from .backends import Call, FileStore, OurRedis, OurSqlite, ServerStore, Store, opened
 from .baselines import EngineMemory, EngineSqlite, RawStore
 from .calls import chat_calls, small_calls
+from .measure import Progress
 from .workloads import Scale, Small, Step, config
-
-__all__ = ("local_stores", "peers", "states", "usable")
 
 CONSTANT = {"user", "done", "topic", "question", "document"}
 
@@ -26,23 +25,13 @@ class LangGraphStore(ServerStore):
 
     package: ClassVar[str]
 
-    def another(self) -> Any:
-        """See `Store`."""
-        worker = self.connect(self.server.url)
-        worker.get_tuple(config("nobody"))
-        return worker
-
-    def leave(self, worker: Any) -> None:
+    def close_worker(self, worker: Any) -> None:
         """See `Store`."""
         worker.bench_client.close()
 
-    def close(self) -> None:
-        """See `Store`."""
-        self.leave(self.worker)
-
     @staticmethod
-    def putting(worker: Any, step: Step) -> Call:
-        """See `ServerStore`: with a version for each channel, a new one for those that the step changed."""
+    def put_call(worker: Any, step: Step) -> Call:
+        """See `ServerStore`: with a version for each channel, which is new if the step changed it."""
         values = step.checkpoint["channel_values"]
         number = step.checkpoint["_step"] + 1
         versions = {channel: f"{1 if channel in CONSTANT else number:032}.0" for channel in values}
@@ -59,13 +48,13 @@ class LangGraphStore(ServerStore):
         return partial(worker.put, step.parent, checkpoint, step.metadata, changed)
 
     @staticmethod
-    def writing(worker: Any, step: Step) -> Call:
+    def put_writes_call(worker: Any, step: Step) -> Call:
         """See `ServerStore`."""
         writes = [(channel, value) for _, channel, value in step.writes]
         return partial(worker.put_writes, step.config, writes, step.task)
 
     @staticmethod
-    def listing(worker: Any, thread: str, limit: int) -> Call:
+    def list_call(worker: Any, thread: str, limit: int) -> Call:
         """See `ServerStore`."""
         return lambda: list(worker.list(config(thread), limit=limit))
 
@@ -80,7 +69,7 @@ class AwsValkey(LangGraphStore):
     def connect(cls, url: str) -> Any:
         """See `ServerStore`."""
         client = import_module("valkey").Valkey.from_url(url)
-        return _owning(import_module("langgraph_checkpoint_aws").ValkeySaver(client), client)
+        return _with_client(import_module("langgraph_checkpoint_aws").ValkeySaver(client), client)
 
 
 class PlainRedis(LangGraphStore):
@@ -93,7 +82,7 @@ class PlainRedis(LangGraphStore):
     def connect(cls, url: str) -> Any:
         """See `ServerStore`."""
         client = redis.Redis.from_url(url)
-        return _owning(import_module("langgraph_checkpoint_plainredis").RedisSaver(client), client)
+        return _with_client(import_module("langgraph_checkpoint_plainredis").RedisSaver(client), client)
 
 
 class LangGraphRedis(LangGraphStore):
@@ -108,16 +97,17 @@ class LangGraphRedis(LangGraphStore):
         client = redis.Redis.from_url(url)
         saver = import_module("langgraph.checkpoint.redis").RedisSaver(redis_client=client)
         saver.setup()
-        return _owning(saver, client)
+        return _with_client(saver, client)
 
 
-def _owning(saver: Any, client: Any) -> Any:
+def _with_client(saver: Any, client: Any) -> Any:
+    """Give a saver the client that `close_worker` closes."""
     saver.bench_client = client
     return saver
 
 
 class LangGraphWorker:
-    """LangGraph's SqliteSaver, in the words of ZeroGraph's."""
+    """LangGraph's SqliteSaver with the signatures of ZeroGraph's."""
 
     def __init__(self, path: str) -> None:
         """Open the file at *path*."""
@@ -149,24 +139,21 @@ class LangGraphSqlite(FileStore):
 
     name = "langgraph sqlite"
     package = "langgraph-checkpoint-sqlite"
-
-    def __init__(self, directory: Path) -> None:
-        """Make a file in *directory*."""
-        super().__init__(directory, LangGraphWorker)
+    connect = LangGraphWorker
 
 
 SERVED: tuple[type[LangGraphStore], ...] = (AwsValkey, PlainRedis, LangGraphRedis)
 
 
-def peers(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
-    """The calls of the Redis savers of others, with ours and the baseline in the same rounds, and what a chat takes."""
+def peers(scale: Scale, progress: Progress) -> dict[str, Any]:
+    """Calls of the Redis savers of others, ours and the baseline in the same rounds, and the memory of a chat."""
     if not usable():
         return {}
     with opened(RawStore, OurRedis, *usable()) as stores:
-        say(f"2 KB: {', '.join(stores)}")
+        progress(f"2 KB: {', '.join(stores)}")
         found = small_calls(stores, scale)
         before = {name: store.server.memory() for name, store in stores.items()}
-        say("chat")
+        progress("chat")
         found |= chat_calls(stores, scale)
         memory = {name: (store.server.memory() - before[name]) // scale.chats for name, store in stores.items()}
     return {"calls": {row: clocks.summary() for row, clocks in found.items()}, "memory": memory}
@@ -174,7 +161,7 @@ def peers(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
 
 @cache
 def states() -> dict[str, str]:
-    """What becomes of each package of others: its version, or why it is not measured."""
+    """By package of others: its version, and whether it is measured or why not."""
     found = {}
     for kind in (*SERVED, LangGraphSqlite):
         try:
@@ -182,21 +169,21 @@ def states() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[kind.package] = "not installed"
             continue
-        found[kind.package] = f"{version}, {_tried(kind)}"
+        found[kind.package] = f"{version}, {_try(kind)}"
     return found
 
 
-def _tried(kind: type[Store]) -> str:
-    """Whether a saver stores a checkpoint here."""
+def _try(kind: type[Store]) -> str:
+    """Store a checkpoint and read it; returns ``measured``, or why that failed."""
     if not issubclass(kind, LangGraphStore):
         return "measured"
-    step = next(Small().thread("tried", 1))
+    step = next(Small().thread("try", 1))
     try:
         with opened(kind) as stores:
             store = stores[kind.name]
-            store.putting(store.worker, step)()
-            state = store.reading(store.worker, step.thread)().checkpoint["channel_values"]
-    except Exception as error:  # noqa: BLE001 - whatever keeps others from running here is told, and harms nothing
+            store.put_call(store.worker, step)()
+            state = store.get_call(store.worker, step.thread)().checkpoint["channel_values"]
+    except Exception as error:  # noqa: BLE001 - whatever fails there is reported
         return f"does not run here: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
     return "measured" if state == step.checkpoint["channel_values"] else "does not return what was stored"
 
@@ -207,7 +194,7 @@ def usable() -> list[type[LangGraphStore]]:
 
 
 def local_stores(directory: Path) -> list[Any]:
-    """The stores of one machine that can be measured here, each new."""
+    """The local stores that can be measured here, each empty."""
     kinds: list[Any] = [OurSqlite, EngineSqlite, EngineMemory]
     if states()[LangGraphSqlite.package].endswith("measured"):
         kinds.append(LangGraphSqlite)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ("draw",)
-
 OURS, RAW, INK = "#c6302b", "#8a8f98", "#30343b"
 
 
 def draw(workloads: dict[str, Any], path: Path) -> bool:
-    """Draw what was measured into *path*; False if there is nothing to draw."""
+    """Draw the results into *path*; False if there is nothing to draw."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -41,9 +39,9 @@ def _chat(axis: Any, workloads: dict[str, Any]) -> None:
     for name, label, color in (("raw", "whole states", RAW), ("redis", "zerograph_redis", OURS)):
         steps, memory = found["steps"][1:], [value / 1e6 for value in found[name][1:]]
         axis.plot(steps, memory, color=color, linewidth=2)
-        spoken = f"{label}: {memory[-1]:.2f} MB" if memory[-1] < 10 else f"{label}: {memory[-1]:.0f} MB"
+        caption = f"{label}: {memory[-1]:.2f} MB" if memory[-1] < 10 else f"{label}: {memory[-1]:.0f} MB"
         axis.annotate(
-            spoken, (steps[-1], memory[-1]), (0, 7), textcoords="offset points", ha="right", color=color, weight="bold"
+            caption, (steps[-1], memory[-1]), (0, 7), textcoords="offset points", ha="right", color=color, weight="bold"
         )
     axis.set_yscale("log")
     axis.set_ylim(top=axis.get_ylim()[1] * 2)
@@ -68,9 +66,9 @@ def _bounded(axis: Any, workloads: dict[str, Any]) -> None:
     )
     whole = found["keep_last"] * found["state_bytes"] / 1e6
     axis.axhline(whole, color=RAW, linewidth=1.5, linestyle="--")
-    spoken = f"{found['keep_last']} whole states: {whole:.2f} MB"
+    caption = f"{found['keep_last']} whole states: {whole:.2f} MB"
     axis.annotate(
-        spoken, (found["steps"][-1], whole), (0, -13), textcoords="offset points", ha="right", color=RAW, weight="bold"
+        caption, (found["steps"][-1], whole), (0, -13), textcoords="offset points", ha="right", color=RAW, weight="bold"
     )
     axis.set_ylim(0, whole * 1.1)
     axis.set_title(f"A window under keep_last={found['keep_last']}: memory of Redis", loc="left", color=INK)

@@ -1,7 +1,7 @@
-"""Where the time of a call goes: a timer looks, a few thousand times a second, at which line runs.
+"""Where the time of a call goes: a timer samples the running line a few thousand times a second.
 
-A profiler that traces calls makes layers of small functions look dearer than they are; this one leaves them alone. The
-time of a function written in C goes to the line that calls it.
+A profiler that traces calls makes small functions look more expensive than they are; sampling does not. The time of a C
+function counts for the line that calls it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,25 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from .backends import Call, OurRedis, opened
-from .calls import chat_steps, small_steps
+from .calls import chat_steps, make_all, small_steps
+from .display import make_console, make_table, micros
 from .measure import quiet
-from .units import micros
 from .workloads import Scale
-
-__all__ = ("PROFILES", "profile")
 
 EVERY = 0.0003  # seconds
 SHOWN = 25
 WIRE = ("recv", "send", "poll(", "select(")
-"""What stands in a line that speaks to the server or waits for it."""
+"""Calls in the lines that send to the server or wait for it."""
 
 
 def profile(name: str, scale: Scale) -> None:
-    """Print the parts of the project, and the lines, that a call of `RedisSaver` spends its time in."""
+    """Print the parts of the project and the lines in which a call of `RedisSaver` spends its time."""
     samples = Samples()
     with opened(OurRedis) as stores:
         for calls in PROFILES[name](stores[OurRedis.name].worker, scale):
@@ -45,8 +39,8 @@ def profile(name: str, scale: Scale) -> None:
     parts: Counter[str] = Counter()
     for (part, _, _), times in samples.lines.items():
         parts[part] += times
-    title = f"{name}: {micros(each)} a call on average, of {len(samples.times):,}; {total:,} looks"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    title = f"{name}: {micros(each)} a call on average, of {len(samples.times):,}; {total:,} samples"
+    table = make_table(title)
     for column in ("a call", "share"):
         table.add_column(column, justify="right", min_width=7)
     table.add_column("where", no_wrap=True)
@@ -57,22 +51,20 @@ def profile(name: str, scale: Scale) -> None:
         for where, times in rows:
             table.add_row(micros(each * times / total), f"{times / total:.1%}", where)
         table.add_section()
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=140)
-    console.print(table)
+    make_console(140).print(table)
 
 
 class Samples:
-    """Which lines ran when the timer looked, within calls alone."""
+    """The lines that ran when the timer fired, within the calls only."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with no samples."""
         self.lines: Counter[tuple[str, str, str]] = Counter()
         self.times: list[float] = []
 
     def take(self, calls: Sequence[Call]) -> None:
-        """Make *calls*, and look."""
-        earlier = signal.signal(signal.SIGALRM, self._look)
+        """Make *calls*, and sample them."""
+        earlier = signal.signal(signal.SIGALRM, self._sample)
         with quiet():
             self._wait()
             for call in calls:
@@ -81,10 +73,10 @@ class Samples:
         signal.signal(signal.SIGALRM, earlier)
 
     def _wait(self) -> None:
-        # At random, so that it does not keep time with the calls.
+        # Random intervals, which cannot match the rhythm of the calls.
         signal.setitimer(signal.ITIMER_REAL, random.uniform(0.5, 1.5) * EVERY)
 
-    def _look(self, _signal: int, frame: FrameType | None) -> None:
+    def _sample(self, _signal: int, frame: FrameType | None) -> None:
         outer = frame
         while outer is not None and outer.f_code is not timed.__code__:
             outer = outer.f_back
@@ -101,7 +93,7 @@ def timed(call: Call) -> float:
 
 
 def place(frame: FrameType) -> tuple[str, str, str]:
-    """The part of the project or the package, the function, and the line that *frame* is at."""
+    """The part of the project or the package, the function, and the line of *frame*."""
     code = frame.f_code
     path = Path(code.co_filename)
     line = linecache.getline(code.co_filename, frame.f_lineno).strip()
@@ -121,43 +113,37 @@ def place(frame: FrameType) -> tuple[str, str, str]:
 def puts(worker: Any, scale: Scale) -> Iterator[Sequence[Call]]:
     """Puts of 2 KB."""
     for number in range(4):
-        yield [OurRedis.putting(worker, step) for step in small_steps(f"small-{number}", scale.puts * 2)]
+        yield [OurRedis.put_call(worker, step) for step in small_steps(f"small-{number}", scale.puts * 2)]
 
 
 def writes(worker: Any, scale: Scale) -> Iterator[Sequence[Call]]:
     """Pending writes, two of 200 bytes."""
     for number in range(4):
         steps = small_steps(f"small-{number}", scale.puts)
-        run(OurRedis.putting(worker, step) for step in steps)
-        yield [OurRedis.writing(worker, step) for step in steps]
+        make_all(OurRedis.put_call(worker, step) for step in steps)
+        yield [OurRedis.put_writes_call(worker, step) for step in steps]
 
 
 def gets(worker: Any, scale: Scale) -> Iterator[Sequence[Call]]:
     """Reads of the newest of 2 KB."""
     steps = small_steps("small", 500)
-    run(OurRedis.putting(worker, step) for step in steps)
-    yield [OurRedis.reading(worker, step.thread) for step in random.choices(steps, k=scale.puts * 8)]
+    make_all(OurRedis.put_call(worker, step) for step in steps)
+    yield [OurRedis.get_call(worker, step.thread) for step in random.choices(steps, k=scale.puts * 8)]
 
 
 def chat_puts(worker: Any, scale: Scale) -> Iterator[Sequence[Call]]:
     """Puts of a chat of 160 KB."""
     for number in range(scale.chats * 4):
         before, steps = chat_steps(number, scale)
-        run(OurRedis.putting(worker, step) for step in before)
-        yield [OurRedis.putting(worker, step) for step in steps]
+        make_all(OurRedis.put_call(worker, step) for step in before)
+        yield [OurRedis.put_call(worker, step) for step in steps]
 
 
 def chat_gets(worker: Any, scale: Scale) -> Iterator[Sequence[Call]]:
     """Reads of the newest of a chat of 170 KB."""
     before, steps = chat_steps(0, scale)
-    run(OurRedis.putting(worker, step) for step in (*before, *steps))
-    yield [OurRedis.reading(worker, steps[-1].thread)] * (scale.reads * 4)
-
-
-def run(calls: Iterable[Call]) -> None:
-    """Make calls that are not looked at."""
-    for call in calls:
-        call()
+    make_all(OurRedis.put_call(worker, step) for step in (*before, *steps))
+    yield [OurRedis.get_call(worker, steps[-1].thread)] * (scale.reads * 4)
 
 
 PROFILES: dict[str, Callable[[Any, Scale], Iterator[Sequence[Call]]]] = {
@@ -167,4 +153,4 @@ PROFILES: dict[str, Callable[[Any, Scale], Iterator[Sequence[Call]]]] = {
     "chat-put": chat_puts,
     "chat-get_tuple": chat_gets,
 }
-"""By name: what makes the calls to look at, batch by batch."""
+"""By name, what makes the calls to sample, batch by batch."""

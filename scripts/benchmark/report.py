@@ -1,23 +1,19 @@
-"""Tables on the terminal, or in a pipe."""
+"""Tables of all results, on the terminal and in the pages of the documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from .aims import Aim
+from .display import count, make_console, make_table, micros, ratio, size
+from .measure import Figures
 from .telemetry import KINDS
-from .units import count, micros, ratio, size
-
-__all__ = ("fill", "show")
 
 WIDTH = 120
-Figures = dict[str, Any]
 
 TIMES = {
     "put": "put",
@@ -40,8 +36,6 @@ COUNTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "delete": ("delete_thread", micros),
     "keys": ("keys of a thread", count),
 }
-
-
 SUMMARY = {
     "chat: server memory": "memory of the server",
     "chat: bytes sent per put": "bytes sent by a put",
@@ -55,14 +49,12 @@ SUMMARY = {
     "2 KB: get_tuple, same worker: p50": "2 KB: get_tuple of the newest, the same worker",
     "8 processes, 2 KB: puts a second": "2 KB: puts a second of 8 processes",
 }
-"""What the README shows, in its words."""
+"""The rows of the README: by figure of an aim, the label."""
 
 
 def show(found: Figures, aims: Sequence[Aim]) -> None:
-    """Print the numbers in detail, then the aims."""
-    console = Console(highlight=False)
-    if not console.is_terminal or console.width < WIDTH:
-        console = Console(highlight=False, width=WIDTH)
+    """Print all tables, the aims last."""
+    console = make_console(WIDTH)
     for table in tables(found, aims):
         console.print(table)
     notes = [f"{name}: {what}" for name, what in found["peers"].items()]
@@ -72,39 +64,33 @@ def show(found: Figures, aims: Sequence[Aim]) -> None:
 
 
 def tables(found: Figures, aims: Sequence[Aim]) -> Iterator[Table]:
-    """All tables of a run, one after the other."""
+    """All tables of a run."""
     workloads = found["workloads"]
     for name, figures in workloads.items():
         if "stores" in figures:
-            yield stepped(name, figures)
+            yield steps_table(name, figures)
     if "long" in workloads:
-        figures = workloads["long"]
-        yield compared(
-            f"long: {count(figures['checkpoints'])} checkpoints, by 100; prune(keep=10) took "
-            f"{figures['prune_seconds']} s",
-            figures,
-            ("long", "short"),
-        )
+        yield long_table(workloads["long"])
     for name, figures in workloads.get("telemetry", {}).items():
-        yield observed(name, figures)
+        yield telemetry_table(name, figures)
     if "blocking" in workloads:
-        yield called(workloads["blocking"])
+        yield calls_table(workloads["blocking"])
     if "workers" in workloads:
-        yield crowds(workloads["workers"])
+        yield workers_table(workloads["workers"])
     if workloads.get("peers"):
-        yield beside(workloads)
+        yield peers_table(workloads)
     if aims:
-        yield judged(aims, quick=found["scale"]["quick"])
+        yield aims_table(aims, quick=found["scale"]["quick"])
 
 
 def fill(page: str, found: Figures, aims: Sequence[Aim]) -> str:
-    """The text of a page of the documentation with the tables that this run has numbers for filled in again."""
+    """Replace the tables of a page that this run has numbers for; returns the new text."""
     workloads = found["workloads"]
-    made = {"summary": summary(aims), "aims": judged(aims, quick=False)}
+    made = {"summary": summary_table(aims), "aims": aims_table(aims, quick=False)}
     if "blocking" in workloads:
-        made["calls"] = called(workloads["blocking"])
+        made["calls"] = calls_table(workloads["blocking"])
     if workloads.get("peers"):
-        made["peers"] = beside(workloads)
+        made["peers"] = peers_table(workloads)
     for name, table in made.items():
         begin, end = f"<!-- bench: {name} -->", "<!-- end -->"
         before, found_begin, rest = page.partition(begin)
@@ -114,31 +100,28 @@ def fill(page: str, found: Figures, aims: Sequence[Aim]) -> str:
 
 
 def in_markdown(table: Table) -> str:
-    """The table as Markdown."""
+    """A table as Markdown."""
     columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
     head, *rows = (f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True))
     rule = "".join("|---:" if column.justify == "right" else "|---" for column in table.columns)
     return "\n".join([head, f"{rule}|", *rows])
 
 
-def summary(aims: Sequence[Aim]) -> Table:
+def summary_table(aims: Sequence[Aim]) -> Table:
     """The rows of the README."""
-    table = _table("summary")
-    for column in ("", "value", "baseline", "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+    table = make_table("summary", "", "value", "baseline", "ratio")
     known = {each.figure: each for each in aims}
-    for figure, spoken in SUMMARY.items():
+    for figure, label in SUMMARY.items():
         if each := known.get(figure):
-            table.add_row(spoken, each.value, each.baseline, each.ratio)
+            table.add_row(label, each.value, each.baseline, each.ratio)
     return table
 
 
-def called(figures: Figures) -> Table:
+def calls_table(figures: Figures) -> Table:
     """Times of the calls of the blocking saver, by both clocks."""
-    table = _table("calls: what the caller waits, and the CPU time that it takes; medians, ratios by the baseline")
+    title = "calls: the caller's wait and its CPU time; medians, ratios to the baseline"
     clocks = ("floor", "baseline", "ours", "ratio")
-    for column in ("", *clocks, *(f"CPU {name}" for name in clocks), "with ttl"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=not column)
+    table = make_table(title, "", *clocks, *(f"CPU {name}" for name in clocks), "with ttl")
     for row, each in figures.items():
         cells = []
         for clock in ("waited", "computed"):
@@ -149,13 +132,11 @@ def called(figures: Figures) -> Table:
     return table
 
 
-def beside(workloads: Figures) -> Table:
+def peers_table(workloads: Figures) -> Table:
     """The savers of others."""
     found = workloads["peers"]
-    table = _table("peers: the savers of others in the same rounds; medians")
     names = [name for name in found["memory"] if name != "redis"]
-    for column in ("", "redis", *names):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table = make_table("peers: the savers of others in the same rounds; medians", "", "redis", *names)
     for row, clocks in found["calls"].items():
         table.add_row(row, *(micros(clocks["waited"][name]["p50"]) for name in ("redis", *names)))
     table.add_row("chat: memory of the server", *(size(found["memory"][name]) for name in ("redis", *names)))
@@ -165,18 +146,16 @@ def beside(workloads: Figures) -> Table:
     return table
 
 
-def stepped(name: str, figures: Figures) -> Table:
+def steps_table(name: str, figures: Figures) -> Table:
     """All figures of a workload of steps, a column for each store."""
     stores = figures["stores"]
     state = figures["state_bytes"]
-    table = _table(
+    others = [store for store in stores if store not in ("redis", "raw")]
+    title = (
         f"{name}: {figures['about']}\n{count(figures['checkpoints'])} checkpoints; states of {size(state['mean'])} on "
         f"average, {size(state['last'])} at the end; medians"
     )
-    table.add_column("", no_wrap=True)
-    others = [store for store in stores if store not in ("redis", "raw")]
-    for column in ("redis", "raw", "redis/raw", *others):
-        table.add_column(column, justify="right", style="bold" if column == "redis" else "")
+    table = make_table(title, "", "redis", "raw", "redis/raw", *others)
     for label, cells in _rows(stores):
         ours, raw = cells.get("redis"), cells.get("raw")
         shown = [cells.get(store, ("", None))[0] for store in ("redis", "raw", *others)]
@@ -185,11 +164,11 @@ def stepped(name: str, figures: Figures) -> Table:
     return table
 
 
-def compared(title: str, figures: Figures, columns: tuple[str, str]) -> Table:
-    """Times of two columns, and the ratio of the first by the second."""
-    table = _table(title)
-    for column in ("", *columns, "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+def long_table(figures: Figures) -> Table:
+    """Times of a long thread and of short ones."""
+    long = f"long: {count(figures['checkpoints'])} checkpoints, compared with 100"
+    columns = ("long", "short")
+    table = make_table(f"{long}; prune(keep=10) took {figures['prune_seconds']} s", "", *columns, "ratio")
     for what, label in TIMES.items():
         if what in figures:
             one, two = (figures[what][column] for column in columns)
@@ -197,23 +176,22 @@ def compared(title: str, figures: Figures, columns: tuple[str, str]) -> Table:
     return table
 
 
-def crowds(figures: Figures) -> Table:
+def workers_table(figures: Figures) -> Table:
     """Puts a second of many processes."""
-    table = _table("workers: puts a second of 2 KB, each process on threads of its own; ratios by the baseline")
     names = [name for name in next(iter(figures.values())) if name not in ("redis", "raw")]
-    for column in ("processes", "redis", "raw", *names, "redis/raw", *(f"{name}/raw" for name in names)):
-        table.add_column(column, justify="right")
+    ratios = ("redis/raw", *(f"{name}/raw" for name in names))
+    title = "workers: puts per second of 2 KB, each process on its own threads"
+    table = make_table(title, "processes", "redis", "raw", *names, *ratios)
     for number, each in figures.items():
         rates = (count(each[name]["puts_s"]) for name in ("redis", "raw", *names))
         table.add_row(number, *rates, *(ratio(each[name]["ratio"]) for name in ("redis", *names)))
     return table
 
 
-def observed(name: str, figures: Figures) -> Table:
+def telemetry_table(name: str, figures: Figures) -> Table:
     """Times of each kind of telemetry, and their ratios by none at all."""
-    table = _table(f"telemetry: states of {name}; by the clock, and the worker's own CPU time")
-    for column in ("", "put", "ratio", "CPU", "ratio", "get newest", "ratio", "CPU", "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+    columns = ("", "put", "ratio", "CPU", "ratio", "get newest", "ratio", "CPU", "ratio")
+    table = make_table(f"telemetry: states of {name}; wall time, and CPU time of the worker", *columns)
     for kind, about in KINDS.items():
         each = [figures[what][clock][kind] for what in ("put", "newest/same") for clock in ("waited", "computed")]
         cells = [cell for one in each for cell in (micros(one["p50"]), ratio(one.get("ratio")))]
@@ -221,13 +199,10 @@ def observed(name: str, figures: Figures) -> Table:
     return table
 
 
-def judged(aims: Sequence[Aim], *, quick: bool) -> Table:
-    """The aims, reached or not."""
-    table = _table("Aims" + (" (a quick run is too short to judge them: the marks are a hint)" if quick else ""))
-    table.add_column("", no_wrap=True)
-    for column in ("value", "floor", "baseline", "ratio", "aim"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+def aims_table(aims: Sequence[Aim], *, quick: bool) -> Table:
+    """The aims, and whether each is reached."""
+    title = "Aims" + (" (a quick run is too short to judge them)" if quick else "")
+    table = make_table(title, "", "value", "floor", "baseline", "ratio", "aim", "")
     for each in aims:
         mark = Text("reached", "green") if each.reached else Text("missed", "bold red")
         cells = each.value, each.floor, each.baseline, each.ratio, each.aim
@@ -251,7 +226,3 @@ def _rows(stores: Figures) -> Iterator[tuple[str, dict[str, tuple[str, Any, floa
 
 def _by(ours: float, raw: float) -> float | None:
     return ours / raw if raw else None
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)

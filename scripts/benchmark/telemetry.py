@@ -1,4 +1,4 @@
-"""What telemetry costs: a saver without it and with it, by its own operations run without the saver's methods."""
+"""The cost of telemetry: savers with and without it, compared with the same operations run directly."""
 
 from __future__ import annotations
 
@@ -19,23 +19,21 @@ from zerograph_redis import RedisSaver, Telemetry
 from zerograph_redis.core.drive import run
 
 from .backends import OurRedis
-from .measure import Clocks, quiet
+from .measure import Clocks, Progress, quiet
 from .workloads import Chat, Scale, Small, Step, config
-
-__all__ = ("KINDS", "telemetry")
 
 BASE = "direct"
 KINDS = {
     BASE: "operations alone",
-    "direct again": "the same, for chance",
+    "direct again": "the same, to show the noise",
     "off": "the default",
     "api": "on, no SDK",
     "sdk": "on, SDK",
 }
 
 
-class Nowhere(SpanExporter):
-    """Takes spans and drops them."""
+class DroppingExporter(SpanExporter):
+    """Drops all spans."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         """Drop them."""
@@ -43,10 +41,10 @@ class Nowhere(SpanExporter):
 
 
 class Direct:
-    """A saver's operations, driven as before there was telemetry."""
+    """A saver's operations, run without the code for telemetry."""
 
     def __init__(self, saver: RedisSaver) -> None:
-        """Drive those of *saver*."""
+        """Run the operations of *saver*."""
         self._saver = saver
 
     def put(self, *given: Any) -> Any:
@@ -58,28 +56,28 @@ class Direct:
         return run(self._saver.store.operations.get_tuple(where), self._saver.store.backend)
 
 
-def telemetry(ours: OurRedis, scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
-    """Put and get_tuple of states of two sizes, each kind on a thread of its own."""
+def telemetry(ours: OurRedis, scale: Scale, progress: Progress) -> dict[str, Any]:
+    """Put and get_tuple of states of two sizes, each kind on its own thread."""
     found: dict[str, Any] = {}
     with ExitStack() as stack:
-        workers = {kind: worker(kind, ours, stack) for kind in KINDS}
+        workers = {kind: make_worker(kind, ours, stack) for kind in KINDS}
         for name, step in (
             ("2 KB", list(islice(Small().thread("2 KB", 9), 3))[-1]),
             ("150 KB", list(islice(Chat().thread("150 KB", 9), 450))[-1]),
         ):
-            say(f"states of {name}")
-            threads = {kind: of(kind, step) for kind in KINDS}
+            progress(f"states of {name}")
+            threads = {kind: in_own_thread(kind, step) for kind in KINDS}
             put, get = Clocks(BASE), Clocks(BASE)
             with quiet():
                 for number in range(scale.puts):
-                    put.run({kind: putting(each, threads[kind], number) for kind, each in workers.items()})
+                    put.run({kind: put_call(each, threads[kind], number) for kind, each in workers.items()})
                     get.run({kind: partial(each.get_tuple, threads[kind].config) for kind, each in workers.items()})
             found[name] = {"put": put.summary(), "newest/same": get.summary()}
             ours.server.clear()
     return found
 
 
-def worker(kind: str, ours: OurRedis, stack: ExitStack) -> Any:
+def make_worker(kind: str, ours: OurRedis, stack: ExitStack) -> Any:
     """A worker of a kind; what must be closed goes on *stack*."""
     given = {"api": without_sdk, "sdk": with_sdk}.get(kind)
     saver = ours.connect(ours.server.url, **({} if given is None else {"telemetry": given(stack)}))
@@ -88,27 +86,27 @@ def worker(kind: str, ours: OurRedis, stack: ExitStack) -> Any:
 
 
 def without_sdk(_: ExitStack) -> Telemetry:
-    """Telemetry as it is where an application has set up nothing."""
+    """Telemetry in an application without an SDK."""
     return Telemetry(NoOpTracerProvider(), NoOpMeterProvider())
 
 
 def with_sdk(stack: ExitStack) -> Telemetry:
-    """Telemetry to an SDK, with exporters that cost nothing themselves."""
+    """Telemetry with an SDK, and exporters that cost nothing."""
     tracers, meters = TracerProvider(), MeterProvider([InMemoryMetricReader()])
-    tracers.add_span_processor(BatchSpanProcessor(Nowhere()))
+    tracers.add_span_processor(BatchSpanProcessor(DroppingExporter()))
     stack.callback(tracers.shutdown)
     stack.callback(meters.shutdown)
     return Telemetry(tracers, meters)
 
 
-def of(kind: str, step: Step) -> Step:
-    """The step in a thread of the kind's own, all of one length."""
+def in_own_thread(kind: str, step: Step) -> Step:
+    """The step in a thread of its kind; the ids of all threads have one length."""
     thread = f"{step.thread} {list(KINDS).index(kind)}"
     return step._replace(thread=thread, parent=config(thread), config=config(thread))
 
 
-def putting(saver: Any, step: Step, number: int) -> Callable[[], Any]:
-    """Store the next of many nearly equal states."""
+def put_call(saver: Any, step: Step, number: int) -> Callable[[], Any]:
+    """A call that stores the next of many nearly equal states."""
     values = {**step.checkpoint["channel_values"], "turn": number}
     checkpoint = {**step.checkpoint, "id": f"{step.checkpoint_id[:-6]}{number:06}", "channel_values": values}
     return partial(saver.put, step.parent, checkpoint, step.metadata)

@@ -1,4 +1,4 @@
-"""Random text that looks like text to whatever compares or compresses it."""
+"""Random text that compresses and compares like real text."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from itertools import accumulate
 from random import Random
 from uuid import UUID
 
-__all__ = ("Writer",)
-
 
 class Writer:
-    """Writes text at random; the same *seed*, the same text."""
+    """Writes random text; a *seed* always gives the same text."""
 
     def __init__(self, seed: int) -> None:
-        """Begin with *seed*."""
+        """Start with *seed*."""
         self.random = Random(seed)
 
     def text(self, size: int) -> str:
-        """About *size* bytes of sentences: exactly as many characters, all of ASCII."""
+        """Sentences of exactly *size* ASCII characters."""
         chosen = self.random.choices(_WORDS, cum_weights=_WEIGHTS, k=size // 4 + 8)
-        said: list[str] = []
+        words: list[str] = []
         length = 0
         left = 0
         for word in chosen:
@@ -28,11 +26,11 @@ class Writer:
                 word = word.capitalize()  # noqa: PLW2901 - a sentence begins
             left -= 1
             end = "." if left == 0 else "," if self.random.random() < 0.08 else ""
-            said.append(word + end)
+            words.append(word + end)
             length += len(word) + len(end) + 1
             if length > size:
                 break
-        return " ".join(said)[:size].ljust(size, "~")
+        return " ".join(words)[:size].ljust(size, "~")
 
     def message(self) -> dict[str, str]:
         """A message of 300 bytes on average."""

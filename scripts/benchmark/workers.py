@@ -1,4 +1,4 @@
-"""Many worker processes at once, each on threads of its own: how many small states they store in a second."""
+"""Many worker processes at once, each on its own threads: how many small states they store per second."""
 
 from __future__ import annotations
 
@@ -6,38 +6,36 @@ import multiprocessing
 import queue
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .backends import OurRedis, ServerStore, opened
 from .baselines import RawStore
 from .calls import small_steps
-from .measure import quiet
+from .measure import Progress, quiet
 from .peers import usable
 from .workloads import Scale
-
-__all__ = ("workers",)
 
 COUNTS = (1, 4, 8)
 PATIENCE = 300  # seconds
 
 
-def workers(scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
-    """Puts a second by number of processes: medians over rounds, which turn the order of the stores."""
+def workers(scale: Scale, progress: Progress) -> dict[str, Any]:
+    """Puts per second by number of processes: medians over rounds that rotate the order of the stores."""
     with opened(RawStore, OurRedis, *usable()) as stores:
         counts = COUNTS[-1:] if scale.quick else COUNTS
-        return {str(count): crowd(count, list(stores.values()), scale, say) for count in counts}
+        return {str(count): run_processes(count, list(stores.values()), scale, progress) for count in counts}
 
 
-def crowd(count: int, stores: Sequence[ServerStore], scale: Scale, say: Callable[[str], None]) -> dict[str, Any]:
-    """Have *count* processes store at the same time, on one server after the other."""
-    say(f"{count} processes")
+def run_processes(count: int, stores: Sequence[ServerStore], scale: Scale, progress: Progress) -> dict[str, Any]:
+    """Run *count* processes that put at the same time, on one server after the other."""
+    progress(f"{count} processes")
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(count), context.Queue()
     puts = scale.puts * 2 // count
     kinds = [(type(store), store.server.url) for store in stores]
     processes = [
-        context.Process(target=work, args=(number, kinds, puts, scale.turns, start, results), daemon=True)
+        context.Process(target=run_process, args=(number, kinds, puts, scale.turns, start, results), daemon=True)
         for number in range(count)
     ]
     for process in processes:
@@ -45,7 +43,7 @@ def crowd(count: int, stores: Sequence[ServerStore], scale: Scale, say: Callable
     spans: dict[tuple[int, str], list[tuple[float, float]]] = {}
     try:
         for _ in range(count * scale.turns * len(stores)):
-            turn, name, begin, end = answer(results, processes)
+            turn, name, begin, end = wait_for_result(results, processes)
             spans.setdefault((turn, name), []).append((begin, end))
         for process in processes:
             process.join(PATIENCE)
@@ -68,8 +66,8 @@ def crowd(count: int, stores: Sequence[ServerStore], scale: Scale, say: Callable
     }
 
 
-def answer(results: Any, processes: Sequence[Any]) -> tuple[int, str, float, float]:
-    """Wait for one result, for as long as all processes are well."""
+def wait_for_result(results: Any, processes: Sequence[Any]) -> tuple[int, str, float, float]:
+    """Wait for one result; fails when a process fails."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
@@ -79,16 +77,16 @@ def answer(results: Any, processes: Sequence[Any]) -> tuple[int, str, float, flo
                 raise RuntimeError("a worker process failed, or hangs") from None
 
 
-def work(
+def run_process(
     number: int, kinds: Sequence[tuple[type[ServerStore], str]], puts: int, turns: int, start: Any, results: Any
 ) -> None:
-    """Be one of the processes."""
+    """The main function of one process."""
     stored = {kind.name: kind.connect(url) for kind, url in kinds}
     for turn in range(turns):
         steps = small_steps(f"worker-{number}-{turn}", puts)
         first = turn % len(kinds)
         for kind, _ in (*kinds[first:], *kinds[:first]):
-            calls = [kind.putting(stored[kind.name], step) for step in steps]
+            calls = [kind.put_call(stored[kind.name], step) for step in steps]
             calls[0]()
             with quiet():
                 start.wait(PATIENCE)

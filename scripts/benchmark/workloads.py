@@ -1,4 +1,4 @@
-"""What is stored: threads of checkpoints, the same in every run, made of text with words of many lengths."""
+"""The data: threads of checkpoints, the same in every run, with random text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from .text import Writer
 
-__all__ = ("QUICK", "WORKLOADS", "Chat", "Scale", "Small", "Step", "Window", "Workload", "config")
-
 Values = dict[str, Any]
 
 
 def config(thread: str, checkpoint_id: str | None = None) -> dict[str, Any]:
-    """A config as the engine makes it."""
+    """A config like those of the engine."""
     named = {} if checkpoint_id is None else {"checkpoint_id": checkpoint_id}
     return {"configurable": {"thread_id": thread, "checkpoint_ns": "", **named}}
 
@@ -62,7 +60,7 @@ _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Workload:
-    """Threads whose states change in a way of their own."""
+    """Threads whose states change in one particular way."""
 
     name: ClassVar[str]
     about: ClassVar[str]
@@ -110,7 +108,7 @@ class Workload:
 
     @staticmethod
     def small_values(writer: Writer, step: int) -> Values:
-        """Five values that fit a line."""
+        """Five small values."""
         return {
             "user": "u-20418",
             "turn": step,
@@ -168,7 +166,7 @@ class Edit(Chat):
 
 
 class Window(Chat):
-    """A conversation that forgets."""
+    """A conversation that drops old messages."""
 
     name = "window"
     about = "chat, and the list keeps its last 100"
@@ -179,7 +177,7 @@ class Window(Chat):
 
 
 class RandomBytes(Workload):
-    """The worst case: nothing stays."""
+    """The worst case: every state is new."""
 
     name = "random"
     about = "20 KB of fresh random bytes each step"

@@ -1,4 +1,4 @@
-"""A primary that is killed, stands still or restarts under load, again and again, while Sentinels promote its replicas."""
+"""A primary that is killed, hangs or restarts under load, again and again, while Sentinels promote its replicas."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from typing import Any
 
 from zerograph_redis import RedisSaver
 
-from .crew import Crew
-from .outcome import Outcome
-from .site import REPLICAS, Site
-from .writing import judge_writing
-
-__all__ = ("KILLS", "RESTARTS", "STALLS", "Setting", "fail_over")
+from .deployment import REPLICAS, Deployment
+from .outcome import Outcome, judge_writes
+from .pool import WorkerPool
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What befalls the primary, and what is to make it harmless."""
+    """A failure of the primary, and the options that protect against it."""
 
-    harm: str
-    """A method of `Site`."""
+    failure: str
+    """A method of `Deployment`."""
     replicas: int = 0
-    """How many confirm a write: the saver's `wait_replicas`."""
+    """The saver's `wait_replicas`."""
     servers: dict[str, str] = field(default_factory=dict)
     """Options of the servers."""
 
     @property
-    def promises(self) -> bool:
-        """Whether nothing acknowledged may be lost: all have it, and none comes back as the primary without it."""
-        return self.replicas >= REPLICAS and (self.harm != "restart" or self.servers.get("appendonly") == "yes")
+    def is_safe(self) -> bool:
+        """Whether no acknowledged write may be lost: all servers have it, and no primary restarts without it."""
+        return self.replicas >= REPLICAS and (self.failure != "restart" or self.servers.get("appendonly") == "yes")
 
     def __str__(self) -> str:
-        """Spell it for the table."""
-        return ", ".join((f"{self.harm} wait_replicas={self.replicas}", *(f"{n} {v}" for n, v in self.servers.items())))
+        """The name in the table."""
+        return ", ".join(
+            (f"{self.failure} wait_replicas={self.replicas}", *(f"{n} {v}" for n, v in self.servers.items()))
+        )
 
 
 KILLS = [Setting("kill", replicas) for replicas in range(REPLICAS + 1)]
@@ -47,55 +46,52 @@ STALLS = [
     *(Setting("stall", replicas) for replicas in range(REPLICAS + 1)),
     *(Setting("stall", servers={"min-replicas-to-write": str(replicas)}) for replicas in range(1, REPLICAS + 1)),
 ]
-
 RESTARTS = [Setting("restart", REPLICAS, {"appendonly": kept}) for kept in ("no", "yes")]
 
 
 def fail_over(
     directory: Path, seconds: float, setting: Setting, *, workers: int = 8, times: int | None = None
 ) -> Outcome:
-    """Harm the primary as often as there is time for, or so many *times*, while workers write."""
+    """Make the primary fail for so many *seconds*, or so many *times*, while workers write."""
     outcome = Outcome(str(setting))
-    harmed: list[float] = []
+    failures: list[float] = []
     with ExitStack() as stack:
-        site = Site(
-            directory, stack, *(word for name, value in setting.servers.items() for word in (f"--{name}", value))
-        )
-        task = {"kind": "write", "url": site.url, "prefix": "p", "options": {"wait_replicas": setting.replicas}}
-        crew = stack.enter_context(Crew(directory / "crew", workers, **task))
-        outcome.promise("workers begin", kept=crew.stores())
+        options = (word for name, value in setting.servers.items() for word in (f"--{name}", value))
+        deployment = Deployment(directory, stack, *options)
+        task = {"kind": "write", "url": deployment.url, "prefix": "p", "options": {"wait_replicas": setting.replicas}}
+        pool = stack.enter_context(WorkerPool(directory / "pool", workers, **task))
+        outcome.promise("workers start", kept=pool.wait_until_all_wrote())
         end = time.monotonic() + seconds
-        going = True
-        while going and (len(harmed) < times if times is not None else time.monotonic() < end):
+        continued = True
+        while continued and (len(failures) < times if times is not None else time.monotonic() < end):
             time.sleep(0.5)
-            harmed.append(time.time())
-            getattr(site, setting.harm)()
-            site.settle()
-            going = crew.stores()
-        for failure in crew.dismiss():
-            outcome.promise(failure, kept=False)
-        entries = list(crew.entries())
-        site.settle()
-        with RedisSaver.from_url(site.url, prefix="p") as saver:
-            judged = judge_writing(outcome, saver, entries)
-        unasked = site.failovers() - (len(harmed) if setting.harm != "restart" else 0)
-    outcome.injected = len(harmed)
+            failures.append(time.time())
+            getattr(deployment, setting.failure)()
+            deployment.settle()
+            continued = pool.wait_until_all_wrote()
+        outcome.broken += pool.shut_down()
+        entries = list(pool.entries())
+        deployment.settle()
+        with RedisSaver.from_url(deployment.url, prefix="p") as saver:
+            judged = judge_writes(outcome, saver, entries)
+        unnecessary = deployment.failovers() - (len(failures) if setting.failure != "restart" else 0)
+    outcome.injected = len(failures)
     outcome.notes += [_errors(entries), f"longest pause {_longest_pause(entries):.1f} s"]
     if judged.lost:
-        after = Counter(bisect(harmed, moment) for moment in judged.lost)
+        after = Counter(bisect(failures, moment) for moment in judged.lost)
         outcome.notes.append(f"at most {max(after.values()):,} lost at once")
-    if unasked > 0:
-        outcome.notes.append(f"{unasked} failovers without need")
-    outcome.promise("workers go on by themselves", kept=going)
-    outcome.promise("what is there is as it was written", kept=judged.wrong == 0)
+    if unnecessary > 0:
+        outcome.notes.append(f"{unnecessary} unnecessary failovers")
+    outcome.promise("workers continue by themselves", kept=continued)
+    outcome.promise("checkpoints are stored as they were written", kept=judged.wrong == 0)
     outcome.promise("no thread forks", kept=outcome.forks == 0)
-    if setting.promises:
-        outcome.promise("nothing acknowledged is lost", kept=outcome.lost == 0)
+    if setting.is_safe:
+        outcome.promise("no acknowledged write is lost", kept=outcome.lost == 0)
     return outcome
 
 
 def _errors(entries: list[list[Any]]) -> str:
-    """How often which error reached the user."""
+    """How often each error reached the user."""
     failed = Counter(each[3].partition(":")[0] for each in entries if each[0] == "failed")
     if unconfirmed := sum(each[0] == "unconfirmed" for each in entries):
         failed["unconfirmed"] = unconfirmed
@@ -103,9 +99,9 @@ def _errors(entries: list[list[Any]]) -> str:
 
 
 def _longest_pause(entries: list[list[Any]]) -> float:
-    """The longest time in seconds that a worker stored nothing."""
-    stored: dict[str, list[float]] = {}
+    """The longest time in seconds between two puts of a worker."""
+    puts: dict[str, list[float]] = {}
     for each in entries:
-        if each[0] == "stored":
-            stored.setdefault(each[-2], []).append(each[-1])
-    return max((later - earlier for times in stored.values() for earlier, later in pairwise(times)), default=0.0)
+        if each[0] == "put":
+            puts.setdefault(each[-2], []).append(each[-1])
+    return max((later - earlier for times in puts.values() for earlier, later in pairwise(times)), default=0.0)

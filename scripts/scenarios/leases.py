@@ -1,4 +1,4 @@
-"""Workers that take turns on threads while some stand still for longer than their lease, and some are killed."""
+"""Workers that take turns on threads while some are suspended for longer than their lease, and some are killed."""
 
 from __future__ import annotations
 
@@ -9,78 +9,76 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.data import at, place
+from support.polling import LONG, repeat_for
 from support.servers import RedisServer
 
 from zerograph_redis import LeaseError, RedisSaver
 
-from .crew import Crew
-from .outcome import Outcome, forks
-from .patience import PATIENCE, going_on
+from .outcome import Outcome, count_forks
+from .pool import WorkerPool
 
-__all__ = ("take_turns",)
-
-TTL = 1.0  # seconds that a lease outlives a worker
+TTL = 1.0  # of a lease, in seconds
 
 
 def take_turns(directory: Path, seconds: float, *, leased: bool, workers: int = 4, threads: int = 200) -> Outcome:
-    """Count what became of the threads; with leases, each must be one chain with each step once."""
+    """Check the threads in the end; with leases, each must be one chain that has each step once."""
     outcome = Outcome("leases" if leased else "no leases")
     with RedisServer(directory / "redis") as server:
         task = {"kind": "turns", "url": server.url, "prefix": "p", "leased": leased, "ttl": TTL, "threads": threads}
-        with Crew(directory / "crew", workers, **task) as crew:
-            outcome.promise("workers begin", kept=crew.stores())
-            _harm(crew, seconds, _refused if leased else _repeated)
-            for failure in crew.dismiss():
-                outcome.promise(failure, kept=False)
-            entries = list(crew.entries())
-        outcome.injected = crew.killed + crew.stopped
-        outcome.notes.append(f"{crew.stopped} stopped, {crew.killed} killed")
+        with WorkerPool(directory / "pool", workers, **task) as pool:
+            outcome.promise("workers start", kept=pool.wait_until_all_wrote())
+            _disturb(pool, seconds, _refused if leased else _repeated)
+            outcome.broken += pool.shut_down()
+            entries = list(pool.entries())
+        outcome.injected = pool.killed + pool.suspended
+        outcome.notes.append(f"{pool.suspended} suspended, {pool.killed} killed")
         _judge(outcome, server, entries, threads, leased=leased)
     return outcome
 
 
-def _harm(crew: Crew, seconds: float, shown: Callable[[Crew], bool]) -> None:
-    """Stop and kill workers for so long, and longer until both were done and the log shows what comes of it."""
+def _disturb(pool: WorkerPool, seconds: float, shown: Callable[[WorkerPool], bool]) -> None:
+    """Suspend and kill workers for so long, and longer until both happened and the logs show a consequence."""
     dice = random.Random()
-    standing: dict[int, float] = {}
-    for _ in going_on(seconds, lambda: crew.killed > 0 and crew.stopped > 0 and shown(crew)):
+    suspended: dict[int, float] = {}
+    for _ in repeat_for(seconds, lambda: pool.killed > 0 and pool.suspended > 0 and shown(pool)):
         now = time.monotonic()
-        for place in [place for place, until in standing.items() if until <= now]:
-            crew.go_on(place)
-            del standing[place]
-        place = dice.randrange(len(crew.workers))
-        # One goes on always: a thread that everybody left shows nothing. Neither does one who has not begun.
-        if place not in standing and len(standing) < len(crew.workers) - 1 and crew.is_at_work(place):
-            if (crew.stopped + crew.killed) % 3 < 2:
-                crew.stop(place)
-                standing[place] = now + TTL * dice.uniform(1.2, 2)
+        for number in [number for number, until in suspended.items() if until <= now]:
+            pool.resume(number)
+            del suspended[number]
+        number = dice.randrange(len(pool.workers))
+        # One worker keeps running: without it, a late writer meets nobody.
+        if number not in suspended and len(suspended) < len(pool.workers) - 1 and pool.has_logged(number):
+            if (pool.suspended + pool.killed) % 3 < 2:
+                pool.suspend(number)
+                suspended[number] = now + TTL * dice.uniform(1.2, 2)
             else:
-                crew.kill(place)
+                pool.kill(number)
         time.sleep(dice.uniform(0.2, 0.8))
 
 
-def _refused(crew: Crew) -> bool:
-    """Whether a worker came back too late to write."""
-    return any(kind == "refused" for kind, *_ in crew.entries())
+def _refused(pool: WorkerPool) -> bool:
+    """Whether a worker resumed too late, and was refused."""
+    return any(kind == "refused" for kind, *_ in pool.entries())
 
 
-def _repeated(crew: Crew) -> bool:
+def _repeated(pool: WorkerPool) -> bool:
     """Whether two workers stored the same step of a thread."""
-    done = Counter((each[1], each[3]) for each in crew.entries() if each[0] == "stored")
+    done = Counter((each[1], each[3]) for each in pool.entries() if each[0] == "put")
     return any(count > 1 for count in done.values())
 
 
 def _judge(outcome: Outcome, server: RedisServer, entries: list[list[Any]], threads: int, *, leased: bool) -> None:
     kinds = Counter(each[0] for each in entries)
-    acknowledged = {(thread, name) for kind, thread, name, *_ in entries if kind == "stored"}
+    acknowledged = {(thread, name) for kind, thread, name, *_ in entries if kind == "put"}
     found: set[tuple[str, str]] = set()
     worked = chains = steps = twice = stuck = 0
     with RedisSaver.from_url(server.url, prefix="p") as saver:
         for number in range(threads):
             thread = f"thread-{number}"
-            history = saver.list({"configurable": {"thread_id": thread}}, limit=None)
+            history = saver.list(at(thread), limit=None)
             found |= {(thread, each.checkpoint["id"]) for each in history}
-            outcome.forks += forks(history)
+            outcome.forks += count_forks(history)
             steps += len(history)
             twice += len(history) - len({each.metadata["step"] for each in history})
             worked += bool(history)
@@ -90,8 +88,8 @@ def _judge(outcome: Outcome, server: RedisServer, entries: list[list[Any]], thre
     outcome.operations = len(entries)
     outcome.acknowledged, outcome.found = len(acknowledged), len(acknowledged & found)
     outcome.lost = len(acknowledged - found)
-    outcome.notes.append(f"{chains} of {worked} threads are one chain, {twice:,} of {steps:,} steps stored again")
-    outcome.promise("nothing acknowledged is lost", kept=outcome.lost == 0)
+    outcome.notes.append(f"{chains} of {worked} threads are one chain, {twice:,} of {steps:,} steps stored twice")
+    outcome.promise("no acknowledged write is lost", kept=outcome.lost == 0)
     if leased:
         outcome.notes.append(f"{kinds['refused']} late writers refused")
         outcome.promise("late writers are refused", kept=kinds["refused"] > 0)
@@ -99,13 +97,13 @@ def _judge(outcome: Outcome, server: RedisServer, entries: list[list[Any]], thre
         outcome.promise("each step is stored once", kept=twice == 0)
         outcome.promise("no thread is stuck", kept=stuck == 0)
     else:
-        outcome.promise("the same without leases shows forks", kept=outcome.forks > 0)
+        outcome.promise("threads fork without leases", kept=outcome.forks > 0)
 
 
 def _is_stuck(saver: RedisSaver, thread: str) -> bool:
-    """Whether a thread cannot be taken and written to, when the leases of all who died are over."""
+    """Whether a thread cannot be leased and written to, once the leases of killed workers have expired."""
     try:
-        with saver.lease(thread, 60, wait=PATIENCE) as lease:
+        with saver.lease(thread, 60, wait=LONG) as lease:
             saver.put(lease.config(), {"channel_values": {"steps": []}}, {})
     except LeaseError:
         return True
@@ -113,12 +111,11 @@ def _is_stuck(saver: RedisSaver, thread: str) -> bool:
 
 
 def _is_chain(history: list[Any]) -> bool:
-    """Whether each checkpoint's parent is the one before, and its steps are all up to its own."""
-    for place, each in enumerate(history):
-        older = history[place + 1] if place + 1 < len(history) else None
-        parent = each.parent_config and each.parent_config["configurable"]["checkpoint_id"]
+    """Whether each checkpoint's parent is the one stored before it, and its state has every step up to its own."""
+    for index, (each, older) in enumerate(zip(history, [*history[1:], None], strict=True)):
+        parent = each.parent_config and place(each.parent_config)[2]
         if parent != (older and older.checkpoint["id"]):
             return False
-        if each.checkpoint["channel_values"]["steps"] != list(range(len(history) - place)):
+        if each.checkpoint["channel_values"]["steps"] != list(range(len(history) - index)):
             return False
     return True

@@ -23,7 +23,7 @@ def test_with_retries_an_operation_is_done_exactly_once_whichever_request_is_los
         assert case.call(saver) == answer, number
         faults += rig.proxy.faults[way]
         rig.proxy.calm()
-        assert rig.look(prefix) == after, number
+        assert rig.contents(prefix) == after, number
     assert faults == count
 
 
@@ -34,7 +34,7 @@ def test_without_retries_an_operation_is_done_or_it_is_not_whichever_request_is_
     _, before, after, count = reference(rig, opened, case)
     for number in range(1, count + 1):
         prefix = harmed(rig, opened, case, number, way)
-        found = rig.look(prefix)
+        found = rig.contents(prefix)
         done = way in WAYS[WAYS.index(AFTER) :] and number == count
         if case.whole:
             assert found == (after if done else before), number
@@ -79,7 +79,7 @@ def test_an_operation_outlives_the_scripts_being_forgotten_before_each_of_its_re
     prefix, saver = prepared(rig, opened, case)
     rig.proxy.watch(lambda number: rig.client.script_flush())
     assert case.call(saver) == answer
-    assert rig.look(prefix) == after
+    assert rig.contents(prefix) == after
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -96,4 +96,4 @@ def test_an_operation_outlives_its_connections_being_killed_before_any_of_its_re
         rig.proxy.watch(kill)
         assert case.call(saver) == answer
         rig.proxy.calm()
-        assert rig.look(prefix) == after
+        assert rig.contents(prefix) == after

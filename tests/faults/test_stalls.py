@@ -68,7 +68,7 @@ def stalled(rig, opened):
             wait(calls.values())
         # The server answers what arrived meanwhile before it answers this.
         rig.client.ping()
-        return {name: (calls[name], rig.look(workers[name][0]), *references[name]) for name in ALL}
+        return {name: (calls[name], rig.contents(workers[name][0]), *references[name]) for name in ALL}
 
     return call
 

@@ -1,4 +1,4 @@
-"""Simulate many workers on a store that loses and repeats requests and goes back in time, until a run fails or time ends."""
+"""Simulate many workers on a store that loses and repeats requests, until a run fails or the time is over."""
 
 from __future__ import annotations
 
@@ -22,12 +22,19 @@ WORLDS = ("memory", "fakeredis", "redis")
 
 
 def main() -> int:
-    """Simulate; returns 1 if a run failed."""
+    """Run the simulation; returns 1 if a run failed, or a bug was not found."""
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60, help="for how long (default 60), shared by the stores")
-    parser.add_argument("--seed", type=int, help="the first seed (default: a random one); the same seed finds the same")
-    parser.add_argument("--on", default=",".join(WORLDS), help=f"some of {', '.join(WORLDS)}, with commas")
-    parser.add_argument("--sabotage", action="store_true", help="put faults into the code, and see them found")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60,
+        help="for how long, over all stores (default 60); with --sabotage, for each bug",
+    )
+    parser.add_argument(
+        "--seed", type=int, help="the first seed (default: a random one); a seed always gives the same run"
+    )
+    parser.add_argument("--on", default=",".join(WORLDS), help=f"a comma-separated list of {', '.join(WORLDS)}")
+    parser.add_argument("--sabotage", action="store_true", help="put bugs into the code, and check that each is found")
     given = parser.parse_args()
     names = given.on.split(",")
     if unknown := set(names) - set(WORLDS):
@@ -39,7 +46,7 @@ def main() -> int:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zerograph-simulate-")))
             port = stack.enter_context(RedisServer(directory)).port
         if given.sabotage:
-            return _see_faults_found(names, port, seed, given.seconds)
+            return _check_sabotage(names, port, seed, given.seconds)
         return _search(names, port, seed, given.seconds)
 
 
@@ -52,29 +59,29 @@ def _search(names: list[str], port: int | None, seed: int, seconds: float) -> in
         if found is not None:
             _show(make, found, seed + (counts.runs - 1) // len(KINDS))
             return 1
-    print("nothing was found")
+    print("no run failed")
     return 0
 
 
 def _show(make: Callable[[], World], found: Found, seed: int) -> None:
-    print(f"found with seed {seed}, {found.kind}: {found.problem}\nshortened:")
+    print(f"failed with seed {seed}, {found.kind}: {found.problem}\nshortened run:")
     shorter = shrink(make, found, 60)
     print("\n".join(f"  {line}" for line in shorter.log))
     print(f"  => {shorter.problem}")
 
 
-def _see_faults_found(names: list[str], port: int | None, seed: int, seconds: float) -> int:
+def _check_sabotage(names: list[str], port: int | None, seed: int, seconds: float) -> int:
     missed = 0
     for name in names:
-        for fault, harm in (sabotage.MEMORY if name == "memory" else sabotage.LUA).items():
+        for bug, change in (sabotage.MEMORY if name == "memory" else sabotage.LUA).items():
             end = monotonic() + seconds
-            with harm():
+            with change():
                 counts, found = search(
                     partial(make_world, name, port), KINDS, seed, lambda _, end=end: monotonic() > end
                 )
             missed += found is None
             result = "not found" if found is None else found.problem[:100]
-            print(f"{name}: {fault}: {counts.runs} runs, {counts.puts:,} puts: {result}", flush=True)
+            print(f"{name}: {bug}: {counts.runs} runs, {counts.puts:,} puts: {result}", flush=True)
     return int(missed > 0)
 
 

@@ -1,4 +1,4 @@
-"""All states and writes that were ever put, which are what may be read."""
+"""All states and writes that were ever put, and therefore may be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Place = tuple[str, str]
 
 
 class Model:
-    """Remembers every state and every write that any worker ever put, including those that the store lost.
+    """Every state and write that any worker ever put, also those that the store lost.
 
     A thread may hold what was put into it, or into a thread that it was ever copied from.
     """
@@ -33,7 +33,7 @@ class Model:
                 self._sources[name] = sources | self._sources[target]
 
     def problem(self, thread: str, place: Place, state: Any, writes: list[Any]) -> str:
-        """What is wrong with what was read; empty if nothing is."""
+        """Why these values may not be read; empty if they may."""
         threads = [thread, *self._sources[thread]]
         if not any(state == each for name in threads for each in self._states[name, place]):
             return f"{place} of {thread!r} is read as a state that was never put there"
@@ -45,6 +45,3 @@ class Model:
         if any(write not in allowed for write in writes):
             return f"{place} of {thread!r} has a pending write that was never put there"
         return ""
-
-
-__all__ = ("Model", "Place")

@@ -1,4 +1,4 @@
-"""Faults in the code, each in one place, that the simulation must find."""
+"""Bugs, each put into one place of the code, that the simulation must find."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from zerograph_redis.core.requests import PublishThread, PutCheckpoint, StageThr
 
 from .worlds import changed_script
 
-Fault = Callable[[], AbstractContextManager[Any]]
+Bug = Callable[[], AbstractContextManager[Any]]
 
 
-def _python(target: Any, name: str, value: Any) -> Fault:
+def _python(target: Any, name: str, value: Any) -> Bug:
     return lambda: mock.patch.object(target, name, value)
 
 
-def _lua(request: Any, old: str, new: str) -> Fault:
+def _lua(request: Any, old: str, new: str) -> Bug:
     return lambda: changed_script(request, old, new)
 
 
@@ -79,20 +79,20 @@ def _release_early(connection: Any, facts: Any, records: Any) -> None:
         )
 
 
-MEMORY: dict[str, Fault] = {
+MEMORY: dict[str, Bug] = {
     "a base is taken without proof": _python(checkpoints, "_is_proven", lambda *given: True),
     "a proof without the name of the put": _python(checkpoints, "read_proof", _proof_without(slice(20))),
     "a proof without the offset": _python(checkpoints, "read_proof", _proof_without(slice(20, 36))),
     "the known log is not checked": _python(states, "digest_of", lambda data, cipher=None: b"8 bytes."),
     "a reader does not read again": _python(states.States, "read", _read_without_repeat),
-    "bytes go while others need them": _python(logs, "release", _release_early),
-    "a copy goes on although its source changed": lambda: _both(
+    "bytes are dropped while others need them": _python(logs, "release", _release_early),
+    "a copy continues although its source changed": lambda: _both(
         mock.patch.object(scanning.ThreadScan, "next_page", _next_page_of_any_time),
         mock.patch.object(verification.Verification, "check"),
     ),
 }
 
-LUA: dict[str, Fault] = {
+LUA: dict[str, Bug] = {
     "a base is taken without proof": _lua(PutCheckpoint, " and proof == base:sub(18, 53)", ""),
     "a proof without the name of the put": _lua(
         PutCheckpoint, "proof == base:sub(18, 53)", "proof:sub(1, 20) == base:sub(18, 37)"
@@ -104,7 +104,9 @@ LUA: dict[str, Fault] = {
         changed_script(StageThread, "if number ~= pages then", "if false then"),
         changed_script(PublishThread, "(pages or '0') ~= page_count", "false"),
     ),
-    "bytes go while others need them": _lua(PutCheckpoint, "if facts[log] == 0 then", "if facts[log] <= 1 then"),
+    "bytes are dropped while others need them": _lua(
+        PutCheckpoint, "if facts[log] == 0 then", "if facts[log] <= 1 then"
+    ),
 }
 
 
@@ -113,6 +115,3 @@ def _both(*managers: AbstractContextManager[Any]) -> AbstractContextManager[Any]
     for each in managers:
         stack.enter_context(each)
     return stack
-
-
-__all__ = ("LUA", "MEMORY", "Fault")

@@ -1,4 +1,4 @@
-"""Running seeds for a while, and shortening the run that failed."""
+"""Run seeds for a while, and shorten a run that failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .worlds import World
 STEPS = 200
 KEY = bytes(range(32))
 
-
 Kind = tuple[str, str]
 """How states are stored, and what workers do most."""
 
@@ -37,7 +36,7 @@ class Found:
 
 @dataclass
 class Counts:
-    """What was run."""
+    """How much was run."""
 
     runs: int = 0
     steps: int = 0
@@ -104,7 +103,7 @@ def shrink(make: Callable[[], World], found: Found, most: float) -> Found:
 def search(
     make: Callable[[], World], kinds: Sequence[Kind], seed: int, until: Callable[[Counts], bool]
 ) -> tuple[Counts, Found | None]:
-    """Run one seed after the other, each of all *kinds*, until *until* returns True or a run fails."""
+    """Run seeds from *seed* on, each with all *kinds*, until *until* returns True or a run fails."""
     counts = Counts()
     while not until(counts):
         for kind in kinds:
@@ -113,6 +112,3 @@ def search(
                 return counts, found
         seed += 1
     return counts, None
-
-
-__all__ = ("KINDS", "Counts", "Found", "Kind", "run", "search", "settings_of", "shrink", "steps_of")

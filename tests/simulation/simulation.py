@@ -1,4 +1,4 @@
-"""The scheduler: which worker continues, which fault happens, and what must hold after each request."""
+"""The scheduler: which worker continues, which fault happens, and which invariants hold after each request."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+
+from support.data import at
 
 from zerograph_redis.core.requests import (
     DescribeThreads,
@@ -24,16 +26,16 @@ from zerograph_redis.core.thread_operations import ThreadOperations
 from zerograph_redis.errors import BusyThreadError, CheckpointError, ConfigError
 
 from .model import Model, Place
-from .states import State, following, fresh
+from .states import State, first_state, next_state
 from .worlds import World
 
 THREADS = ("a", "b")
 NAMESPACES = ("", "x")
 IDS = tuple(f"c{number}" for number in range(4))
 WORKERS = 3
-AT_ONCE = 3  # operations of one worker under way
+AT_ONCE = 3  # operations of one worker in progress
 MOMENTS = 24  # earlier moments that the store may return to
-LATE = 6  # requests that may come once more, at any time
+LATE = 6  # requests that may arrive again, at any time
 MOODS = {
     "puts": (40, 8, 12, 8, 6, 8, 6, 3, 3, 4),
     "retries": (15, 40, 10, 2, 2, 2, 0, 0, 0, 0),
@@ -44,12 +46,12 @@ MOODS = {
 
 
 class FindingError(AssertionError):
-    """Something that must never happen."""
+    """An invariant does not hold."""
 
 
 @dataclass(eq=False)
 class Task:
-    """An operation in progress: it waits to send its request, or for the reply."""
+    """An operation in progress: its request is not yet sent, or its reply not yet delivered."""
 
     name: str
     operation: Any
@@ -59,18 +61,18 @@ class Task:
     reply: Any = None
     answered: bool = False
     expected: Any = None
-    """The result of a reader that knew nothing, at the moment of the last reply."""
+    """What a reader with empty caches read at the moment of the last reply."""
     done: Callable[[Any], None] = lambda result: None
 
 
 class Worker:
-    """A process: what it knows of the threads, and its operations in progress."""
+    """A process: its caches, and its operations in progress."""
 
     def __init__(self, settings: Settings) -> None:
         self.operations = ThreadOperations(settings)
         self.tasks: list[Task] = []
         self.views: dict[tuple[str, str], tuple[State, str]] = {}
-        """The last state that it put or read, by thread and namespace, and its id."""
+        """By thread and namespace, the last state that it put or read, and its id."""
 
 
 class Simulation:
@@ -84,14 +86,14 @@ class Simulation:
         self._workers = [Worker(settings()) for _ in range(WORKERS)]
         self._late: list[tuple[Request[Any], Task]] = []
         self._done: set[str] = set()
-        """The last puts of the batches that were done."""
+        """The last puts of the batches that are stored."""
         self._moments: list[Any] = []
         self._model = Model()
         self.log: list[str] = []
         self.puts = 0
 
     def step(self, seed: int) -> None:
-        """Do one thing, decided by *seed* and by the operations in progress."""
+        """Take one step, chosen by *seed* and by the operations in progress."""
         rng = Random(seed)
         tasks = [task for worker in self._workers for task in worker.tasks]
         choice = rng.random()
@@ -115,12 +117,9 @@ class Simulation:
                         self._execute(task)
         self._audit()
 
-    # What workers do.
-
     def _begin(self, rng: Random, worker: Worker) -> None:
         thread, namespace = rng.choice(THREADS), rng.choices(NAMESPACES, (3, 1))[0]
         operations, place = worker.operations, (thread, namespace)
-        config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
         name = rng.choices(
             ("put", "put again", "get", "get one", "list", "writes", "copy", "copy again", "delete", "prune"),
             self._mood,
@@ -130,27 +129,26 @@ class Simulation:
                 task = self._batch(rng, worker, thread)
             case "put" | "put again":
                 known = worker.views.get(place)
-                base, parent = known or (fresh(rng), None)
-                state = {**following(rng, base), "id": parent if name == "put again" and parent else rng.choice(IDS)}
-                if parent is not None:
-                    config["configurable"]["checkpoint_id"] = parent
+                base, parent = known or (first_state(rng), None)
+                state = {**next_state(rng, base), "id": parent if name == "put again" and parent else rng.choice(IDS)}
                 self._model.put(thread, (namespace, state["id"]), state)
-                task = Task(name, operations.put(config, state, {"n": seed_of(state)}), worker, state)
+                task = Task(
+                    name, operations.put(at(thread, namespace, parent), state, {"n": seed_of(state)}), worker, state
+                )
                 task.done = lambda _: worker.views.__setitem__(place, (state, state["id"]))
             case "get" | "get one":
-                if name == "get one":
-                    config["configurable"]["checkpoint_id"] = rng.choice(IDS)
-                task = Task(name, operations.get_tuple(config), worker)
+                wanted = rng.choice(IDS) if name == "get one" else None
+                task = Task(name, operations.get_tuple(at(thread, namespace, wanted)), worker)
                 task.done = lambda found: self._check_read(worker, place, task, [found] if found else [])
             case "list":
                 limit = rng.choice((1, 3, None))
-                task = Task(name, operations.list(config, limit, None, None), worker)
+                task = Task(name, operations.list(at(thread, namespace), limit, None, None), worker)
                 task.done = lambda found: self._check_read(worker, place, task, found)
             case "writes":
-                config["configurable"]["checkpoint_id"] = checkpoint_id = rng.choice(IDS)
+                checkpoint_id = rng.choice(IDS)
                 writes = [(f"t{rng.randrange(2)}", "c", f"{thread}{rng.randrange(1000)}") for _ in range(2)]
                 self._model.put_writes(thread, (namespace, checkpoint_id), writes)
-                task = Task(name, operations.put_writes(config, writes, "t"), worker)
+                task = Task(name, operations.put_writes(at(thread, namespace, checkpoint_id), writes, "t"), worker)
             case "copy" | "copy again":
                 source = rng.choice([each for each in THREADS if each != thread])
                 self._model.copied(source, thread)
@@ -168,30 +166,30 @@ class Simulation:
         self._send(task, None)
 
     def _batch(self, rng: Random, worker: Worker, thread: str) -> Task:
-        """Several puts and writes to a thread, as a queue has them."""
+        """Several puts and writes to a thread, like those of a write queue."""
         prepared: list[Any] = []
         seen: dict[str, tuple[State, str]] = {}
         for _ in range(rng.randrange(2, 6)):
             namespace = rng.choices(NAMESPACES, (2, 1))[0]
-            state, parent = seen.get(namespace) or worker.views.get((thread, namespace)) or (fresh(rng), None)
-            config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": parent}}
+            state, parent = seen.get(namespace) or worker.views.get((thread, namespace)) or (first_state(rng), None)
+            config = at(thread, namespace, parent)
             if parent is not None and rng.random() < 0.2:
                 writes = [(f"t{rng.randrange(2)}", "c", f"{thread}{rng.randrange(1000)}")]
                 self._model.put_writes(thread, (namespace, parent), writes)
                 prepared.append(worker.operations.prepare_writes(config, writes, "t"))
                 continue
-            state = {**following(rng, state), "id": rng.choice(IDS)}
+            state = {**next_state(rng, state), "id": rng.choice(IDS)}
             self._model.put(thread, (namespace, state["id"]), state)
             prepared.append(worker.operations.prepare_put(config, state, {"n": seed_of(state)}))
             seen[namespace] = state, state["id"]
         last = next((each for each in reversed(prepared) if isinstance(each, PreparedPut)), None)
         state = None if last is None else seen[last.address.namespace][0]
-        task = Task(f"batch of {len(prepared)} {thread}", self._stored(worker, prepared), worker, state)
+        task = Task(f"batch of {len(prepared)} {thread}", self._store(worker, prepared), worker, state)
         task.done = lambda _: worker.views.update({(thread, each): view for each, view in seen.items()})
         return task
 
     @staticmethod
-    def _stored(worker: Worker, prepared: list[Any]) -> Any:
+    def _store(worker: Worker, prepared: list[Any]) -> Any:
         operations = worker.operations
         while prepared:
             count = (yield from operations.store_batch(prepared)) if len(prepared) > 1 else 0
@@ -222,9 +220,7 @@ class Simulation:
         except CheckpointError as error:
             raise FindingError(f"{task.name}: {type(error).__name__}: {error}") from error
         except Exception as error:
-            raise FindingError(f"{task.name}: a bare {type(error).__name__}: {error}") from error
-
-    # What the network and the store do.
+            raise FindingError(f"{task.name}: {type(error).__name__} outside the error tree: {error}") from error
 
     def _advance(self, rng: Random, task: Task) -> None:
         if task.answered:
@@ -236,7 +232,7 @@ class Simulation:
             if rng.random() < 0.6:
                 self._deliver(task)
         elif fate < 0.82:
-            self.log.append(f"{task.name}: the reply does not arrive, the client tries again")
+            self.log.append(f"{task.name}: the reply does not arrive, the client retries")
             self._execute(task)
             task.answered = False
         elif fate < 0.86:
@@ -244,10 +240,10 @@ class Simulation:
             self._execute(task)
             self._execute(task)
         elif fate < 0.90:
-            self.log.append(f"{task.name}: the client gives up, the request may come late")
+            self.log.append(f"{task.name}: the client gives up, the request may arrive later")
             self._give_up(task)
         else:
-            self.log.append(f"{task.name}: done, and will come once more")
+            self.log.append(f"{task.name}: done, and will arrive again")
             self._keep_late(task)
             self._execute(task)
 
@@ -278,7 +274,7 @@ class Simulation:
         self.log.append(f"{task.name}: {type(request).__name__} is done")
         if isinstance(request, PutCheckpoint) and reply is not None:
             self.puts += 1
-            if not task.name.startswith("batch"):  # of which the state is not that of each put
+            if not task.name.startswith("batch"):  # its state is not that of each put
                 self._check_put(request, task)
         elif isinstance(request, WriteBatch) and reply is not None:
             self.puts += 1
@@ -316,25 +312,17 @@ class Simulation:
             case "audit":
                 self._audit()
 
-    # What must hold.
-
     def _check_put(self, request: PutCheckpoint, task: Task) -> None:
-        """A worker that knows nothing reads what was acknowledged."""
-        config = {
-            "configurable": {
-                "thread_id": request.thread,
-                "checkpoint_ns": request.namespace,
-                "checkpoint_id": request.checkpoint_id,
-            }
-        }
+        """A worker with empty caches reads what was acknowledged."""
+        config = at(request.thread, request.namespace, request.checkpoint_id)
         found = self._fresh(lambda operations: operations.get_tuple(config), task.name)
         if found is None and request.keep_last is None:
-            raise FindingError(f"{task.name}: acknowledged, and not there")
+            raise FindingError(f"{task.name}: acknowledged, and not stored")
         if found is not None and found.checkpoint != task.state:
             raise FindingError(f"{task.name}: acknowledged, but another state is stored")
 
     def _check_batch(self, request: WriteBatch, task: Task) -> None:
-        """All puts of a batch can be read, and its last one is stored. A repeated batch may have been replaced since."""
+        """All puts of a batch can be read, and the last is stored. A repeated batch may have been overwritten since."""
         puts = [each for each in request.writes if isinstance(each, PutCheckpoint)]
         if puts and puts[-1].attempt not in self._done:
             self._done.add(puts[-1].attempt)
@@ -350,21 +338,18 @@ class Simulation:
             if problem:
                 raise FindingError(f"{task.name}: {problem}")
         if task.expected is not None and [each.checkpoint for each in found] != task.expected:
-            raise FindingError(f"{task.name}: not what a worker without memory reads")
+            raise FindingError(f"{task.name}: not what a worker with empty caches reads")
         if len(found) == 1:
             worker.views[place] = found[0].checkpoint, found[0].checkpoint["id"]
 
     def _reread(self, request: GetCheckpoint | ListCheckpoints) -> list[Any]:
-        """Answer a read without any memory."""
-        config = {"configurable": {"thread_id": request.thread, "checkpoint_ns": request.namespace}}
+        """Read the same with empty caches."""
         if isinstance(request, GetCheckpoint):
-            if request.checkpoint_id is not None:
-                config["configurable"]["checkpoint_id"] = request.checkpoint_id
-            found = self._fresh(lambda operations: operations.get_tuple(config), "a read without memory")
+            config = at(request.thread, request.namespace, request.checkpoint_id)
+            found = self._fresh(lambda operations: operations.get_tuple(config), "get_tuple")
             return [] if found is None else [found.checkpoint]
-        found = self._fresh(
-            lambda operations: operations.list(config, request.limit, None, None), "a list without memory"
-        )
+        config = at(request.thread, request.namespace)
+        found = self._fresh(lambda operations: operations.list(config, request.limit, None, None), "list")
         return [each.checkpoint for each in found]
 
     def _audit(self) -> None:
@@ -373,7 +358,7 @@ class Simulation:
 
     def _audit_thread(self, thread: str) -> None:
         for namespace in NAMESPACES:
-            config = {"configurable": {"thread_id": thread, "checkpoint_ns": namespace}}
+            config = at(thread, namespace)
             found = self._fresh(lambda operations, config=config: operations.list(config, None, None, None), "audit")
             for each in found:
                 place: Place = (namespace, each.checkpoint["id"])
@@ -388,12 +373,9 @@ class Simulation:
         except StopIteration as end:
             return end.value
         except CheckpointError as error:
-            raise FindingError(f"{name}: a worker without memory: {type(error).__name__}: {error}") from error
+            raise FindingError(f"{name} with empty caches: {type(error).__name__}: {error}") from error
 
 
 def seed_of(state: State) -> int:
-    """Something small to store as metadata."""
+    """A small value for the metadata."""
     return int(state["channel_values"]["n"])
-
-
-__all__ = ("FindingError", "Simulation")

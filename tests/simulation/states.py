@@ -13,12 +13,12 @@ _WORDS = 4
 
 
 def text(rng: Random) -> str:
-    """One of a few texts; many have the same length, so that bytes of one are where those of another were."""
+    """One of a few texts. Many have equal lengths, so bytes of one can replace those of another."""
     length, word = rng.choice(_LENGTHS), rng.randrange(_WORDS)
     return f"{word}{'abcd'[word] * 9}" * (length // 10)
 
 
-def fresh(rng: Random) -> State:
+def first_state(rng: Random) -> State:
     """The first state of a thread."""
     return {
         "v": 1,
@@ -30,7 +30,7 @@ def fresh(rng: Random) -> State:
     }
 
 
-def following(rng: Random, state: State) -> State:
+def next_state(rng: Random, state: State) -> State:
     """The state of the next step."""
     state = copy.deepcopy(state)
     values = state["channel_values"]
@@ -51,6 +51,3 @@ def following(rng: Random, state: State) -> State:
     if len(messages) > 12:
         del messages[:8]
     return state
-
-
-__all__ = ("State", "following", "fresh", "text")

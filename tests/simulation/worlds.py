@@ -1,4 +1,4 @@
-"""Stores that can be returned to any earlier moment."""
+"""Stores that can be restored to any earlier moment."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ PREFIX = "simulated"
 
 
 class World(Protocol):
-    """A store that can be made to do what happens to servers."""
+    """A store with the failures of a server."""
 
     def execute(self, request: Request[Any]) -> Any:
-        """Answer a request, as a worker's backend does."""
+        """Answer a request, like a worker's backend."""
 
     def snapshot(self) -> Any:
         """Remember this moment."""
 
     def restore(self, moment: Any, *, clock: bool = False) -> None:
-        """Return to a moment; None for the empty store. With *clock*, the clock goes back too, where it can."""
+        """Return to a moment; None for the empty store. With *clock*, the clock returns too, where it can be set."""
 
     def expire(self, thread: str) -> None:
         """Remove a thread, as the end of its TTL does."""
@@ -53,7 +53,7 @@ def changed_script(request: type[Request[Any]], old: str, new: str) -> Iterator[
 
 
 class SqliteWorld:
-    """A database in memory, whose clock moves slowly: several requests share a microsecond."""
+    """A SQLite database in memory with a slow clock: several requests share a microsecond."""
 
     def __init__(self) -> None:
         self._calls = 0
@@ -61,7 +61,7 @@ class SqliteWorld:
         for name, value in {"connections._now": self._now, "copying.ROWS": 2, "copying.PAGE": 1000}.items():
             self._patches.enter_context(mock.patch(f"zerograph_redis.backends.sqlite.{name}", value))
         self._backend = SqliteBackend(":memory:")
-        self._connection = self._backend.read(lambda connection: connection)  # the only one that memory has
+        self._connection = self._backend.read(lambda connection: connection)  # memory has only one
         self._empty = self.snapshot()[0]
 
     def _now(self) -> int:
@@ -89,12 +89,12 @@ class SqliteWorld:
 
 
 class RedisWorld:
-    """A Redis whose keys are dumped and restored."""
+    """A Redis server or fakeredis, restored with DUMP and RESTORE."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._patches = ExitStack()
-        # Threads are small here; with small pages a copy takes several of them.
+        # Small pages: the threads are small, and a copy should take several pages.
         self._patches.enter_context(changed_script(ScanThread, "local PAGE = 256 * 1024", "local PAGE = 1000"))
         self._backend = RedisBackend(Transport(client), Keyspace(PREFIX))
         self.restore(None)
@@ -137,7 +137,7 @@ class RedisWorld:
 
 
 def make_world(kind: str, port: int | None = None) -> World:
-    """Make an empty world: ``memory``, ``fakeredis``, or ``redis`` at a port of this machine."""
+    """Make an empty world: ``memory``, ``fakeredis``, or ``redis`` on a loopback port."""
     match kind:
         case "memory":
             return SqliteWorld()
@@ -146,6 +146,3 @@ def make_world(kind: str, port: int | None = None) -> World:
         case _:
             assert port is not None
             return RedisWorld(redis.Redis(host="127.0.0.1", port=port))
-
-
-__all__ = ("RedisWorld", "SqliteWorld", "World", "changed_script", "make_world")

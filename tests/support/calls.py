@@ -1,4 +1,4 @@
-"""Calls of every method on the same threads, and what an error of any of them must be."""
+"""Calls of every method on the same threads, and a check of the errors that they raise."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ CALLS = {
     "list_threads": lambda saver: saver.list_threads(),
     "get_by_id of all": lambda saver: saver.get_by_id("c0"),
 }
-
-
 ACROSS = ("list_threads", "get_by_id of all")
 
 

@@ -1,4 +1,4 @@
-"""A process that puts and ends, one way or another, with what it put still queued."""
+"""A process that puts and ends in a chosen way while its writes are still queued."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def put(saver, thread="thread"):
     for number in range(COUNT):
         saver.put(at(thread), {**state(f"c{number}", text="x" * 2000), "_next_nodes": ["next"]}, {})
         saver.put_writes(at(thread, id=f"c{number}"), [("task", "a", number)], "")
-    assert saver._queue.is_busy, "nothing is queued, so nothing is shown"
+    assert saver._queue.is_busy, "nothing is queued, so this proves nothing"
 
 
 def in_a_process(url):
@@ -32,7 +32,7 @@ def main(way, url):
         return
     saver = open_saver(url, durability="async")
     if way == "thread":
-        # It is alive when the main thread ends.
+        # This OS thread still runs when the main thread ends.
         begin = threading.Event()
         threading.Thread(target=lambda: [begin.wait(), threading.main_thread().join(), put(saver)]).start()
         begin.set()
@@ -50,7 +50,7 @@ def main(way, url):
     elif way == "forgotten":
         del saver
     elif way == "child":
-        # The child of a fork ends as a process does, and must not store what its parent queued.
+        # A forked child that ends must not store what its parent queued.
         if os.fork() == 0:
             sys.exit(0)
         os.wait()

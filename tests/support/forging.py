@@ -1,7 +1,7 @@
-"""An attacker who can write to a store and has no key: random edits of an encrypted thread, and what readers make of them.
+"""An attacker who can write to a store and has no key: random edits of an encrypted thread, and reads of it.
 
-Each round edits the stored bytes of one thread as a whole, so that counts and indexes fit: that is the strongest attacker.
-Then every read must give an error of the tree, or what was there at some moment.
+Each round edits the stored bytes of one thread, and makes counts and indexes match: the strongest attacker. Then every read
+must raise an error of the package, or return what was stored at some moment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.data import at, place, state
-from support.kept import THREAD, Kept, Place, Target
+from support.stored_thread import THREAD, AttackedStore, Place, StoredThread
 from zerograph_redis import CheckpointError
 from zerograph_redis.core.records import read_segments
 
@@ -25,11 +25,11 @@ NAMESPACES = ("", "child")
 
 @dataclass
 class World:
-    """What an attacker has seen: the thread now and at earlier moments, and other threads with the same key."""
+    """What an attacker knows: the thread now and at earlier moments, and other threads with the same key."""
 
-    now: Kept
-    past: list[Kept]
-    others: list[Kept]
+    now: StoredThread
+    past: list[StoredThread]
+    others: list[StoredThread]
 
 
 Attack = Callable[[random.Random, World], None]
@@ -41,8 +41,14 @@ def attack(function: Attack) -> Attack:
     return function
 
 
-def _pick(rng: random.Random, things: Any) -> Any:
-    return rng.choice(sorted(things))
+def _pick(rng: random.Random, choices: Any) -> Any:
+    return rng.choice(sorted(choices))
+
+
+def _pick_two(rng: random.Random, world: World) -> tuple[Place, str, bytes, Place, str, bytes]:
+    """Two checkpoints, perhaps the same: place, order and record of each."""
+    one, two = _pick(rng, world.now.checkpoints), _pick(rng, world.now.checkpoints)
+    return one, *world.now.checkpoints[one], two, *world.now.checkpoints[two]
 
 
 @attack
@@ -58,24 +64,21 @@ def a_checkpoint_moves_back(rng: random.Random, world: World) -> None:
 
 
 @attack
-def two_checkpoints_change_places(rng: random.Random, world: World) -> None:
-    one, two = _pick(rng, world.now.checkpoints), _pick(rng, world.now.checkpoints)
-    orders = [world.now.checkpoints[each][0] for each in (one, two)]
-    world.now.set_order(one, orders[1])
-    world.now.set_order(two, orders[0])
+def two_checkpoints_swap_their_order(rng: random.Random, world: World) -> None:
+    one, first, _, two, second, _ = _pick_two(rng, world)
+    world.now.set_order(one, second)
+    world.now.set_order(two, first)
 
 
 @attack
 def the_index_alone_is_reordered(rng: random.Random, world: World) -> None:
-    one, two = _pick(rng, world.now.checkpoints), _pick(rng, world.now.checkpoints)
-    (first, a), (second, b) = world.now.checkpoints[one], world.now.checkpoints[two]
+    one, first, a, two, second, b = _pick_two(rng, world)
     world.now.checkpoints |= {one: (second, a), two: (first, b)}
 
 
 @attack
 def two_records_are_swapped(rng: random.Random, world: World) -> None:
-    one, two = _pick(rng, world.now.checkpoints), _pick(rng, world.now.checkpoints)
-    (first, a), (second, b) = world.now.checkpoints[one], world.now.checkpoints[two]
+    one, first, a, two, second, b = _pick_two(rng, world)
     world.now.checkpoints |= {one: (first, b), two: (second, a)}
 
 
@@ -88,15 +91,15 @@ def an_older_record_comes_back(rng: random.Random, world: World) -> None:
 
 
 @attack
-def a_record_is_doubled_under_another_id(rng: random.Random, world: World) -> None:
+def a_record_is_copied_to_another_id(rng: random.Random, world: World) -> None:
     where = _pick(rng, world.now.checkpoints)
-    order, record = world.now.checkpoints[where]
-    world.now.checkpoints[where[0], f"{where[1]}-2"] = (f"{int(order, 16) + 1:016x}", record)
-    world.now.set_order((where[0], f"{where[1]}-2"), f"{int(order, 16) + 1:016x}")
+    double = (where[0], f"{where[1]}-2")
+    world.now.checkpoints[double] = world.now.checkpoints[where]
+    world.now.set_order(double, f"{int(world.now.checkpoints[where][0], 16) + 1:016x}")
 
 
 @attack
-def a_record_of_another_thread_comes_in(rng: random.Random, world: World) -> None:
+def a_record_of_another_thread_is_inserted(rng: random.Random, world: World) -> None:
     other = rng.choice(world.others)
     where = _pick(rng, other.checkpoints)
     world.now.checkpoints[where] = other.checkpoints[where]
@@ -104,7 +107,7 @@ def a_record_of_another_thread_comes_in(rng: random.Random, world: World) -> Non
 
 
 @attack
-def the_whole_of_another_thread_comes_in(rng: random.Random, world: World) -> None:
+def another_thread_replaces_this_one(rng: random.Random, world: World) -> None:
     other = rng.choice(world.others)
     world.now.__dict__.update(copy.deepcopy(other.__dict__))
 
@@ -137,7 +140,7 @@ def a_range_of_the_log_is_replaced(rng: random.Random, world: World) -> None:
 
 
 @attack
-def a_segment_takes_the_place_of_another(rng: random.Random, world: World) -> None:
+def a_segment_replaces_another(rng: random.Random, world: World) -> None:
     blocks: dict[tuple[str, int], set[int]] = {}
     for _, record in world.now.checkpoints.values():
         with suppress(CheckpointError):
@@ -175,7 +178,7 @@ def a_write_is_dropped(rng: random.Random, world: World) -> None:
 
 
 @attack
-def a_write_is_doubled(rng: random.Random, world: World) -> None:
+def a_write_is_duplicated(rng: random.Random, world: World) -> None:
     if rows := _written(rng, world):
         rows.insert(rng.randrange(len(rows) + 1), rng.choice(rows))
 
@@ -204,14 +207,14 @@ def two_writes_are_swapped(rng: random.Random, world: World) -> None:
 
 
 @attack
-def writes_of_another_checkpoint_come_in(rng: random.Random, world: World) -> None:
+def writes_of_another_checkpoint_are_inserted(rng: random.Random, world: World) -> None:
     if world.now.writes:
         one, two = _pick(rng, world.now.writes), _pick(rng, world.now.checkpoints)
         world.now.writes[two] = [*world.now.writes[one]]
 
 
 @attack
-def a_list_of_writes_is_mixed_from_two_moments(rng: random.Random, world: World) -> None:
+def writes_of_two_moments_are_mixed(rng: random.Random, world: World) -> None:
     past = rng.choice(world.past)
     if past.writes:
         where = _pick(rng, past.writes)
@@ -235,24 +238,24 @@ def the_whole_thread_goes_back(rng: random.Random, world: World) -> None:
     world.now.__dict__.update(copy.deepcopy(rng.choice(world.past).__dict__))
 
 
-class Story:
-    """What honest workers did to one thread, and so what may be read of it."""
+class History:
+    """What honest workers did to one thread, and therefore what may be read from it."""
 
-    def __init__(self, target: Target, rng: random.Random) -> None:
-        self.target = target
+    def __init__(self, store: AttackedStore, rng: random.Random) -> None:
+        self.store = store
         self.rng = rng
-        self.workers = [target.open(), target.open()]
+        self.workers = [store.open(), store.open()]
         self.versions: dict[Place, list[Any]] = {}
         self.lists: dict[Place, list[Any]] = {}
         self.parents: dict[int, int] = {}
-        """By the numbers of puts: behind which parent, that was put behind its own, a worker knew that it puts a child."""
+        """By the number of a put, the number of its parent, where the worker knew both as children of their parents."""
         self.behind: set[int] = set()
-        """The puts behind a parent that the worker knew."""
-        self.past: list[Kept] = []
+        """The puts whose parent the worker knew."""
+        self.past: list[StoredThread] = []
         self.number = 0
         self.reads = 0
         self.messages: list[str] = []
-        others = [(target.open(), "u", False), (target.open(other=True), THREAD, True)]
+        others = [(store.open(), "u", False), (store.open(other=True), THREAD, True)]
         for saver, thread, _ in others:
             config = at(thread)
             for number in range(3):
@@ -260,16 +263,16 @@ class Story:
                 config = saver.put(config, state(f"c{number}", **values), {"step": number})
                 saver.put_writes(config, [("task 1", "a", f"foreign {number}")], "")
             saver.close()
-        self.others = [target.load(thread, other=other) for _, thread, other in others]
+        self.others = [store.load(thread, other=other) for _, thread, other in others]
         for _ in range(5):
-            self.go_on()
+            self.advance()
 
     def close(self) -> None:
         for each in self.workers:
             each.close()
 
-    def go_on(self) -> None:
-        """Do something honest."""
+    def advance(self) -> None:
+        """Let a worker do one honest operation."""
         worker, rng = self.rng.choice(self.workers), self.rng
         ns = rng.choice((NAMESPACES[0], NAMESPACES[0], NAMESPACES[1]))
         newest = worker.get_tuple(at(THREAD, ns))
@@ -280,7 +283,7 @@ class Story:
         else:
             name = rng.choice([each.checkpoint["id"] for each in worker.list(at(THREAD, ns), limit=3)])
             self._write(worker, (ns, name))
-        self.past.append(self.target.load(THREAD))
+        self.past.append(self.store.load(THREAD))
         del self.past[:-12]
 
     def _put(self, worker: Any, ns: str, newest: Any) -> None:
@@ -306,7 +309,7 @@ class Story:
         self.lists.setdefault(where, [[]]).append(_merged(before, batch))
 
     def write_after_attack(self, worker: Any, where: Place) -> dict[Place, list[Any]]:
-        """Write to what an attacker left; returns the lists that may be there then, each with the batch or without."""
+        """Write to an attacked thread; returns the lists of writes that may be read then: each with the batch or without."""
         batch = self._batch()
         with suppress(CheckpointError):
             worker.put_writes(at(THREAD, *where), batch, "")
@@ -322,7 +325,7 @@ class Story:
         ]
 
     def read(self, reader: Any, lists: dict[Place, list[Any]] | None = None) -> list[str]:
-        """Read all that can be read; returns what was read and never was there."""
+        """Read all that can be read; returns descriptions of what was never stored."""
         lists = self.lists if lists is None else lists
         wrong: list[str] = []
 
@@ -332,7 +335,7 @@ class Story:
             except CheckpointError:
                 return None
             except Exception as error:  # noqa: BLE001 - any other error is a finding
-                wrong.append(f"bare {type(error).__name__}")
+                wrong.append(f"{type(error).__name__} outside the error tree")
                 return None
             self.reads += bool(found)
             return found
@@ -345,10 +348,10 @@ class Story:
                     wrong += self._wrong(each, lists)
             names = [each.checkpoint["id"] for each in listed]
             if len(set(names)) < len(names):
-                wrong.append("a checkpoint twice")
+                wrong.append("a checkpoint listed twice")
             puts = [each.checkpoint["channel_values"].get("number") for each in listed]
             if any(self.parents.get(put) in puts[:older] for older, put in enumerate(puts)):
-                wrong.append("a parent later than its child")
+                wrong.append("a parent newer than its child")
         for where in sorted({*self.versions, *lists}):
             found = tried(lambda: reader.get_tuple(at(THREAD, *where)))  # noqa: B023 - called at once
             if found is not None:
@@ -362,7 +365,7 @@ class Story:
         _, ns, name = place(found.config)
         parent = found.parent_config and place(found.parent_config)[2]
         if (found.checkpoint, found.metadata, parent) not in self.versions.get((ns, name), ()):
-            yield "a state that never was there"
+            yield "a state that was never stored"
         if found.pending_writes not in lists.get((ns, name), [[]]):
             yield "writes that were never stored together"
 
@@ -375,50 +378,50 @@ def _merged(known: list[Any], batch: list[Any]) -> list[Any]:
 
 @dataclass
 class Findings:
-    """How often each attack was made, and what came of it."""
+    """How often each attack was made, and what it achieved."""
 
     rounds: int = 0
     read: int = 0
-    """How many reads gave something."""
+    """How many reads returned something."""
     made: Counter[str] = field(default_factory=Counter)
     succeeded: Counter[str] = field(default_factory=Counter)
     wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By attacks and what was read."""
+    """By attacks, and what was read."""
 
 
-def forge(target: Target, seed: int, rounds: int | None = None, seconds: float | None = None) -> Findings:
-    """Attack a thread again and again, and put it back each time."""
+def forge(store: AttackedStore, seed: int, rounds: int | None = None, seconds: float | None = None) -> Findings:
+    """Attack a thread again and again, and restore it after each round."""
     rng = random.Random(seed)
     found, end = Findings(), time.monotonic() + (seconds or 1e9)
-    story = Story(target, rng)
+    history = History(store, rng)
     while (rounds is None or found.rounds < rounds) and time.monotonic() < end:
         found.rounds += 1
         if found.rounds % 4 == 0:
-            story.go_on()
-        before = target.load(THREAD)
+            history.advance()
+        before = store.load(THREAD)
         if not before.checkpoints:
             continue
-        world = World(copy.deepcopy(before), story.past, story.others)
+        world = World(copy.deepcopy(before), history.past, history.others)
         names = rng.choices(list(ATTACKS), k=rng.choice((1, 1, 2, 3)))
         for name in names:
             if world.now.checkpoints:
                 ATTACKS[name](rng, world)
-        target.save(world.now)
-        reader = target.open()
-        wrong = story.read(reader)
+        store.save(world.now)
+        reader = store.open()
+        wrong = history.read(reader)
         if rng.random() < 0.3:
-            wrong += story.read(story.workers[0])
+            wrong += history.read(history.workers[0])
         if rng.random() < 0.3 and world.now.writes:
-            worker = rng.choice([reader, *story.workers])
-            lists = story.write_after_attack(worker, _pick(rng, world.now.writes))
-            wrong += [f"{each} (after another write)" for each in story.read(reader, lists)]
+            worker = rng.choice([reader, *history.workers])
+            lists = history.write_after_attack(worker, _pick(rng, world.now.writes))
+            wrong += [f"{each} (after another write)" for each in history.read(reader, lists)]
         reader.close()
         label = " + ".join(sorted(set(names)))
         found.made.update(set(names))
         if len(set(names)) == 1 and wrong:
             found.succeeded[names[0]] += 1
         found.wrong.update((label, each) for each in set(wrong))
-        target.save(before)
-    story.close()
-    found.read = story.reads
+        store.save(before)
+    history.close()
+    found.read = history.reads
     return found

@@ -1,9 +1,10 @@
-"""Graphs that use what the engine has, and transcripts of their runs that two savers must share."""
+"""Graphs that use the features of the engine, and summaries of their snapshots that must be equal on all savers."""
 
 from __future__ import annotations
 
 import json
 import operator
+from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 from zerograph import (
@@ -39,16 +40,19 @@ def note(name):
     return node
 
 
+def sequence(schema, **nodes):
+    """A graph, not yet compiled, that runs its nodes one after the other."""
+    graph = StateGraph(schema)
+    for name, node in nodes.items():
+        graph.add_node(name, node)
+    for one, two in pairwise((START, *nodes, END)):
+        graph.add_edge(one, two)
+    return graph
+
+
 def chain(*names, **options):
-    """A graph of nodes one after the other."""
-    graph = StateGraph(Log)
-    before = START
-    for name in names:
-        graph.add_node(name, note(name))
-        graph.add_edge(before, name)
-        before = name
-    graph.add_edge(before, END)
-    return graph.compile(**options)
+    """A graph of nodes that each log their name."""
+    return sequence(Log, **{name: note(name) for name in names}).compile(**options)
 
 
 def looping(**options):
@@ -99,50 +103,22 @@ def approval(**options):
         answer = interrupt({"question": "go on?", "so far": len(state["log"])})
         return {"log": [f"answered {answer}"]}
 
-    graph = StateGraph(Log)
-    graph.add_node("before", note("before"))
-    graph.add_node("ask", ask)
-    graph.add_node("after", note("after"))
-    graph.add_edge(START, "before")
-    graph.add_edge("before", "ask")
-    graph.add_edge("ask", "after")
-    graph.add_edge("after", END)
-    return graph.compile(**options)
+    return sequence(Log, before=note("before"), ask=ask, after=note("after")).compile(**options)
 
 
 def nested(**options):
-    """A graph in a graph in a graph, the innermost of which asks a person."""
+    """A graph in a graph in a graph; the innermost asks a person."""
 
     def ask(state):
         return {"log": [f"inner got {interrupt('inner?')}"]}
 
-    inner = StateGraph(Log)
-    inner.add_node("prepare", note("prepare"))
-    inner.add_node("ask", ask)
-    inner.add_edge(START, "prepare")
-    inner.add_edge("prepare", "ask")
-    inner.add_edge("ask", END)
-
-    middle = StateGraph(Log)
-    middle.add_node("inner", inner.compile())
-    middle.add_node("closing", note("closing"))
-    middle.add_edge(START, "inner")
-    middle.add_edge("inner", "closing")
-    middle.add_edge("closing", END)
-
-    outer = StateGraph(Log)
-    outer.add_node("opening", note("opening"))
-    outer.add_node("middle", middle.compile())
-    outer.add_node("ending", note("ending"))
-    outer.add_edge(START, "opening")
-    outer.add_edge("opening", "middle")
-    outer.add_edge("middle", "ending")
-    outer.add_edge("ending", END)
-    return outer.compile(**options)
+    inner = sequence(Log, prepare=note("prepare"), ask=ask).compile()
+    middle = sequence(Log, inner=inner, closing=note("closing")).compile()
+    return sequence(Log, opening=note("opening"), middle=middle, ending=note("ending")).compile(**options)
 
 
 def commanding(**options):
-    """A graph whose node decides by a Command where to go."""
+    """A graph whose node chooses the next one with a Command."""
 
     def decide(state):
         return Command(update={"log": ["decided"]}, goto="chosen")
@@ -170,16 +146,10 @@ class Flaky:
                 raise RuntimeError("the first time")
             return {"log": ["worked"]}
 
-        graph = StateGraph(Log)
-        graph.add_node("before", note("before"))
-        graph.add_node("fail", fail)
-        graph.add_edge(START, "before")
-        graph.add_edge("before", "fail")
-        graph.add_edge("fail", END)
-        return graph.compile(**options)
+        return sequence(Log, before=note("before"), fail=fail).compile(**options)
 
 
-def call(name, **arguments):
+def tool_call(name, **arguments):
     return {"id": f"call-{name}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
 
 
@@ -195,7 +165,7 @@ def react_agent(**options):
         if messages[-1]["role"] == "tool":
             return {"role": "assistant", "content": f"it is {messages[-1]['content']}", "id": f"m{len(messages)}"}
         content = {"role": "assistant", "content": "", "id": f"m{len(messages)}"}
-        return {**content, "tool_calls": [call("add", a=len(messages), b=2)]}
+        return {**content, "tool_calls": [tool_call("add", a=len(messages), b=2)]}
 
     return create_react_agent(model, [add], **options)
 
@@ -214,13 +184,13 @@ def supervised(**options):
         last = messages[-1]
         name = order.get(last["role"]) or order.get(last["content"])
         message = {"role": "assistant", "content": "delegate" if name else "done", "id": f"s{len(messages)}"}
-        return {**message, "tool_calls": [call(name, input="go")]} if name else message
+        return {**message, "tool_calls": [tool_call(name, input="go")]} if name else message
 
     return create_supervisor(model, [researcher, writer], **options)
 
 
 def swarm(**options):
-    """Two agents that hand over to one another, with a tool between them."""
+    """Two agents that hand over to each other, with a tool between them."""
 
     def first(state):
         message = {
@@ -234,7 +204,9 @@ def swarm(**options):
     def second(state):
         last = state["messages"][-1]
         message = {"role": "assistant", "content": f"got {last['content']}", "id": f"x{len(state['messages'])}"}
-        return {"messages": [message if last["role"] == "tool" else {**message, "tool_calls": [call("add", a=1, b=2)]}]}
+        return {
+            "messages": [message if last["role"] == "tool" else {**message, "tool_calls": [tool_call("add", a=1, b=2)]}]
+        }
 
     return create_swarm([first, second], [add], **options)
 
@@ -248,11 +220,7 @@ def chat(**options):
     def answer(state):
         return {"messages": [{"role": "assistant", "content": f"reply {len(state['messages'])}"}]}
 
-    graph = StateGraph(Chat)
-    graph.add_node("answer", answer)
-    graph.add_edge(START, "answer")
-    graph.add_edge("answer", END)
-    return graph.compile(**options)
+    return sequence(Chat, answer=answer).compile(**options)
 
 
 def counting(checkpointer):
@@ -270,7 +238,7 @@ def counting(checkpointer):
 
 
 def summary(snapshot: Any) -> dict[str, Any]:
-    """What must be the same of a snapshot, whichever saver kept it: no ids of checkpoints, no times."""
+    """The parts of a snapshot that must be equal on all savers: no checkpoint ids, no times."""
     if snapshot is None:
         return None
     return {

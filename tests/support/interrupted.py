@@ -1,4 +1,4 @@
-"""A SQLite saver that a real timer interrupts at random moments, while threads and another process use the same store."""
+"""A SQLite saver that a real timer interrupts at random moments, while OS threads and a process use the same store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OtherProcess:
         )
 
     def writes(self) -> bool:
-        """Whether it can, within 20 seconds."""
+        """Whether it can write within 20 seconds."""
         with suppress(BrokenPipeError):
             self._process.stdin.write("1\n")
             self._process.stdin.flush()
@@ -54,48 +54,48 @@ class OtherProcess:
             self._process.communicate()
 
 
-class Interrupted:
-    """What was done to a saver, and what must be there: all that was acknowledged, and nothing that is not whole."""
+class InterruptedSaver:
+    """A saver under interrupts. All acknowledged checkpoints must be stored, and each whole."""
 
     def __init__(self, saver: Any, dice: random.Random) -> None:
         self.saver = saver
         self._dice = dice
         self._known: dict[str, Any] = {}
-        self._sure: set[str] = set()
-        self._takes = 0.001
+        self._acknowledged: set[str] = set()
+        self._usual = 0.001  # seconds that an operation takes
         self.operations = self.interrupts = self.acknowledged = 0
         self.broken: list[str] = []
 
     def round(self) -> None:
-        """Do an operation that may be interrupted, and hold what is there against what must be."""
+        """Run an operation that may be interrupted, and check what is stored."""
         name = self._dice.choice(("put", "put", "put", "get", "put_writes", "list", "prune", "delete", "lease"))
         call = getattr(self, f"_{name}")()
-        begun = time.perf_counter()
+        start = time.perf_counter()
         done = False
 
-        def note() -> None:
+        def run() -> None:
             nonlocal done
             call()
             done = True
 
-        hit = interrupt_after(self._dice.uniform(1e-6, 4 * self._takes), note)
-        self._takes = 0.95 * self._takes + 0.05 * min(time.perf_counter() - begun, 0.02)
+        hit = interrupt_after(self._dice.uniform(1e-6, 4 * self._usual), run)
+        self._usual = 0.95 * self._usual + 0.05 * min(time.perf_counter() - start, 0.02)
         self.operations += 1
         self.interrupts += hit
         if name in {"prune", "delete"}:
-            self._sure.clear()
+            self._acknowledged.clear()
         elif name == "put" and done:
-            self._sure.add(f"c{len(self._known) - 1}")
+            self._acknowledged.add(f"c{len(self._known) - 1}")
             self.acknowledged += 1
-        self._look()
+        self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         found = {each.checkpoint["id"]: each.checkpoint for each in self.saver.list(at(), limit=None)}
-        if lost := self._sure - set(found):
+        if lost := self._acknowledged - set(found):
             self.broken.append(f"lost: {sorted(lost)}")
-        if half := [name for name, each in found.items() if each != self._known[name]]:
-            self.broken.append(f"not whole: {half}")
-        self._sure = set(found)
+        if changed := [name for name, each in found.items() if each != self._known[name]]:
+            self.broken.append(f"not as they were put: {changed}")
+        self._acknowledged = set(found)
 
     def _put(self) -> Callable[[], None]:
         made = state(f"c{len(self._known)}", text="x" * self._dice.randrange(3000), n=self._dice.random())
@@ -124,8 +124,8 @@ class Interrupted:
 
         return hold
 
-    def forks(self) -> bool:
-        """Whether a child, forked now, can use the store."""
+    def works_in_a_child(self) -> bool:
+        """Whether a child process, forked now, can use the store."""
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -137,9 +137,9 @@ class Interrupted:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def interrupt_sqlite(saver: Any, path: Path | None, rounds: int, seed: int) -> Interrupted:
-    """Interrupt a saver so often, in the main thread; *path* is its file, None for memory."""
-    seen = Interrupted(saver, random.Random(seed))
+def interrupt_sqlite(saver: Any, path: Path | None, rounds: int, seed: int) -> InterruptedSaver:
+    """Interrupt *rounds* operations of a saver in the main thread; *path* is its file, None for memory."""
+    seen = InterruptedSaver(saver, random.Random(seed))
     stop = threading.Event()
     turns = [0, 0]
 
@@ -150,7 +150,7 @@ def interrupt_sqlite(saver: Any, path: Path | None, rounds: int, seed: int) -> I
                 if saver.get(at(f"busy {number}"))["channel_values"]["n"] != turns[number]:
                     raise AssertionError("a thread read what it did not write")  # noqa: TRY301
             except BaseException as error:  # noqa: BLE001 - all are reported
-                seen.broken.append(f"beside: {error!r}")
+                seen.broken.append(f"in another OS thread: {error!r}")
                 return
             turns[number] += 1
             time.sleep(0.001)
@@ -167,8 +167,8 @@ def interrupt_sqlite(saver: Any, path: Path | None, rounds: int, seed: int) -> I
                     seen.broken.append("the file was locked for another process")
                 before = list(turns)
                 until(lambda before=before: seen.broken or all(map(int.__gt__, turns, before)), seconds=60)
-            if number % 100 == 99 and not seen.forks():
-                seen.broken.append("a child that was forked could not use the store")
+            if number % 100 == 99 and not seen.works_in_a_child():
+                seen.broken.append("a forked child could not use the store")
             if seen.broken:
                 break
     stop.set()

@@ -1,4 +1,4 @@
-"""A process whose signal handler raises at random moments of a saver's calls; it prints what it found as one JSON object."""
+"""A process whose signal handler raises at random moments of a saver's calls; it prints its findings as JSON."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from redis.cluster import ClusterNode
 from redis.retry import Retry
 
 from support.data import at, ids, state
+from support.interrupts import Interrupted
 from support.stepping import cancelled_at
 from zerograph_redis import AsyncRedisSaver, ConflictError, RedisSaver
 
@@ -33,16 +34,12 @@ SETTINGS = ("url", "pool", "single", "blocking", "sentinel", "cluster", "cluster
 AWAITED = ("url", "pool", "blocking", "sentinel", "cluster", "cluster client")
 
 
-class Interrupt(BaseException):
-    """What Ctrl-C raises is none of `Exception` either."""
-
-
-class SoftLimit(Exception):  # noqa: N818 - a time limit of a job is one
-    """What the time limits of task queues raise."""
+class SoftLimit(Exception):  # noqa: N818 - the name that task queues give it
+    """A time limit, as task queues raise them: an `Exception`, unlike `Interrupted`."""
 
 
 class Alarm:
-    """Raises from a signal handler at a random moment of a call, at times more than once."""
+    """Raises from a signal handler at a random moment of a call, sometimes more than once."""
 
     def __init__(self, dice: random.Random) -> None:
         self.raised = 0
@@ -56,13 +53,13 @@ class Alarm:
             return
         self.raised += 1
         if self._again:
-            # Not by an interval: signals that come faster than they are handled keep everything else from running.
+            # No interval timer: signals that come faster than they are handled would block everything else.
             self._again = False
             signal.setitimer(signal.ITIMER_REAL, self._dice.random() * 2e-4 + 1e-6)
-        raise Interrupt if self._dice.random() < 0.5 else SoftLimit
+        raise Interrupted if self._dice.random() < 0.5 else SoftLimit
 
     def during(self, call: Callable[[], Any]) -> tuple[bool, Any]:
-        """Make *call*; whether it came to its end, and its result."""
+        """Make *call*; returns whether it was not interrupted, and its result."""
         begun = time.perf_counter()
         delay = max(self._dice.random() * 1.2 * self._usual, 1e-6)
         self._again = self._dice.random() < 0.2
@@ -74,10 +71,10 @@ class Alarm:
                 signal.setitimer(signal.ITIMER_REAL, delay)
                 result = call()
                 self._armed = False
-            except (Interrupt, Exception) as error:
+            except (Interrupted, Exception) as error:
                 self._armed = False
                 failure = error
-        except (Interrupt, Exception) as error:
+        except (Interrupted, Exception) as error:
             self._armed = False
             failure = error
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -89,8 +86,8 @@ class Alarm:
         return True, result
 
 
-class Model:
-    """What is known of the threads that one OS thread, or one task, writes."""
+class Caller:
+    """The calls of one OS thread or task on threads of its own, and what they must return."""
 
     def __init__(self, name: str, dice: random.Random) -> None:
         self.names = [f"{name}-{number}" for number in range(THREADS)]
@@ -98,10 +95,10 @@ class Model:
         self._dice = dice
         self._tried = dict.fromkeys(self.names, 0)
         self._acknowledged = dict.fromkeys(self.names, 0)
-        self._said: dict[str, set[str]] = {name: set() for name in self.names}
+        self._acknowledged_ids: dict[str, set[str]] = {name: set() for name in self.names}
 
     def choose(self) -> tuple[str, str, tuple[Any, ...]]:
-        """Choose what to do: its kind, its thread, and the arguments of the saver's method."""
+        """Choose a call: its kind, its thread, and the arguments of the saver's method."""
         thread, kind = self._dice.choice(self.names), self._dice.choice(("put", "put", "refused", "get", "get"))
         if kind == "get":
             return kind, thread, (at(thread),)
@@ -112,21 +109,21 @@ class Model:
         text = "x" * self._dice.choice((10, 600, 3000))
         return kind, thread, (at(thread), state(f"{number:06}", thread=thread, number=number, text=text), {})
 
-    def note(self, kind: str, thread: str, result: Any) -> None:
-        """Note what a call returned."""
+    def check(self, kind: str, thread: str, result: Any) -> None:
+        """Check the result of a call."""
         self.seen["returned"] += 1
         if kind == "refused":
             self.seen["refused, and returned as stored"] += 1
         elif kind == "put":
             self.seen["acknowledged"] += 1
             self._acknowledged[thread] = self._tried[thread]
-            self._said[thread].add(f"{self._tried[thread]:06}")
+            self._acknowledged_ids[thread].add(f"{self._tried[thread]:06}")
             if result["configurable"]["thread_id"] != thread:
                 self.seen["foreign config"] += 1
         else:
-            self._note_read(thread, result)
+            self._check_read(thread, result)
 
-    def _note_read(self, thread: str, found: Any) -> None:
+    def _check_read(self, thread: str, found: Any) -> None:
         if found is None:
             self.seen["lost"] += bool(self._acknowledged[thread])
             return
@@ -137,7 +134,7 @@ class Model:
             self.seen["lost"] += 1
 
     def fail(self, error: Exception) -> None:
-        """Note what a call raised."""
+        """Count what a call raised; an interrupt is expected."""
         if isinstance(error, ConflictError):
             self.seen["refused"] += 1
         elif not has_interrupt(error):
@@ -145,24 +142,24 @@ class Model:
             where = f"{Path(place.filename).name}:{place.lineno}"
             self.seen[f"error: {type(error).__name__} at {where}: {str(error)[:200]}"] += 1
 
-    def look(self, saver: Any) -> None:
-        """Look for all that was acknowledged."""
+    def check_stored(self, saver: Any) -> None:
+        """Count acknowledged checkpoints that are not stored."""
         for thread in self.names:
-            missing = self._said[thread] - set(ids(saver.list(at(thread), limit=None)))
+            missing = self._acknowledged_ids[thread] - set(ids(saver.list(at(thread), limit=None)))
             self.seen["lost"] += len(missing)
 
 
 def has_interrupt(error: BaseException | None) -> bool:
-    """Whether an interrupt caused an error, as in code that handles `Exception`."""
+    """Whether an interrupt is an error, its cause or its context."""
     while error is not None:
-        if isinstance(error, Interrupt | SoftLimit):
+        if isinstance(error, Interrupted | SoftLimit):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def open_blocking(setting: str, url: str, name: str) -> tuple[Any, RedisSaver, Callable[[], None]]:
-    """Open a saver on the client of a setting: the client, the saver, and what closes both."""
+    """Open a saver on the client of a setting; returns the client, the saver, and a function that closes both."""
     if setting in {"url", "sentinel", "cluster"}:
         saver = RedisSaver.from_url(f"{url}?client_name={name}" if setting != "sentinel" else url, prefix="i")
         return saver._client, saver, saver.close
@@ -180,7 +177,7 @@ def open_blocking(setting: str, url: str, name: str) -> tuple[Any, RedisSaver, C
 
 
 def count_connections(addresses: list[tuple[str, int]]) -> int:
-    """How many clients are connected to the servers, but for this function's own."""
+    """How many clients are connected to the servers, without this function's own."""
     found = 0
     for host, port in addresses:
         with redis.Redis(host=host, port=port, protocol=2) as client:
@@ -189,7 +186,7 @@ def count_connections(addresses: list[tuple[str, int]]) -> int:
 
 
 def pool_damage(client: Any) -> list[str]:
-    """What is wrong with the counters of a client's pools, of which no connection is in use."""
+    """What is wrong with the counters of a client's pools while no connection is in use."""
     nodes = getattr(client, "get_nodes", None)
     if nodes is not None:
         pools = [each.redis_connection.connection_pool for each in nodes() if each.redis_connection]
@@ -200,7 +197,9 @@ def pool_damage(client: Any) -> list[str]:
     for pool in pools:
         if isinstance(pool, redis.BlockingConnectionPool):
             if pool.pool.qsize() != pool.max_connections or len(pool._connections) > pool.max_connections:
-                damage.append(f"{pool.pool.qsize()} of {pool.max_connections} places, {len(pool._connections)} made")
+                damage.append(
+                    f"{pool.pool.qsize()} of {pool.max_connections} free, {len(pool._connections)} connections"
+                )
         elif len(pool._in_use_connections) != held or pool._created_connections != held + len(
             pool._available_connections
         ):
@@ -212,50 +211,50 @@ def pool_damage(client: Any) -> list[str]:
 
 
 def interrupt(setting: str, url: str, addresses: list[tuple[str, int]], count: int, seed: int) -> dict[str, Any]:
-    """Interrupt so many calls of the main thread, while other OS threads call too."""
+    """Interrupt *count* calls of the main thread, while other OS threads call too."""
     dice = random.Random(seed)
     before = count_connections(addresses)
     client, saver, close = open_blocking(setting, url, f"i{seed}")
     alarm, stop = Alarm(dice), threading.Event()
-    models = [Model(f"{seed}-{number}", random.Random(seed + number)) for number in range(1 + OTHERS)]
-    crowded = setting == "blocking"
+    callers = [Caller(f"{seed}-{number}", random.Random(seed + number)) for number in range(1 + OTHERS)]
+    beside = OTHERS if setting == "blocking" else 2
     others = [
-        threading.Thread(target=work, args=(saver, model, stop), daemon=True)
-        for model in models[1 : 1 + (OTHERS if crowded else 2)]
+        threading.Thread(target=call_until, args=(saver, caller, stop), daemon=True)
+        for caller in callers[1 : 1 + beside]
     ]
     for each in others:
         each.start()
-    model, most = models[0], 0
+    caller, most = callers[0], 0
     deadline = time.monotonic() + 600
     calls = 0
     while alarm.raised < count and time.monotonic() < deadline:
-        kind, thread, given = model.choose()
+        kind, thread, given = caller.choose()
         method = saver.get if kind == "get" else saver.put
         try:
             whole, result = alarm.during(lambda method=method, given=given: method(*given))
         except Exception as error:
-            model.fail(error)
+            caller.fail(error)
         else:
             if whole:
-                model.note(kind, thread, result)
+                caller.check(kind, thread, result)
         calls += 1
         if calls % 200 == 0:
             most = max(most, count_connections(addresses) - before)
     stop.set()
     for each in others:
         each.join(60)
-    stuck = sum(each.is_alive() for each in others)
+    hanging = sum(each.is_alive() for each in others)
     seen: Counter[str] = Counter()
-    for each in models:
+    for each in callers:
         try:
-            each.look(saver)
+            each.check_stored(saver)
         except Exception as error:
             each.fail(error)
         seen += each.seen
     settled = time.monotonic() + 5
     while (damage := pool_damage(client)) and time.monotonic() < settled:
         time.sleep(0.01)
-    gc.collect()  # what was interrupted in its own closing is closed by this at the latest
+    gc.collect()  # closes connections whose close was interrupted
     last = count_connections(addresses) - before
     close()
     while (left := count_connections(addresses) - before) and time.monotonic() < settled:
@@ -263,24 +262,24 @@ def interrupt(setting: str, url: str, addresses: list[tuple[str, int]], count: i
     return {
         "interrupts": alarm.raised,
         "seen": seen,
-        "stuck": stuck,
+        "hanging": hanging,
         "pools": damage,
         "connections": {"most": max(most, last), "last": last, "after close": left},
     }
 
 
-def work(saver: RedisSaver, model: Model, stop: threading.Event) -> None:
-    """Call what the main thread calls, undisturbed, until the end."""
+def call_until(saver: RedisSaver, caller: Caller, stop: threading.Event) -> None:
+    """Make the calls that the main thread makes, uninterrupted."""
     while not stop.is_set():
-        kind, thread, given = model.choose()
+        kind, thread, given = caller.choose()
         try:
-            model.note(kind, thread, (saver.get if kind == "get" else saver.put)(*given))
+            caller.check(kind, thread, (saver.get if kind == "get" else saver.put)(*given))
         except Exception as error:
-            model.fail(error)
+            caller.fail(error)
 
 
 async def open_awaited(setting: str, url: str) -> tuple[Any, AsyncRedisSaver, Callable[[], Any]]:
-    """Open a saver on the asyncio client of a setting, as above."""
+    """Open a saver on the asyncio client of a setting; see `open_blocking`."""
     if setting in {"url", "sentinel", "cluster"}:
         saver = AsyncRedisSaver.from_url(url, prefix="i")
         return None, saver, saver.aclose
@@ -305,7 +304,7 @@ async def open_awaited(setting: str, url: str) -> tuple[Any, AsyncRedisSaver, Ca
 
 
 async def cancel(setting: str, url: str, addresses: list[tuple[str, int]], count: int, seed: int) -> dict[str, Any]:
-    """Cancel calls at each place at which they wait, one after the other, while another task calls too."""
+    """Cancel calls at each of their awaits, one after the other, while another task calls too."""
     dice = random.Random(seed)
     before = count_connections(addresses)
     seen: Counter[str] = Counter()
@@ -313,57 +312,57 @@ async def cancel(setting: str, url: str, addresses: list[tuple[str, int]], count
     cancelled = most = 0
     while cancelled < count:
         client, saver, close = await open_awaited(setting, url)
-        model, other = (Model(f"{seed}-{cancelled}-{each}", dice) for each in ("a", "b"))
-        place = before_this = 0
-        while before_this < min(60, count - cancelled):
+        caller, other = (Caller(f"{seed}-{cancelled}-{each}", dice) for each in ("a", "b"))
+        position = cancelled_here = 0
+        while cancelled_here < min(60, count - cancelled):
             beside = asyncio.create_task(call_awaited(saver, other))
-            kind, thread, given = model.choose()
+            kind, thread, given = caller.choose()
             try:
-                ending = await cancelled_at((saver.aget if kind == "get" else saver.aput)(*given), place)
+                ending = await cancelled_at((saver.aget if kind == "get" else saver.aput)(*given), position)
             except Exception as error:
-                model.fail(error)
-                place = 0
+                caller.fail(error)
+                position = 0
             else:
                 if ending.whole:
-                    model.note(kind, thread, ending.result)
-                before_this += ending.cancelled
-                place = place + 1 if ending.cancelled else 0
+                    caller.check(kind, thread, ending.result)
+                cancelled_here += ending.cancelled
+                position = position + 1 if ending.cancelled else 0
             await beside
-            await call_awaited(saver, model)
-        cancelled += before_this
+            await call_awaited(saver, caller)
+        cancelled += cancelled_here
         for _ in range(10):
-            await call_awaited(saver, model)
+            await call_awaited(saver, caller)
         pool = getattr(client, "connection_pool", None)
         if pool is not None and len(pool._in_use_connections):
             damage.append(f"{len(pool._in_use_connections)} connections in use")
         most = max(most, await asyncio.to_thread(count_connections, addresses) - before)
-        await asyncio.to_thread(model.look, saver)
+        await asyncio.to_thread(caller.check_stored, saver)
         await close()
-        seen += model.seen + other.seen
+        seen += caller.seen + other.seen
     settled = time.monotonic() + 5
     while (left := count_connections(addresses) - before) and time.monotonic() < settled:
         await asyncio.sleep(0.01)
     return {
         "interrupts": cancelled,
         "seen": seen,
-        "stuck": 0,
+        "hanging": 0,
         "pools": damage,
         "connections": {"most": most, "last": most, "after close": left},
     }
 
 
-async def call_awaited(saver: AsyncRedisSaver, model: Model) -> None:
-    """Call what the model chooses, undisturbed."""
-    kind, thread, given = model.choose()
+async def call_awaited(saver: AsyncRedisSaver, caller: Caller) -> None:
+    """Make one call, which nothing cancels."""
+    kind, thread, given = caller.choose()
     try:
-        model.note(kind, thread, await (saver.aget if kind == "get" else saver.aput)(*given))
+        caller.check(kind, thread, await (saver.aget if kind == "get" else saver.aput)(*given))
     except Exception as error:
-        model.fail(error)
+        caller.fail(error)
 
 
-def main(face: str, setting: str, url: str, addresses: str, count: str, seed: str) -> None:
+def main(mode: str, setting: str, url: str, addresses: str, count: str, seed: str) -> None:
     given = (setting, url, [tuple(each) for each in json.loads(addresses)], int(count), int(seed))
-    found = interrupt(*given) if face == "signals" else asyncio.run(cancel(*given))
+    found = interrupt(*given) if mode == "signals" else asyncio.run(cancel(*given))
     sys.stdout.write(json.dumps(found) + "\n")
 
 

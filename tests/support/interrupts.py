@@ -1,4 +1,4 @@
-"""Exceptions that a signal handler raises: at a chosen point of a call, or from a real timer at any moment."""
+"""Exceptions that a signal handler raises: at a chosen point of a call, or at any moment by a real timer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises."""
+    """Raised by a signal handler; no `Exception`, like KeyboardInterrupt."""
 
 
 def interrupt_at(number: int, call: Callable[[], Any], error: type[BaseException] = Interrupted) -> bool:
     """Run *call*, and raise *error* at its n-th point where Python runs signal handlers; False if it has no such point.
 
-    Python runs them where a function begins and after a call of one written in C, which are the events of a profiler. So
-    counting from 0 until this returns False tries every moment in which a signal can arrive, and does so again exactly.
+    Python runs them where a function starts and after calls of C functions: the events of a profiler. Counting from 0
+    until this returns False tries every moment at which a signal can arrive, and is repeatable.
     """
     left = number
 
@@ -43,7 +43,7 @@ def interrupt_at(number: int, call: Callable[[], Any], error: type[BaseException
 
 @contextmanager
 def _in_callbacks(error: type[BaseException]) -> Iterator[None]:
-    """Python itself drops what a handler raises in a callback, or where garbage is collected: do not report it."""
+    """Do not report what a handler raises in callbacks and during garbage collection, where Python drops it."""
 
     def hook(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, error):

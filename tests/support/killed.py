@@ -1,6 +1,6 @@
-"""Workers that put with ``durability="async"`` and are killed at any moment, and what another worker finds then.
+"""Workers that put with ``durability="async"`` and are killed at any moment: another worker finds a prefix of their puts.
 
-Run as a process of its own, which forks the workers: ``python -m support.killed URL COUNT SEED`` prints what was seen.
+``python -m support.killed URL COUNT SEED`` forks the workers, and prints what it counted as JSON.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from zerograph_redis import open_saver
 from zerograph_redis.savers.write_queue import MOST_BYTES
 
 THREADS = 3  # that a worker writes to
-LONGEST = 0.06  # seconds that a worker lives once it has begun
-RUN = 12  # steps, after which a run ends
+LONGEST = 0.06  # seconds from a worker's first log entry to its death
+RUN = 12  # steps of a run
 
 _ENTRY = struct.Struct("<BHI")
 PUT, STORED, FAILED = range(3)
 
 
 def texts(step: int) -> list[str]:
-    """The messages of a thread at a step: a window that grows, slides and is edited."""
+    """The messages of a thread at a step: a window that grows, slides and changes."""
     found = [f"message {each} " + "x" * 300 * (each % 5) for each in range(max(0, step - 40), step + 1)]
     if step % 7 == 3 and len(found) > 4:
         found[2] = f"edited at {step} " + "y" * 700
@@ -49,51 +49,49 @@ def pending(step: int) -> list[tuple[str, str, Any]]:
 
 
 def write(url: str, log: int, seed: int) -> None:
-    """Put until killed; log each write once it is acknowledged, and what is known to be stored."""
-    dice = random.Random(seed)
+    """Put until killed; log each step that was put, and each that is stored for certain."""
     saver = open_saver(url, durability="async")
 
-    def note(kind: int, thread: int, step: int) -> None:
+    def record(kind: int, thread: int, step: int) -> None:
         os.write(log, _ENTRY.pack(kind, thread, step))
 
     def run(thread: int) -> None:
-        own = random.Random(seed + thread)
+        dice = random.Random(seed + thread)
         name, step = f"{seed} {thread}", 0
         try:
             while True:
-                # Two namespaces, whose order among one another counts too.
+                # Two namespaces: their order must be kept too.
                 before = f"c{step - 1}" if step else None
                 saver.put(at(name, "", before), checkpoint(step), {"step": step})
                 saver.put_writes(at(name, "", f"c{step}"), pending(step), "")
                 saver.put(at(name, "sub", before), checkpoint(step), {"step": step})
-                note(PUT, thread, step)
+                record(PUT, thread, step)
                 if step % RUN == RUN - 1:
-                    note(STORED, thread, step)
-                elif own.random() < 0.05:
+                    record(STORED, thread, step)
+                elif dice.random() < 0.05:
                     saver.flush(name)
-                    note(STORED, thread, step)
-                if own.random() < 0.1:
-                    time.sleep(own.random() * 0.01)
+                    record(STORED, thread, step)
+                if dice.random() < 0.1:
+                    time.sleep(dice.random() * 0.01)
                 step += 1
         except BaseException:
-            note(FAILED, thread, step)
+            record(FAILED, thread, step)
             raise
 
     others = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(1, THREADS)]
     for each in others:
         each.start()
-    dice.random()
     run(0)
 
 
-def logged(log: int) -> set[int]:
-    """Read what kinds of entries a log has."""
-    found = os.pread(log, 1_000_000, 0)
-    return {kind for kind, *_ in _ENTRY.iter_unpack(found[: len(found) // _ENTRY.size * _ENTRY.size])}
+def read_log(log: int) -> list[tuple[int, int, int]]:
+    """Read the complete entries of a log: kind, thread and step."""
+    found = os.pread(log, 10_000_000, 0)
+    return list(_ENTRY.iter_unpack(found[: len(found) // _ENTRY.size * _ENTRY.size]))
 
 
 def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
-    """Let a worker begin, kill it, and check what it left."""
+    """Start a worker, kill it, and check what it stored."""
     dice = random.Random(-seed)
     with tempfile.TemporaryFile() as log:
         pid = os.fork()
@@ -103,19 +101,18 @@ def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
             finally:
                 os._exit(1)
         end = time.monotonic() + 30
-        # Every second worker lives until something is stored for certain.
+        # Every second worker lives until a step is stored for certain.
         awaited = {PUT, STORED, FAILED} if seed % 2 else {STORED, FAILED}
-        while awaited.isdisjoint(logged(log.fileno())) and time.monotonic() < end:
+        while awaited.isdisjoint(kind for kind, *_ in read_log(log.fileno())) and time.monotonic() < end:
             time.sleep(0.001)
         time.sleep(dice.random() * LONGEST)
         os.kill(pid, signal.SIGKILL)
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != -signal.SIGKILL:
             broken.append("a worker ended by itself")
-        log.seek(0)
-        whole = log.read()
+        entries = read_log(log.fileno())
     put = dict.fromkeys(range(THREADS), -1)
     stored = dict(put)
-    for kind, thread, step in _ENTRY.iter_unpack(whole[: len(whole) // _ENTRY.size * _ENTRY.size]):
+    for kind, thread, step in entries:
         seen["failed"] += kind == FAILED
         (stored if kind == STORED else put)[thread] = step
     seen["killed"] += 1
@@ -129,7 +126,7 @@ def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
             lost += sum(sum(map(len, texts(step))) for step in range(found, put[thread] + 1))
             if found <= stored[thread]:
                 broken.append(f"seed {seed}: thread {thread} was stored up to {stored[thread]}, and has {found} steps")
-            # What was killed can be continued.
+            # Another worker can continue the thread.
             saver.put(at(f"{seed} {thread}"), checkpoint(found), {})
             saver.delete_thread(f"{seed} {thread}")
         if lost > 2 * MOST_BYTES:  # both namespaces
@@ -137,7 +134,7 @@ def kill(url: str, seed: int, seen: Counter[str], broken: list[str]) -> None:
 
 
 def check(saver: Any, name: str, broken: list[str]) -> int:
-    """Return how many whole steps a thread has; note what is not the beginning of what was put."""
+    """Return how many complete steps a thread has; report all that is not a prefix of what was put."""
     main, sub = ([*reversed(saver.list(at(name, ns), limit=None))] for ns in ("", "sub"))
     for ns, history in (("", main), ("sub", sub)):
         for step, each in enumerate(history):
@@ -147,14 +144,14 @@ def check(saver: Any, name: str, broken: list[str]) -> int:
     written = [[tuple(write) for write in each.pending_writes] for each in main]
     whole = sum(bool(each) for each in written)
     if not len(main) >= whole >= len(sub) >= len(main) - 1:
-        broken.append(f"{name}: {len(main)}, {whole} and {len(sub)} are no beginning of what was put")
+        broken.append(f"{name}: {len(main)} puts, {whole} put_writes and {len(sub)} puts in 'sub' are no prefix")
     if written[:whole] != [pending(step) for step in range(whole)] or any(written[whole:]):
         broken.append(f"{name}: pending writes are not those that were put")
     return len(sub)
 
 
 def main(url: str, count: str, seed: str) -> None:
-    """Kill so many workers."""
+    """Kill *count* workers."""
     seen: Counter[str] = Counter()
     broken: list[str] = []
     for number in range(int(count)):

@@ -1,4 +1,4 @@
-"""Bytes that no saver stored: random ones, near misses of sound ones, and forgeries whose checksums fit."""
+"""Bytes that no saver stores: random ones, slightly changed ones, and forgeries whose checksums match."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WORDS: tuple[bytes, ...] = (
 
 
 def junk(rng: Random) -> bytes:
-    """Bytes of any kind."""
+    """Random bytes, short or long, or a packed value."""
     match rng.randrange(6):
         case 0 | 1:
             return rng.choice(NUMBERS)
@@ -49,7 +49,7 @@ def junk(rng: Random) -> bytes:
 
 
 def near(rng: Random, data: bytes) -> bytes:
-    """Bytes that are almost *data*."""
+    """*data* with a small change."""
     if not data:
         return junk(rng)
     first, last = sorted((rng.randrange(len(data) + 1), rng.randrange(len(data) + 1)))
@@ -83,7 +83,7 @@ def _other_number(rng: Random, data: bytes) -> bytes:
 
 
 def other_words(rng: Random, data: bytes) -> bytes:
-    """Replace some of the words of *data* by numbers."""
+    """Replace some of the words of *data* with numbers."""
     words = data.split(b" ")
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         words[rng.randrange(len(words))] = rng.choice((*NUMBERS, b"%d" % rng.randrange(2000), rng.choice(words)))
@@ -117,7 +117,7 @@ def anything(rng: Random, depth: int = 0) -> Any:
 
 
 def packed(rng: Random) -> bytes:
-    """A packed value of any kind, or bytes that announce more than there is."""
+    """A packed value of any kind, or bytes that claim a length they do not have."""
     lies = (
         b"\xdd\xff\xff\xff\xff",
         b"\xdf\xff\xff\xff\xff",
@@ -131,7 +131,7 @@ def packed(rng: Random) -> bytes:
 
 
 def segments(rng: Random, sound: bytes) -> bytes:
-    """Segments that no put has."""
+    """Segments that no put stores."""
     if rng.randrange(3) == 0:
         return near(rng, sound)
     words = []
@@ -142,7 +142,7 @@ def segments(rng: Random, sound: bytes) -> bytes:
 
 
 def forged_record(rng: Random, namespace: str, checkpoint_id: str, stored: bytes) -> bytes:
-    """A record of a checkpoint that no put has, with a checksum that fits."""
+    """A record that no put stores, with a checksum that matches."""
     head, rest = stored[: records.HEADER_SIZE], stored[records.HEADER_SIZE :]
     where, _, rest = rest.partition(US)
     content = msgpack.unpackb(rest[8:])
@@ -170,7 +170,7 @@ def forged_record(rng: Random, namespace: str, checkpoint_id: str, stored: bytes
 
 
 def forged_write(rng: Random, namespace: str, checkpoint_id: str, identity: str) -> bytes:
-    """The record of a pending write of any value, with a checksum that fits."""
+    """The record of a pending write of any value, with a checksum that matches."""
     value = packed(rng)
     place = SEPARATOR.join((escape(namespace), escape(checkpoint_id), identity, "")).encode()
     return b"1" + records.digest_of((place, value)) + value

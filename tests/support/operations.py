@@ -91,8 +91,8 @@ def reference(rig, opened, case):
     """What the operation answers, the store before and after it, and of how many requests it is, without faults."""
     if case not in rig.references:
         prefix, saver = prepared(rig, opened, case)
-        before = rig.look(prefix)
+        before = rig.contents(prefix)
         rig.proxy.watch(None)
         answer = case.call(saver)
-        rig.references[case] = answer, before, rig.look(prefix), rig.proxy.requests
+        rig.references[case] = answer, before, rig.contents(prefix), rig.proxy.requests
     return rig.references[case]

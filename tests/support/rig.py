@@ -1,4 +1,4 @@
-"""A server with prepared stores, and a proxy before it that loses what a test wants lost."""
+"""A server with prepared stores, and a proxy before it that drops chosen requests and replies."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from zerograph_redis.backends.redis.bindings import BINDINGS
 
 TEXT = [f"message {number} " + "x" * 100 for number in range(20)]
 LENGTHS = {"pages": 40, "long": 150}
-"""Checkpoints in each of two namespaces: pages to copy, and more than one request prunes or lists."""
+"""Checkpoints in each of two namespaces: several pages of a copy, and more than one request prunes or lists."""
 BY_CLOCK_AND_CHANCE = {"order", "created", "updated", "deadline", "generation"}
-"""Facts of a thread that differ from one store to the next, and must not matter."""
+"""Facts of a thread that differ between equal stores."""
 
 
 @dataclass
 class Rig:
-    """A server with stores to copy, and a proxy before it."""
+    """A server with prepared stores, and a proxy before it."""
 
     server: RedisServer
     client: redis.Redis
     proxy: Proxy
     references: dict[Any, Any] = field(default_factory=dict)
-    """What operations do without faults, as far as a test has found out."""
+    """Results of operations without faults, cached by the tests."""
 
     def load_scripts(self) -> None:
-        """Have the server know every script."""
+        """Load every script into the server."""
         with self.client.pipeline(transaction=False) as pipeline:
             for binding in BINDINGS.values():
                 if binding.script is not None:
@@ -44,14 +44,14 @@ class Rig:
             pipeline.execute()
 
     def seeded(self, kind: str) -> str:
-        """Copy a prepared store to a prefix of its own."""
+        """Copy a prepared store to a new prefix."""
         prefix = f"p{uuid4().hex[:10]}"
         for key in self.client.keys(f"seed-{kind}:*"):
             self.client.copy(key, key.replace(f"seed-{kind}".encode(), prefix.encode(), 1))
         return prefix
 
-    def look(self, prefix: str) -> Any:
-        """All that a store holds but for what a clock or a log's rubbish makes differ."""
+    def contents(self, prefix: str) -> Any:
+        """All that a store holds, without what depends on the clock or on the log's garbage."""
         saver = RedisSaver(self.client, prefix=prefix)
         found = {}
         for thread in sorted({*thread_ids(saver, limit=None), "thread", "copy", "fresh"}):
@@ -60,7 +60,7 @@ class Rig:
             facts = unpack_facts(fields[FACTS]) if FACTS in fields else {}
             lease = fields.get(b"lease", b"- - - -").split()
             needed = int(facts.pop("length", 0)) - int(facts.pop("dropped", 0))
-            # The id of the newest checkpoint of each namespace; its order and its log differ.
+            # The id of the newest checkpoint of each namespace, without its order and log.
             spaces = {name: value.split(b" ", 4)[4] for name, value in fields.items() if name.endswith(b"\x1f")}
             found[thread] = (
                 everything(saver, thread, "", "sub"),

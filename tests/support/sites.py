@@ -1,4 +1,4 @@
-"""Where savers are interrupted: the servers of each setting, and the process that interrupts."""
+"""Servers of each kind, and processes that interrupt calls or kill workers on them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from support.clusters import Cluster
 from support.polling import until
 from support.servers import RedisServer
 
-HARM = ("foreign config", "foreign state", "lost", "refused, and returned as stored")
+WRONG_RESULTS = ("foreign config", "foreign state", "lost", "refused, and returned as stored")
 
 
 def open_site(setting: str, directory: Path, stack: ExitStack) -> tuple[str, list[tuple[str, int]]]:
-    """Start the servers of a setting; returns a URL, and the addresses of all of them but Sentinels."""
+    """Start the servers of a setting; returns a URL, and the addresses of the servers that are no Sentinels."""
     if setting.startswith("cluster"):
         cluster = Cluster.start(directory / "cluster", primaries=3, replicas=0)
         stack.callback(cluster.stop)
@@ -36,32 +36,32 @@ def open_site(setting: str, directory: Path, stack: ExitStack) -> tuple[str, lis
 
 
 def run_interrupts(
-    face: str, setting: str, site: tuple[str, list[tuple[str, int]]], count: int, seed: int, seconds: float = 900
+    mode: str, setting: str, site: tuple[str, list[tuple[str, int]]], count: int, seed: int, seconds: float = 900
 ) -> dict[str, Any]:
-    """Run the process; what it saw, and how it ended."""
+    """Interrupt calls in a new process; returns what it counted, and what is wrong."""
     url, addresses = site
-    arguments = (face, setting, url, json.dumps(addresses), str(count), str(seed))
+    arguments = (mode, setting, url, json.dumps(addresses), str(count), str(seed))
     found = _run("support.interrupted_calls", arguments, seconds)
     if "seen" not in found:
         return {**found, "interrupts": 0}
     seen = found["seen"]
-    broken = [f"{seen[each]} {each}" for each in HARM if seen.get(each)]
+    broken = [f"{seen[each]} {each}" for each in WRONG_RESULTS if seen.get(each)]
     broken += [f"{count} times {each}" for each, count in seen.items() if each.startswith("error")]
     broken += found["pools"]
-    if found["stuck"]:
-        broken.append(f"{found['stuck']} OS threads are stuck")
+    if found["hanging"]:
+        broken.append(f"{found['hanging']} OS threads hang")
     if found["connections"]["after close"]:
         broken.append(f"connections: {found['connections']}")
     return {**found, "broken": broken}
 
 
 def run_kills(url: str, count: int, seed: int, seconds: float = 900) -> dict[str, Any]:
-    """Run the process that kills writers; what it saw."""
+    """Kill workers from a new process; returns what it counted, and what is wrong."""
     return {"seen": {}, **_run("support.killed", (url, str(count), str(seed)), seconds)}
 
 
 def _run(module: str, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Run a module of the tests as a process; returns what it printed, or what is broken if it did not come to its end."""
+    """Run a module of the tests as a process; returns what it printed, or why it did not finish."""
     here = Path(__file__).parent.parent
     paths = (str(here), str(Path(zerograph_redis.__file__).parent.parent))
     try:
@@ -74,8 +74,8 @@ def _run(module: str, arguments: Sequence[str], seconds: float) -> dict[str, Any
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
     except subprocess.TimeoutExpired:
-        return {"broken": ["it did not come to its end"]}
+        return {"broken": [f"the process did not end within {seconds} s"]}
     if done.returncode:
-        return {"broken": [f"it ended with {done.returncode}: {done.stderr[-1500:]}"]}
+        return {"broken": [f"the process ended with {done.returncode}: {done.stderr[-1500:]}"]}
     found: dict[str, Any] = json.loads(done.stdout)
     return found

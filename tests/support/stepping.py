@@ -1,4 +1,4 @@
-"""Coroutines that are cancelled at a chosen place."""
+"""Coroutines that are cancelled at a chosen await."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 @types.coroutine
-def _step(coroutine: Coroutine[Any, Any, Any], place: int) -> Generator[Any, Any, Any]:
+def _step(coroutine: Coroutine[Any, Any, Any], position: int) -> Generator[Any, Any, Any]:
     task = asyncio.current_task()
     step, given, waits = coroutine.send, None, 0
     while True:
@@ -17,7 +17,7 @@ def _step(coroutine: Coroutine[Any, Any, Any], place: int) -> Generator[Any, Any
             waited_for = step(given)
         except StopIteration as end:
             return end.value
-        if waits == place:
+        if waits == position:
             task.cancel()
         waits += 1
         try:
@@ -27,18 +27,18 @@ def _step(coroutine: Coroutine[Any, Any, Any], place: int) -> Generator[Any, Any
 
 
 class Ending(NamedTuple):
-    """How a coroutine ended. One may return though it was cancelled: `asyncio.wait_for` keeps a result that came."""
+    """How a coroutine ended. It may return although it was cancelled: `asyncio.wait_for` keeps an available result."""
 
     cancelled: bool
     whole: bool
     result: Any = None
 
 
-async def cancelled_at(coroutine: Coroutine[Any, Any, Any], place: int) -> Ending:
-    """Cancel a task of *coroutine* at its n-th wait, where *place* is n, from 0."""
+async def cancelled_at(coroutine: Coroutine[Any, Any, Any], position: int) -> Ending:
+    """Run *coroutine* as a task, and cancel it at the await of this *position*, counted from 0."""
 
     async def run() -> Any:
-        return await _step(coroutine, place)
+        return await _step(coroutine, position)
 
     task = asyncio.create_task(run())
     try:

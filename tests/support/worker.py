@@ -1,4 +1,4 @@
-"""A worker process: starts a graph or continues it, and reports on its standard output what it does."""
+"""A worker process: starts a graph or continues it, and reports its progress on standard output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import sys
 import time
 
-from zerograph import END, START, Command, StateGraph
+from zerograph import Command
 
-from support.graphs import Log, note
+from support.data import at
+from support.graphs import Log, note, sequence
 from zerograph_redis import EncryptedSerializer, open_saver
 
 
@@ -24,27 +25,16 @@ def build(saver, *, hang):
             time.sleep(0.01)
         return {"log": [f"worked after {len(state['log'])}"]}
 
-    graph = StateGraph(Log)
-    graph.add_node("first", note("first"))
-    graph.add_node("work", work)
-    graph.add_node("last", note("last"))
-    graph.add_edge(START, "first")
-    graph.add_edge("first", "work")
-    graph.add_edge("work", "last")
-    graph.add_edge("last", END)
-    return graph.compile(checkpointer=saver)
+    return sequence(Log, first=note("first"), work=work, last=note("last")).compile(checkpointer=saver)
 
 
 def hammer(saver, name, rounds):
-    """Write to threads of one's own and to one that all share, and count what fails."""
+    """Write to a thread of this worker and to one that all workers share."""
     for number in range(rounds):
-        own = {"configurable": {"thread_id": f"own {name}"}}
-        shared = {"configurable": {"thread_id": "shared"}}
+        own, shared = at(f"own {name}"), at("shared")
         saver.put(own, {"id": f"{number}"}, {})
         saver.put(shared, {"id": f"{name}-{number}"}, {})
-        saver.put_writes(
-            {"configurable": {"thread_id": "shared", "checkpoint_id": "all"}}, [(name, str(number), number)], ""
-        )
+        saver.put_writes(at("shared", id="all"), [(name, str(number), number)], "")
         assert saver.get_tuple(own).checkpoint["id"] == str(number)
         assert saver.list(shared, limit=3)
 
@@ -52,11 +42,10 @@ def hammer(saver, name, rounds):
 def main(action, url, *rest):
     serializer = EncryptedSerializer({"key": bytes(32)}) if action == "encrypt" else None
     with open_saver(url, prefix=rest[0], serializer=serializer) as saver:
-        config = {"configurable": {"thread_id": "thread"}}
         if action == "start":
-            build(saver, hang=True).invoke({"log": ["start"]}, config)
+            build(saver, hang=True).invoke({"log": ["start"]}, at())
         elif action == "continue":
-            report(json.dumps(build(saver, hang=False).invoke(Command(resume=True), config)))
+            report(json.dumps(build(saver, hang=False).invoke(Command(resume=True), at())))
         elif action == "hammer":
             hammer(saver, rest[1], int(rest[2]))
             report("done")

@@ -1,4 +1,4 @@
-"""A primary, two replicas and three Sentinels, on loopback, and what may befall the primary."""
+"""A primary, two replicas and three Sentinels on loopback, and failures of the primary."""
 
 from __future__ import annotations
 
@@ -9,23 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from support.polling import until
+from support.polling import LONG, until
 from support.servers import RedisServer
-
-from .patience import PATIENCE
-
-__all__ = ("REPLICAS", "Site")
 
 SERVICE = "zerograph"
 REPLICAS = 2
 SENTINELS = 3
 
 
-class Site:
-    """The servers, of which some are always up, and their Sentinels."""
+class Deployment:
+    """The servers and their Sentinels."""
 
     def __init__(self, directory: Path, stack: ExitStack, *options: str) -> None:
-        """Start everything, servers with these *options*, and wait until the Sentinels know it; *stack* ends it."""
+        """Start the servers, with these *options*, and the Sentinels; wait until they agree. *stack* stops them."""
         self._options = ("--repl-diskless-sync-delay", "0", "--repl-timeout", "10", *options)
         self.servers: dict[int, RedisServer] = {}
         self.sentinels: list[RedisServer] = []
@@ -36,7 +32,7 @@ class Site:
         for port, server in self.servers.items():
             stack.callback(server.stop)
             self._start(server, following=None if port == self._first else self._first)
-        until(self._replicated, seconds=PATIENCE, pause=0.02)
+        until(self._replicated, seconds=LONG, pause=0.02)
         config = "\n".join(
             (
                 f"sentinel monitor {SERVICE} 127.0.0.1 {self._first} 2",
@@ -54,46 +50,46 @@ class Site:
 
     @property
     def url(self) -> str:
-        """What a saver opens."""
+        """The URL for a saver."""
         return f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in self.sentinels)}/{SERVICE}"
 
     def kill(self) -> None:
-        """Kill the primary, wait for another, and bring the dead one back, with nothing in it, as its replica."""
-        before = until(self.primary, seconds=PATIENCE)
+        """Kill the primary, wait until another is promoted, and restart the old one, empty, as its replica."""
+        before = until(self.primary, seconds=LONG)
         dead = self.servers[before]
         dead.stop()
-        now = until(lambda: (port := self.primary()) not in {0, before} and port, seconds=PATIENCE, pause=0.02)
+        now = until(lambda: (port := self.primary()) not in {0, before} and port, seconds=LONG, pause=0.02)
         self._start(dead, following=now)
 
     def restart(self) -> None:
-        """Kill the primary, and have it back as the primary at once, before any Sentinel calls it down."""
-        server = self.servers[until(self.primary, seconds=PATIENCE)]
+        """Kill the primary and restart it as the primary, before the Sentinels notice."""
+        server = self.servers[until(self.primary, seconds=LONG)]
         server.stop()
         self._start(server, following=None)
 
     def stall(self) -> None:
-        """Have the primary stand still, and go on just when another was promoted: the worst moment there is."""
-        before = until(self.primary, seconds=PATIENCE)
+        """Stop the primary, and continue it when another has just been promoted: the worst moment."""
+        before = until(self.primary, seconds=LONG)
         process = self.servers[before].process
         process.send_signal(signal.SIGSTOP)
         others = [server for port, server in self.servers.items() if port != before]
-        until(lambda: any(_told(each).get("role") == "master" for each in others), seconds=PATIENCE)
+        until(lambda: any(_replication(each).get("role") == "master" for each in others), seconds=LONG)
         process.send_signal(signal.SIGCONT)
 
     def settle(self) -> None:
-        """Wait until there is one primary, all replicas follow it, and the Sentinels see that it is so."""
-        until(lambda: self._agreed() and self._replicated(), seconds=PATIENCE, pause=0.05)
+        """Wait until all replicas follow one primary, and all Sentinels have noticed."""
+        until(lambda: self._agreed() and self._replicated(), seconds=LONG, pause=0.05)
 
     def primary(self) -> int:
-        """The port of the server that all Sentinels call the primary; 0 if they do not agree."""
+        """The port of the primary that all Sentinels name; 0 if they do not agree."""
         if not self.sentinels:
             return self._first
-        votes = Counter(_said(each, "get-master-addr-by-name", SERVICE)[1] for each in self.sentinels)
+        votes = Counter(_ask_sentinel(each, "get-master-addr-by-name", SERVICE)[1] for each in self.sentinels)
         port, count = votes.most_common(1)[0]
         return int(port) if count == SENTINELS else 0
 
     def failovers(self) -> int:
-        """How many failovers the Sentinels told of, whatever their reason."""
+        """How many failovers the Sentinels logged."""
         return max((each.directory / "log").read_text().count("+switch-master") for each in self.sentinels)
 
     def _start(self, server: RedisServer, *, following: int | None) -> None:
@@ -103,18 +99,18 @@ class Site:
     def _replicated(self) -> bool:
         primary = self.primary()
         for port, server in self.servers.items():
-            told = _told(server)
+            info = _replication(server)
             if port == primary:
-                ready = told.get("role") == "master" and told["connected_slaves"] == REPLICAS
+                ready = info.get("role") == "master" and info["connected_slaves"] == REPLICAS
             else:
-                ready = told.get("master_link_status") == "up" and told["master_port"] == primary
+                ready = info.get("master_link_status") == "up" and info["master_port"] == primary
             if not ready:
                 return False
         return True
 
     def _agreed(self) -> bool:
-        told = [_said(each, "master", SERVICE) for each in self.sentinels]
-        facts = [dict(zip(each[::2], each[1::2], strict=True)) for each in told]
+        replies = [_ask_sentinel(each, "master", SERVICE) for each in self.sentinels]
+        facts = [dict(zip(each[::2], each[1::2], strict=True)) for each in replies]
         return all(
             each[b"num-slaves"] == b"%d" % REPLICAS
             and each[b"num-other-sentinels"] == b"%d" % (SENTINELS - 1)
@@ -123,16 +119,16 @@ class Site:
         )
 
 
-def _told(server: RedisServer) -> dict[str, Any]:
-    """What a server says of itself; nothing if it does not answer: a Sentinel that promotes it closes all connections."""
+def _replication(server: RedisServer) -> dict[str, Any]:
+    """INFO replication; empty if the server does not answer: a Sentinel that promotes it closes all connections."""
     with server.client() as client, suppress(redis.RedisError):
         return client.info("replication")
     return {}
 
 
-def _said(sentinel: RedisServer, *words: str) -> Any:
+def _ask_sentinel(sentinel: RedisServer, *words: str) -> Any:
     with sentinel.client(protocol=2) as client:
-        # Not the method of this name: what it makes of the reply differs between versions of redis-py.
+        # Not client.execute_command: versions of redis-py parse the reply differently.
         pool = client.connection_pool
         connection = pool.get_connection()
         try:

@@ -1,4 +1,4 @@
-"""What a store keeps of an encrypted thread, read and written behind the back of its savers."""
+"""The stored bytes of an encrypted thread, read and replaced without a saver."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Place = tuple[str, str]
 
 
 @dataclass
-class Kept:
-    """What a store keeps of a thread, in the same words for every store."""
+class StoredThread:
+    """The stored bytes of a thread, in one form for every store."""
 
     checkpoints: dict[Place, tuple[str, bytes]] = field(default_factory=dict)
-    """The order by the index, and the record, whose own order stands in it."""
+    """The order in the index, and the record, which contains its order too."""
     writes: dict[Place, list[tuple[bytes, bytes]]] = field(default_factory=dict)
     """Identity and record of each pending write."""
     headers: dict[Place, bytes] = field(default_factory=dict)
-    """What stands before the identities in a list of pending writes, where the store has that."""
+    """The bytes before the identities in a list of pending writes, in Redis."""
     logs: dict[str, bytes] = field(default_factory=dict)
     facts: dict[bytes, bytes] = field(default_factory=dict)
     """The hash of the thread in Redis."""
@@ -41,20 +41,20 @@ class Kept:
         self.checkpoints[place] = (order, record[:1] + order.encode() + record[17:])
 
 
-class Target(Protocol):
+class AttackedStore(Protocol):
     """A store under attack."""
 
     def open(self, *, other: bool = False) -> Any:
-        """Open a saver, or one of another store."""
+        """Open a saver of this store or of the *other*."""
 
-    def load(self, thread: str, *, other: bool = False) -> Kept:
-        """Read what is kept of a thread."""
+    def load(self, thread: str, *, other: bool = False) -> StoredThread:
+        """Read a thread."""
 
-    def save(self, kept: Kept) -> None:
-        """Replace what is kept of the thread."""
+    def save(self, stored: StoredThread) -> None:
+        """Replace the thread."""
 
 
-class RedisTarget:
+class AttackedRedis:
     """A real server; the other store is another prefix."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -67,8 +67,8 @@ class RedisTarget:
     def _key(self, kind: str, thread: str = THREAD, prefix: str = "zerograph") -> str:
         return f"{prefix}:{{{thread}}}:{kind}"
 
-    def load(self, thread: str, *, other: bool = False) -> Kept:
-        kept, prefix = Kept(), "other" if other else "zerograph"
+    def load(self, thread: str, *, other: bool = False) -> StoredThread:
+        stored, prefix = StoredThread(), "other" if other else "zerograph"
         keys = {kind: self._key(kind, thread, prefix) for kind in ("thread", "index", "checkpoints", "writes")}
         orders = {}
         for member in self.client.zrange(keys["index"], 0, -1):
@@ -76,55 +76,55 @@ class RedisTarget:
             orders[ns, name] = order
         for name, record in self.client.hgetall(keys["checkpoints"]).items():
             where = tuple(name.decode().split("\x1f"))
-            kept.checkpoints[where] = (orders[where], record)
-        stored = self.client.hgetall(keys["writes"])
-        for name, manifest in stored.items():
+            stored.checkpoints[where] = (orders[where], record)
+        fields = self.client.hgetall(keys["writes"])
+        for name, manifest in fields.items():
             if name.count(b"\x1f") == 1:
                 header, *identities, _ = manifest.split(b"\x1f")
                 where = tuple(name.decode().split("\x1f"))
-                records = [stored[b"%b\x1f%d" % (name, number + 1)] for number in range(len(identities))]
-                kept.writes[where] = list(zip(identities, records, strict=True))
-                kept.headers[where] = header
+                records = [fields[b"%b\x1f%d" % (name, number + 1)] for number in range(len(identities))]
+                stored.writes[where] = list(zip(identities, records, strict=True))
+                stored.headers[where] = header
         for log in "01":
             data = self.client.get(self._key(f"log:{log}", thread, prefix))
             if data:
-                kept.logs[log] = data
-        kept.facts = self.client.hgetall(keys["thread"])
-        return kept
+                stored.logs[log] = data
+        stored.facts = self.client.hgetall(keys["thread"])
+        return stored
 
-    def save(self, kept: Kept) -> None:
+    def save(self, stored: StoredThread) -> None:
         pipe = self.client.pipeline()
         pipe.delete(*(self._key(kind) for kind in ("thread", "index", "checkpoints", "writes", "log:0", "log:1")))
-        fields = {name: value for name, value in kept.facts.items() if not name.endswith(b"\x1f")}
-        counts = Counter(ns for ns, _ in kept.checkpoints)
+        fields = {name: value for name, value in stored.facts.items() if not name.endswith(b"\x1f")}
+        counts = Counter(ns for ns, _ in stored.checkpoints)
         for ns in counts:
             order, name, record = max(
-                (order, name, record) for (space, name), (order, record) in kept.checkpoints.items() if space == ns
+                (order, name, record) for (space, name), (order, record) in stored.checkpoints.items() if space == ns
             )
             fields[f"{ns}\x1f".encode()] = order.encode() + note_of(record, name.encode())[16:]
         facts = unpack_facts(fields[FACTS])
-        facts |= {"checkpoints": str(len(kept.checkpoints)), "namespaces": str(len(counts))}
-        facts |= {"written": str(len(kept.writes))}
-        facts["order"] = max(facts["order"], *(order for order, _ in kept.checkpoints.values()))
+        facts |= {"checkpoints": str(len(stored.checkpoints)), "namespaces": str(len(counts))}
+        facts |= {"written": str(len(stored.writes))}
+        facts["order"] = max(facts["order"], *(order for order, _ in stored.checkpoints.values()))
         fields[FACTS] = pack_facts(facts)
         pipe.hset(self._key("thread"), mapping=fields)
-        for (ns, name), (order, record) in kept.checkpoints.items():
+        for (ns, name), (order, record) in stored.checkpoints.items():
             pipe.zadd(self._key("index"), {f"{ns}\x1f{order}\x1f{name}": 0})
             pipe.hset(self._key("checkpoints"), f"{ns}\x1f{name}", record)
-        for (ns, name), rows in kept.writes.items():
+        for (ns, name), rows in stored.writes.items():
             size = sum(len(record) for _, record in rows)
-            version, _, _, *rest = kept.headers.get((ns, name), b"1:0:0").split(b":")
+            version, _, _, *rest = stored.headers.get((ns, name), b"1:0:0").split(b":")
             header = b":".join((version, b"%d" % len(rows), b"%d" % size, *rest))
             manifest = b"\x1f".join((header, *(identity for identity, _ in rows), b""))
             pipe.hset(self._key("writes"), f"{ns}\x1f{name}", manifest)
             for number, (_, record) in enumerate(rows, 1):
                 pipe.hset(self._key("writes"), f"{ns}\x1f{name}\x1f{number}", record)
-        for log, data in kept.logs.items():
+        for log, data in stored.logs.items():
             pipe.set(self._key(f"log:{log}"), data)
         pipe.execute()
 
 
-class SqliteTarget:
+class AttackedSqlite:
     """Files; the other store is another file, of another name."""
 
     def __init__(self, directory: Path) -> None:
@@ -142,29 +142,29 @@ class SqliteTarget:
         finally:
             connection.close()
 
-    def load(self, thread: str, *, other: bool = False) -> Kept:
-        kept = Kept()
+    def load(self, thread: str, *, other: bool = False) -> StoredThread:
+        stored = StoredThread()
         with self._connected(other=other) as connection:
             number = _number(connection, thread)
             for ns, name, position, record in connection.execute(
                 "SELECT namespace, id, position, record FROM zerograph_redis_checkpoints WHERE thread = ?", (number,)
             ):
-                kept.checkpoints[ns, name] = (f"{position:016x}", record)
+                stored.checkpoints[ns, name] = (f"{position:016x}", record)
             for ns, name, identity, record in connection.execute(
                 "SELECT namespace, id, identity, record FROM zerograph_redis_writes WHERE thread = ? ORDER BY number",
                 (number,),
             ):
-                kept.writes.setdefault((ns, name), []).append((identity.encode(), record))
+                stored.writes.setdefault((ns, name), []).append((identity.encode(), record))
             for generation, start, data in connection.execute(
                 "SELECT generation, start, data FROM zerograph_redis_logs WHERE thread = ? ORDER BY generation, start",
                 (number,),
             ):
-                log = kept.logs.setdefault(f"{generation:016x}", b"")
+                log = stored.logs.setdefault(f"{generation:016x}", b"")
                 assert len(log) == start
-                kept.logs[f"{generation:016x}"] = log + data
-        return kept
+                stored.logs[f"{generation:016x}"] = log + data
+        return stored
 
-    def save(self, kept: Kept) -> None:
+    def save(self, stored: StoredThread) -> None:
         with self._connected(other=False) as connection:
             connection.execute("BEGIN IMMEDIATE")
             number = _number(connection, THREAD)
@@ -173,24 +173,24 @@ class SqliteTarget:
             connection.executemany(
                 "INSERT OR IGNORE INTO zerograph_redis_checkpoints (thread, namespace, id, position, record) "
                 "VALUES (?, ?, ?, ?, ?)",
-                [(number, *where, int(order, 16), record) for where, (order, record) in kept.checkpoints.items()],
+                [(number, *where, int(order, 16), record) for where, (order, record) in stored.checkpoints.items()],
             )
             connection.executemany(
                 "INSERT OR IGNORE INTO zerograph_redis_writes (thread, namespace, id, identity, record) "
                 "VALUES (?, ?, ?, ?, ?)",
                 [
                     (number, *where, identity.decode(), record)
-                    for where, rows in kept.writes.items()
+                    for where, rows in stored.writes.items()
                     for identity, record in rows
                 ],
             )
             connection.executemany(
                 "INSERT INTO zerograph_redis_logs (thread, generation, start, stop, data) VALUES (?, ?, 0, ?, ?)",
-                [(number, int(log, 16), len(data), data) for log, data in kept.logs.items()],
+                [(number, int(log, 16), len(data), data) for log, data in stored.logs.items()],
             )
             connection.execute("COMMIT")
 
 
 def _number(connection: sqlite3.Connection, thread: str) -> int:
-    """The number that the rows of a thread have."""
+    """The number of a thread in the tables."""
     return connection.execute("SELECT number FROM zerograph_redis_threads WHERE thread = ?", (thread,)).fetchone()[0]
