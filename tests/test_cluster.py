@@ -276,7 +276,12 @@ CONFIRMED = {"wait_replicas": 1, "wait_timeout": 4000}
 
 @pytest.mark.parametrize(
     ("pause", "options"),
-    [(0.0, SYNC), (0.3, ASYNC), (0.3, SYNC | CONFIRMED), (0.0, ASYNC | CONFIRMED)],
+    [
+        (0.0, SYNC),
+        pytest.param(0.3, ASYNC, marks=pytest.mark.full),
+        pytest.param(0.3, SYNC | CONFIRMED, marks=pytest.mark.full),
+        (0.0, ASYNC | CONFIRMED),
+    ],
     ids=["fast-sync", "slowly-async", "slowly-sync-confirmed", "fast-async-confirmed"],
 )
 def test_a_slot_moves_between_nodes_while_workers_write(new_cluster, pause, options):
@@ -299,7 +304,11 @@ def test_a_slot_moves_between_nodes_while_workers_write(new_cluster, pause, opti
 
 @pytest.mark.parametrize(
     "options",
-    [SYNC, SYNC | CONFIRMED | {"wait_timeout": 200}, ASYNC | CONFIRMED | {"wait_timeout": 200}],
+    [
+        pytest.param(SYNC, marks=pytest.mark.full),
+        pytest.param(SYNC | CONFIRMED | {"wait_timeout": 200}, marks=pytest.mark.full),
+        ASYNC | CONFIRMED | {"wait_timeout": 200},
+    ],
     ids=["sync", "sync-confirmed", "async-confirmed"],
 )
 def test_a_primary_is_killed_while_workers_write_and_nothing_that_its_replica_had_is_lost(new_cluster, options):
@@ -339,6 +348,7 @@ def test_too_few_replicas_are_an_error_on_a_cluster_too(cluster, prefix):
         assert worker.unconfirmed
 
 
+@pytest.mark.full
 def test_a_put_whose_wait_for_replicas_is_cut_short_is_done_again(new_cluster):
     """As by a failover: a test can provoke the answer of a primary that becomes a replica."""
     cluster = new_cluster(replicas=0)

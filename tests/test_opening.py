@@ -251,7 +251,7 @@ def test_what_is_no_url_is_refused(opening, url):
 def test_the_fallback_is_opened_with_a_warning_when_the_server_is_out_of_reach(opening, caplog, tmp_path):
     url = f"redis://user:hunter2@127.0.0.1:{free_port()}/0?socket_connect_timeout=0.2"
     with caplog.at_level(logging.WARNING):
-        saver = opening(url, fallback="sqlite:///fallback.db", keep_last=1, prefix="p")
+        saver = opening(url, fallback="sqlite:///fallback.db", keep_last=1, prefix="p", timeout=0.5)
     assert isinstance(saver, SqliteSaver)
     assert works(saver)
     assert (tmp_path / "fallback.db").exists()
@@ -265,7 +265,7 @@ def test_the_fallback_is_opened_with_a_warning_when_the_server_is_out_of_reach(o
 def test_a_wrong_password_is_out_of_reach_too(opening, caplog, new_server):
     server = new_server(password="right")
     with caplog.at_level(logging.WARNING):
-        saver = opening(f"redis://:hunter2@127.0.0.1:{server.port}/0", fallback="memory://")
+        saver = opening(f"redis://:hunter2@127.0.0.1:{server.port}/0", fallback="memory://", timeout=0.5)
     assert isinstance(saver, InMemorySaver)
     assert [each.name for each in caplog.records].count("zerograph_redis.savers.opening") == 1
     assert "hunter2" not in caplog.text
@@ -273,7 +273,7 @@ def test_a_wrong_password_is_out_of_reach_too(opening, caplog, new_server):
 
 def test_without_a_fallback_an_unreachable_server_is_an_error(opening, caplog):
     with pytest.raises(BackendUnavailableError) as caught:
-        opening(f"redis://:hunter2@127.0.0.1:{free_port()}/0")
+        opening(f"redis://:hunter2@127.0.0.1:{free_port()}/0", timeout=0.5)
     assert caught.value.__cause__ is not None
     assert "hunter2" not in str(caught.value)
 
@@ -282,12 +282,12 @@ def test_a_fallback_is_not_opened_while_the_server_answers(opening, caplog, redi
     saver = opening(redis_server.url, fallback="sqlite:///fallback.db", prefix="opened")
     assert isinstance(saver, RedisSaver)
     assert not (tmp_path / "fallback.db").exists()
-    assert caplog.records == []
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 def test_there_is_no_fallback_in_the_middle_of_a_run(opening, new_server, caplog, tmp_path):
     server = new_server()
-    saver = opening(server.url, fallback="sqlite:///fallback.db")
+    saver = opening(server.url, fallback="sqlite:///fallback.db", timeout=2)
     saver.put(at(), state("c0"), {})
     server.stop()
     with pytest.raises(BackendUnavailableError):
@@ -329,6 +329,6 @@ def test_the_default_file_is_opened_with_a_warning(opening, log):
 
 def test_a_url_in_the_log_has_no_password(opening, log, redis_server):
     with pytest.raises(BackendUnavailableError):
-        opening(redis_server.url.replace("://", "://somebody:hunter2@"))
+        opening(redis_server.url.replace("://", "://somebody:hunter2@"), timeout=0.5)
     assert "hunter2" not in "".join(each.getMessage() for each in log)
     assert "somebody" not in "".join(each.getMessage() for each in log)

@@ -89,7 +89,14 @@ def test_a_server_that_evicts_is_a_problem(new_server):
     assert (finding["check"], finding["level"]) == ("eviction", "problem")
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:{}/0", "sqlite:///nowhere.db", "redis+cluster://127.0.0.1:{}"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:{}/0",
+        "sqlite:///nowhere.db",
+        pytest.param("redis+cluster://127.0.0.1:{}", marks=pytest.mark.full),
+    ],
+)
 def test_a_store_that_is_out_of_reach_ends_with_3(url):
     ended = run("--url", url.format(free_port()), "doctor", "--json")
     assert ended.code == 3

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import redis
 from support.operations import CASES, MANY_REQUESTS, prepared, reference
-from support.proxy import AFTER, DELAY, PATIENCE, WAYS
+from support.proxy import AFTER, DELAY, HALF, PATIENCE, TRUNCATE, WAYS
 
 from zerograph_redis import BackendUnavailableError
 
+_WAYS = [pytest.param(way, marks=pytest.mark.full) if way in {HALF, TRUNCATE} else way for way in WAYS]
 
-@pytest.mark.parametrize("way", WAYS)
+
+@pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_with_retries_an_operation_is_done_exactly_once_whichever_request_is_lost(rig, opened, name, way):
     case = CASES[name]
@@ -27,7 +29,7 @@ def test_with_retries_an_operation_is_done_exactly_once_whichever_request_is_los
     assert faults == count
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_without_retries_an_operation_is_done_or_it_is_not_whichever_request_is_lost(rig, opened, name, way):
     case = CASES[name]

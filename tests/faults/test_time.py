@@ -92,7 +92,10 @@ def refused_in_time(saver, call, monkeypatch):
         assert time.monotonic() - begun < BOUND
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(
+    "setting",
+    [pytest.param(each, marks=pytest.mark.full) if each in {"single", "cluster client"} else each for each in SETTINGS],
+)
 def test_a_server_that_stands_still_is_an_error_in_time(opening, tmp_path, monkeypatch, setting):
     with ExitStack() as stack:
         url, addresses = open_site(setting, tmp_path, stack)

@@ -194,7 +194,7 @@ def test_nothing_secret_is_reported_of_a_server_that_stopped_or_refuses(new_serv
         f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0",
         f"redis://user:{PASSWORD}@127.0.0.1:{free_port()}/0?socket_connect_timeout=0.2",
     ):
-        saver = opening(url)
+        saver = opening(url, timeout=0.5)
         for call in (
             lambda: saver.put(at(), state("c0", text=SECRET), {}),  # noqa: B023 - called at once
             lambda: saver.put_writes(at(id="c0"), [("t", "a", SECRET)], ""),  # noqa: B023
@@ -209,7 +209,7 @@ def test_nothing_secret_is_reported_of_a_server_that_stopped_or_refuses(new_serv
 def test_nothing_secret_is_reported_of_the_fallback(exported, log, secretive, new_server):
     server = new_server(password=PASSWORD)
     url = f"redis://user:{PASSWORD}@127.0.0.1:{free_port()}/0?socket_connect_timeout=0.2&password={PASSWORD}"
-    with open_saver(url, fallback=server.url, telemetry=exported.telemetry) as saver:
+    with open_saver(url, fallback=server.url, telemetry=exported.telemetry, timeout=0.5) as saver:
         saver.put(at(), state("c0", text=SECRET), {})
     warnings = [record for record in log if record.name.endswith(".opening") and record.levelname == "WARNING"]
     assert len(warnings) == 1

@@ -17,12 +17,14 @@ from .base import AsyncSaver, Saver
 from .redis import AsyncRedisSaver, RedisSaver
 from .sqlite import AsyncSqliteSaver, InMemorySaver, SqliteSaver
 
+A = TypeVar("A", bound=Saver)
 S = TypeVar("S", bound=SqliteSaver)
 
 _log = logging.getLogger(__name__)
 
 VARIABLES = ("ZEROGRAPH_CHECKPOINT_URL", "REDIS_URL")
 DEFAULT = "sqlite:///checkpoints.db"
+_DEFAULTED = f"no URL was given, and neither {' nor '.join(VARIABLES)} is set"
 _REDIS_ONLY = frozenset({"prefix", "timeout", "wait_replicas", "wait_timeout"})
 
 
@@ -42,39 +44,39 @@ def open_saver(url: str | None = None, *, fallback: str | None = None, **options
         ConfigError: The URL is wrong. The message names the wrong part, and quotes none of it.
         BackendUnavailableError: The store does not answer, and there is no fallback.
     """
-    url = _chosen(url)
-    if (local := _local_saver(url, options, SqliteSaver)) is not None:
-        return local
+    chosen, reason = find_url(url)
+    if (local := _local_saver(chosen, options, SqliteSaver)) is not None:
+        return _logged(local, chosen, reason)
     _check(fallback)
     try:
-        saver = RedisSaver.from_url(url, **options)
+        saver = RedisSaver.from_url(chosen, **options)
         try:
             saver.list_threads(limit=1)
         except BackendUnavailableError:
             saver.close()
             raise
     except BackendUnavailableError as error:
-        return open_saver(_fallback(url, fallback, error), **options)
-    return saver
+        return open_saver(_fallback(chosen, fallback, error), **options)
+    return _logged(saver, chosen, reason)
 
 
 async def aopen_saver(url: str | None = None, *, fallback: str | None = None, **options: Any) -> AsyncSaver:
     """Open a saver with awaited methods. Arguments and errors are those of `open_saver`."""
-    url = _chosen(url)
-    if (local := _local_saver(url, options, AsyncSqliteSaver)) is not None:
-        return local
+    chosen, reason = find_url(url)
+    if (local := _local_saver(chosen, options, AsyncSqliteSaver)) is not None:
+        return _logged(local, chosen, reason)
     _check(fallback)
     try:
         # In another OS thread: from_url asks a cluster for its nodes, which blocks.
-        saver = await asyncio.to_thread(AsyncRedisSaver.from_url, url, **options)
+        saver = await asyncio.to_thread(AsyncRedisSaver.from_url, chosen, **options)
         try:
             await saver.alist_threads(limit=1)
         except BackendUnavailableError:
             await saver.aclose()
             raise
     except BackendUnavailableError as error:
-        return await aopen_saver(_fallback(url, fallback, error), **options)
-    return saver
+        return await aopen_saver(_fallback(chosen, fallback, error), **options)
+    return _logged(saver, chosen, reason)
 
 
 def find_url(url: str | None) -> tuple[str, str]:
@@ -83,7 +85,7 @@ def find_url(url: str | None) -> tuple[str, str]:
         for name in VARIABLES:
             if os.environ.get(name):
                 return os.environ[name], f"the environment variable {name} names it"
-        return DEFAULT, f"no URL was given, and neither {' nor '.join(VARIABLES)} is set"
+        return DEFAULT, _DEFAULTED
     if not isinstance(url, str):
         raise ConfigError(f"a URL is a string, not {type(url).__name__}")
     return url, "its URL was given"
@@ -111,12 +113,11 @@ def path_of(url: str) -> str:
     return path
 
 
-def _chosen(url: str | None) -> str:
-    chosen, reason = find_url(url)
-    # Nobody named the default file, and another worker may have made another one in another folder.
-    level = logging.WARNING if url is None and chosen == DEFAULT else logging.INFO
-    _log.log(level, "checkpoints are kept in %s: %s", shown_url(chosen), reason, extra=about(None))
-    return chosen
+def _logged(saver: A, url: str, reason: str) -> A:
+    """Log which store was opened, and why: with a warning if nobody named it, as other workers may use another file."""
+    level = logging.WARNING if reason == _DEFAULTED else logging.INFO
+    _log.log(level, "checkpoints are kept in %s: %s", shown_url(url), reason, extra=about(None))
+    return saver
 
 
 def _scheme(url: str) -> str:

@@ -34,6 +34,7 @@ def opened():
         each.close()
 
 
+@pytest.mark.full
 def test_a_sound_cluster_and_one_with_dead_nodes(new_cluster, opened):
     cluster = new_cluster(primaries=3, replicas=1)
     durable(cluster)

@@ -134,6 +134,7 @@ def working(store):
             process.kill()
 
 
+@pytest.mark.full
 def test_a_migration_beside_a_worker_that_is_killed_twice_ends_with_equal_digests(real_store, tmp_path):
     path, count = tmp_path / "engine.db", 150
     with EngineSaver(path) as engine:
