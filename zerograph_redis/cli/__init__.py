@@ -5,7 +5,8 @@
 - ``parameters``: arguments and options that several commands share
 - ``exits``: exit codes, and errors as one line
 - ``output``, ``text``, ``values``, ``progress``: how results are printed
-- the others: a command each, or what a few commands share
+- ``removals``, ``move_reports``: what ``delete`` and ``prune`` share, and ``migrate``, ``export`` and ``import``
+- the others: a command each, under its name
 """
 
 from __future__ import annotations

@@ -22,13 +22,6 @@ _COMMANDS = (
     *("threads", "history", "show", "diff", "watch", "unlock", "doctor", "stats", "prune", "delete"),
     *("copy", "export", "import", "migrate"),
 )
-_MODULES = {
-    **dict.fromkeys(("prune", "delete"), "removals"),
-    "copy": "copying",
-    **dict.fromkeys(("export", "import", "migrate"), "moving"),
-}
-"""The module of each command that is not alone in a module of its name."""
-
 _STORE_OPTIONS = ("url", "prefix", "types", "debug")
 _STORE_SECTION = "Options of the store (before or after the command)"
 
@@ -68,9 +61,9 @@ class LazyCommands(dict[str, Any]):
         """Return a command."""
         command = super().__getitem__(name)
         if command is None:
-            module = import_module(f".{_MODULES.get(name, name)}", __package__)
+            home = f"{name}_" if iskeyword(name) else name
             holder = typer.Typer(add_completion=False, **_SETTINGS)
-            holder.command(name, cls=Command)(getattr(module, f"{name}_" if iskeyword(name) else name))
+            holder.command(name, cls=Command)(getattr(import_module(f".{home}", __package__), home))
             command = self[name] = typer.main.get_command(holder)
             command.params += self._store_options
         return command

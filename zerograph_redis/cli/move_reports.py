@@ -50,6 +50,16 @@ _CHANGES = (MoveOutcome.MOVED, MoveOutcome.UPDATED)
 """The outcomes that change the target."""
 
 
+OUTCOMES = {
+    MoveOutcome.MOVED: "moved",
+    MoveOutcome.UPDATED: "replaced by the newer version at the source",
+    MoveOutcome.SAME: "stored there already, and the same",
+    MoveOutcome.CONTINUED: "stored and continued there already: left alone",
+    MoveOutcome.MISSING: "deleted or expired meanwhile",
+}
+"""How `migrate` counts what happened to threads; the other commands differ in some words."""
+
+
 class ThreadChoice:
     """The threads that --match and --threads select."""
 

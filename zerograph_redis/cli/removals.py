@@ -1,11 +1,10 @@
-"""``delete`` removes threads, ``prune`` their old checkpoints."""
+"""What ``delete`` and ``prune`` share: which threads they select, and how they report what they removed."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -15,16 +14,11 @@ from zerograph_redis.tools.maintain.removal import (
     Done,
     Removal,
     RemovalOutcome,
-    delete_threads,
-    plan_deletions,
-    plan_prunings,
-    prune_threads,
 )
 from zerograph_redis.tools.maintain.selection import Target, find_targets
 
 from .exits import Code
 from .output import NOTHING_CHANGED, SHOWN, console, note, note_missing, note_more, print_json
-from .parameters import Json, Match, Yes
 from .progress import progress
 from .session import Session
 from .text import Table, age, count, duration, shown, size
@@ -39,7 +33,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SHORTEST, _LONGEST = 1e-6, 36_500 * 86_400  # seconds
 
 
-def _read_duration(text: str) -> int:
+def read_duration(text: str) -> int:
     """Parse a duration such as ``90s`` or ``1d12h``, from 1 µs to a hundred years; returns µs."""
     parts = _PART.findall(text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -52,7 +46,7 @@ Threads = Annotated[list[str] | None, typer.Argument(metavar="THREAD", help="Ids
 Idle = Annotated[
     int | None,
     typer.Option(
-        parser=_read_duration, metavar="AGE", help="Only threads that nobody wrote for this long: 90s, 15m, 12h, 30d."
+        parser=read_duration, metavar="AGE", help="Only threads that nobody wrote for this long: 90s, 15m, 12h, 30d."
     ),
 ]
 
@@ -64,69 +58,6 @@ class Action(NamedTuple):
     past: str
     whole: bool
     """Whether it removes threads, not checkpoints of them."""
-
-
-_DELETE = Action("delete", "deleted", whole=True)
-_PRUNE = Action("prune", "pruned", whole=False)
-
-
-def delete(
-    context: typer.Context,
-    threads: Threads = None,
-    match: Match = "",
-    idle: Idle = None,
-    *,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Delete threads: those given, or all that match the options. Threads that a worker holds are skipped."""
-    session: Session = context.obj
-    if not threads and not match and idle is None:
-        raise typer.BadParameter("give ids of threads, or select threads with --match PREFIX or --idle AGE")
-    targets, missing = _select(session, threads, match, idle)
-    if yes:
-        # A thread that was idle when it was selected is skipped if it was written since.
-        work = partial(delete_threads, targets, unless_written=idle is not None)
-        removals = _collect(session, "Deleting threads", targets, work)
-    else:
-        removals = plan_deletions(targets)
-    _report(removals, missing, _DELETE, json=json, yes=yes)
-
-
-def prune(
-    context: typer.Context,
-    threads: Threads = None,
-    match: Match = "",
-    idle: Idle = None,
-    keep: Annotated[int | None, typer.Option(min=0, help="How many checkpoints to keep in each namespace.")] = None,
-    older_than: Annotated[
-        int | None,
-        typer.Option(
-            parser=_read_duration, metavar="AGE", help="Only checkpoints older than this: 90s, 15m, 12h, 30d."
-        ),
-    ] = None,
-    *,
-    every: Annotated[bool, typer.Option("--all", help="Every thread.")] = False,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Remove old checkpoints of threads. The newest of each namespace stays, unless --keep is 0.
-
-    Threads that a worker holds are skipped.
-    """
-    session: Session = context.obj
-    if keep is None and older_than is None:
-        raise typer.BadParameter("select checkpoints with --keep NUMBER, --older-than AGE, or both")
-    if every == bool(threads or match or idle is not None):
-        raise typer.BadParameter("give ids of threads, or select threads with --match PREFIX, --idle AGE or --all")
-    kept = 1 if keep is None else keep
-    targets, missing = _select(session, threads, match, idle)
-    if yes:
-        work = partial(prune_threads, targets, kept, older_than, session.store.operations)
-        removals = _collect(session, "Pruning threads", targets, work)
-    else:
-        removals = _collect(session, "Reading checkpoints", targets, partial(plan_prunings, targets, kept, older_than))
-    _report(removals, missing, _PRUNE, json=json, yes=yes)
 
 
 def _show_checkpoints(removal: Removal) -> None:
@@ -143,15 +74,13 @@ def _show_checkpoints(removal: Removal) -> None:
     note_more(len(removal.outlines) - _CHECKPOINTS)
 
 
-def _select(
-    session: Session, threads: list[str] | None, match: str, idle: int | None
-) -> tuple[list[Target], list[str]]:
+def select(session: Session, threads: list[str] | None, match: str, idle: int | None) -> tuple[list[Target], list[str]]:
     """Find the threads that match the options, and the given ids that are not stored."""
     with progress("Checking threads") as advance:
         return session.run(find_targets(threads or (), match, idle, advance))
 
 
-def _collect(
+def collect(
     session: Session, title: str, targets: Sequence[Target], work: Callable[[Done], Operation[None]]
 ) -> list[Removal]:
     """Run *work* on *targets*, with a progress bar, and return what it reports."""
@@ -166,7 +95,7 @@ def _collect(
     return removals
 
 
-def _report(removals: Sequence[Removal], missing: Sequence[str], action: Action, *, json: bool, yes: bool) -> None:
+def report(removals: Sequence[Removal], missing: Sequence[str], action: Action, *, json: bool, yes: bool) -> None:
     """Write tables and a summary, or all of it as JSON, and exit with the code that fits.
 
     Raises:
