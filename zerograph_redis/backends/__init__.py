@@ -1,1 +1,5 @@
-"""What answers the core's requests: Redis, or SQLite (in a file or in memory)."""
+"""The backends: what answers the requests of the core.
+
+- ``redis``: a server, Sentinel or a cluster, through the scripts in ``lua``
+- ``sqlite``: a file, or memory
+"""
