@@ -128,7 +128,7 @@ def commands_of(chance, found, directory):
     thread, namespace, ids, *_ = found
     name = "--namespace"
     every = (
-        ["threads"], ["threads", "--match", thread[:1]], ["threads", "--limit", "1"],
+        ["threads"], ["threads", "--match", thread[:1]], ["threads", "--limit", "5"],
         ["history", "--", thread], ["history", name, namespace, "--", thread],
         ["show", "--", thread], ["show", "--full", name, namespace, "--", thread, ids[0]],
         ["diff", "--", thread], ["diff", "--full", name, namespace, "--", thread, *ids],
