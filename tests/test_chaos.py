@@ -44,7 +44,8 @@ def test_without_leases_such_workers_fork_threads(scenarios, tmp_path):
     assert outcome.lost == 0
 
 
-@pytest.mark.parametrize("replicas", [pytest.param(0, marks=pytest.mark.full), 2])
+@pytest.mark.full
+@pytest.mark.parametrize("replicas", [0, 2])
 def test_workers_continue_by_themselves_after_their_primary_was_killed(scenarios, tmp_path, replicas):
     setting = scenarios["failover"].Setting("kill", replicas)
     outcome = scenarios["fail_over"](tmp_path, 0, setting, workers=2, times=1)

@@ -52,6 +52,7 @@ def shard_of(saver, thread):
     return saver.store.backend.keyspace.shard_of(thread)
 
 
+@pytest.mark.full
 def test_no_key_but_a_threads_own_gets_more_than_its_share_of_the_writes(cluster, open_worker, monkeypatch):
     saver = open_worker()
     writes = Counter()

@@ -166,6 +166,7 @@ def test_a_saver_on_a_replica_is_reported(new_server, opened):
     assert "read only" in found["writes"].message
 
 
+@pytest.mark.full
 def test_replicas_that_stop_or_hang_are_reported(new_server, opened):
     primary, replica = new_server("--save", "3600 1", "--repl-diskless-sync-delay", "0"), new_server()
     saver = opened(primary.url)
