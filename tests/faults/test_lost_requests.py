@@ -29,7 +29,9 @@ def test_with_retries_an_operation_is_done_exactly_once_whichever_request_is_los
     assert faults == count
 
 
-@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize(
+    "way", [each if each == AFTER else pytest.param(each, marks=pytest.mark.full) for each in WAYS]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_without_retries_an_operation_is_done_or_it_is_not_whichever_request_is_lost(rig, opened, name, way):
     case = CASES[name]
