@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+pytestmark = pytest.mark.skipif(not SCRIPTS.is_dir(), reason="scripts/ does not come with the source distribution")
 
 
 @pytest.fixture
 def scenarios(monkeypatch):
-    if not (SCRIPTS / "scenarios").is_dir():
-        pytest.skip("scripts/ does not come with the source distribution")
     monkeypatch.syspath_prepend(str(SCRIPTS))
     from scenarios import failover, faults, leases
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from lupa import lua51 as lupa
 from redis.crc import key_slot
 
 from zerograph_redis.backends.redis import Keyspace
@@ -160,7 +161,6 @@ def test_a_script_never_looks_for_keys(name):
 
 @pytest.mark.parametrize("name", sorted(BOUND))
 def test_a_script_compiles_and_sets_no_globals(name):
-    lupa = pytest.importorskip("lupa.lua51")
     lua = lupa.LuaRuntime()
     source = BOUND[name][1].script.source
     check = lua.eval("function(source) local f, e = loadstring(source) return e end")
@@ -182,7 +182,6 @@ def test_a_script_compiles_and_sets_no_globals(name):
 
 def globals_of(source: str) -> set[str]:
     """The globals that a source names, from the bytecode that Lua 5.1 makes of it."""
-    lupa = pytest.importorskip("lupa.lua51")
     dump = lupa.LuaRuntime(encoding=None).eval(b"function(source) return string.dump(assert(loadstring(source))) end")
     code, place, found = dump(source.encode()), 12, set()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import fakeredis
 import pytest
-from support.data import at, fill, ids, place, state, thread_info
+from support.data import at, cancel_puts_anywhere, fill, ids, place, state, thread_info
 from support.interrupts import Interrupted, interrupt_at
 from support.stores import make_store, matrix
 from zerograph import Command
@@ -327,15 +327,7 @@ def test_one_async_saver_serves_event_loops_of_several_os_threads_at_once(real_s
 def test_an_awaited_call_that_is_cancelled_leaves_the_saver_usable(real_store):
     async def use():
         async with AsyncRedisSaver.from_url(real_store.url, prefix=real_store.prefix) as saver:
-            for number in range(20):
-                task = asyncio.create_task(saver.aput(at(), state(f"c{number}", text="x" * 100_000), {}))
-                for _ in range(number % 5):
-                    await asyncio.sleep(0)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-            for number in range(20):
-                await saver.aput(at("after"), state(f"c{number}"), {})
-                assert (await saver.aget(at("after")))["id"] == f"c{number}"
+            await cancel_puts_anywhere(saver)
 
     asyncio.run(use())
 

@@ -384,3 +384,12 @@ def test_a_terminal_sees_a_progress_bar_on_stderr_alone(real_store, other):
     assert b"Moving threads" in shown
     assert b"20/20" in shown
     assert moved["outcomes"]["moved"] == 20
+
+
+def test_a_preview_reports_a_leased_thread_as_held(store, saver, other):
+    grow(saver, "thread")
+    command = (*prefix_of(store), "migrate", url_of(store), url_of(other), "--update")
+    with other.open().lease("thread", owner="worker"):
+        document = json.loads(run(*command, "--json").out)
+    assert (document["dry_run"], document["outcomes"]["held"], document["outcomes"]["moved"]) == (True, 1, 0)
+    assert as_json(run(*command, "--json"))["outcomes"]["moved"] == 1

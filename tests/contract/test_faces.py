@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 
 import pytest
-from support.data import at, everything, fill, ids, place, state
+from support.data import at, cancel_puts_anywhere, everything, fill, ids, place, state
 from support.faces import AsyncFace, SyncFace
 from support.stores import opened
 
@@ -101,18 +101,7 @@ def test_tasks_of_one_event_loop_share_a_saver(saver, run):
 
 
 def test_a_call_that_is_cancelled_anywhere_leaves_the_saver_usable(saver, run):
-    async def main():
-        for number in range(20):
-            task = asyncio.create_task(saver.aput(at(), state(f"c{number}", text="x" * 100_000), {}))
-            for _ in range(number % 5):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        for number in range(20):
-            await saver.aput(at("after"), state(f"c{number}"), {})
-            assert (await saver.aget(at("after")))["id"] == f"c{number}"
-
-    run(main())
+    run(cancel_puts_anywhere(saver))
 
 
 def test_the_event_loop_runs_while_a_task_waits_for_a_lease(saver, run):

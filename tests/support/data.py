@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 
@@ -68,3 +69,16 @@ def everything(saver: Any, thread: str, *namespaces: str) -> list[Any]:
             parent = each.parent_config and place(each.parent_config)[1:]
             found.append((place(each.config)[1:], each.checkpoint, each.metadata, parent, each.pending_writes))
     return found
+
+
+async def cancel_puts_anywhere(saver: Any) -> None:
+    """Cancel awaited puts after none to four steps of the event loop; the saver must be as usable as before."""
+    for number in range(20):
+        task = asyncio.create_task(saver.aput(at(), state(f"c{number}", text="x" * 100_000), {}))
+        for _ in range(number % 5):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    for number in range(20):
+        await saver.aput(at("after"), state(f"c{number}"), {})
+        assert (await saver.aget(at("after")))["id"] == f"c{number}"

@@ -333,7 +333,6 @@ def test_checkpoints_before_their_parents_are_reported(checked, serializer):
 
 
 def test_encrypted_threads_cannot_be_decoded_without_the_keys(checked):
-    pytest.importorskip("cryptography")
     encrypted = checked.open(serializer=EncryptedSerializer({"key": bytes(32)}))
     put_thread(encrypted)
     assert levels(check(encrypted).stored) == {}

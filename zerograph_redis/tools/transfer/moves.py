@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
+from zerograph_redis.core.leasing import read_lease
+from zerograph_redis.core.refusals import lease_held
 from zerograph_redis.core.requests import Untouched
 from zerograph_redis.errors import BusyThreadError, ConfigError, CorruptCheckpointError, LeaseError, SerializationError
 from zerograph_redis.store import Store
@@ -199,6 +201,8 @@ def _place(image: ThreadImage, target: Store[Any], *, update: bool, dry_run: boo
         outcome, instead = MoveOutcome.UPDATED, Untouched(stored.origin, stored.times.updated)
     if outcome is not MoveOutcome.SAME:
         if dry_run:
+            if (lease := target.run(read_lease(image.thread))) is not None:
+                raise lease_held(image.thread, lease.owner, lease.seconds_left)
             return ThreadMove(image.thread, outcome)
         target.run(place_thread(image, mine.digest, target.settings, instead))
         stored = _read_back(target, image.thread)
