@@ -22,7 +22,7 @@ from support.stores import make_store, matrix
 from zerograph import Command
 
 import zerograph_redis
-from zerograph_redis import AsyncRedisSaver, EncryptedSerializer, RedisSaver, SqliteSaver, forks, open_saver
+from zerograph_redis import AsyncRedisSaver, EncryptedSerializer, RedisSaver, SqliteSaver, fork_hooks, open_saver
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {
@@ -371,7 +371,7 @@ def test_processes_and_threads_that_write_to_one_encrypted_checkpoint_lose_nothi
 
 def hooks_of_a_fork():
     """What Python calls around a fork, in the parent; it drops what is raised there."""
-    for hook in (forks._before, partial(forks._after, child=False), partial(forks._after, child=False)):
+    for hook in (fork_hooks._before, partial(fork_hooks._after, child=False), partial(fork_hooks._after, child=False)):
         try:
             hook()
         except Interrupted:

@@ -15,7 +15,7 @@ from support.interrupted import interrupt_sqlite
 from support.interrupts import Interrupted, interrupt_at
 from support.sizes import scaled
 
-from zerograph_redis import AsyncSqliteSaver, BackendUnavailableError, InMemorySaver, SqliteSaver, forks
+from zerograph_redis import AsyncSqliteSaver, BackendUnavailableError, InMemorySaver, SqliteSaver, fork_hooks
 
 CALLS = {
     "put": lambda saver: saver.put(at(id="c2"), state("new", text="x" * 3000), {}),
@@ -106,7 +106,7 @@ def test_a_fork_that_is_interrupted_anywhere_leaves_nothing_locked(opened):
 
 def around_a_fork():
     """Run our fork hooks as Python does in a parent: the next hook runs whatever the one before raised."""
-    for hook in (forks._before, *[partial(forks._after, child=False)] * 2):
+    for hook in (fork_hooks._before, *[partial(fork_hooks._after, child=False)] * 2):
         try:
             hook()
         except Interrupted:

@@ -11,9 +11,9 @@ from support.data import at, state
 from support.moves import ignore, load, migrate, store_of
 from zerograph_redis import open_saver
 from zerograph_redis.core import requests
-from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.exports import ExportFile
 from zerograph_redis.tools.transfer.moves import list_source
+from zerograph_redis.tools.transfer.zerograph_files import EngineFile
 
 
 class Dying:

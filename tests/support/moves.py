@@ -6,9 +6,9 @@ from typing import Any
 
 from support.data import at, everything, state, thread_info
 from zerograph_redis.store import Store
-from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.exports import ExportFile, open_export
 from zerograph_redis.tools.transfer.moves import list_source, move_threads, read_source
+from zerograph_redis.tools.transfer.zerograph_files import EngineFile
 
 NAMESPACES = ("", "sub|1", "a:{b}\x1f")
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zerograph_redis.errors import ConfigError
-from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.files import savers_of
 from zerograph_redis.tools.transfer.moves import Source, list_source, move_threads
+from zerograph_redis.tools.transfer.zerograph_files import EngineFile
 
 from .move_reports import OUTCOMES, ThreadChoice, ThreadsFile, Update, UpdateYes, report
 from .output import note

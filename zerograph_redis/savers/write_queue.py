@@ -32,7 +32,7 @@ from zerograph_redis.core.requests import LeaseThread, Operation, Request
 from zerograph_redis.core.states import PreparedPut
 from zerograph_redis.display import about, quoted
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError
-from zerograph_redis.forks import register_at_fork
+from zerograph_redis.fork_hooks import register_at_fork
 from zerograph_redis.store import Store
 
 if TYPE_CHECKING:

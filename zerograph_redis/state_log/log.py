@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 from typing import NamedTuple, Protocol
 
-from zerograph_redis.forks import register_at_fork
+from zerograph_redis.fork_hooks import register_at_fork
 
 from .cut import Cut
 from .segments import Segments

@@ -8,8 +8,8 @@ from zerograph.checkpoint.sqlite import SqliteSaver as EngineSaver
 from zerograph_redis import InMemorySaver
 from zerograph_redis.core.settings import Settings
 from zerograph_redis.tools.transfer.digests import digest_thread
-from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.moves import DigestSum
+from zerograph_redis.tools.transfer.zerograph_files import EngineFile
 
 FIRST, SECOND, THIRD = (f"2024-05-01T12:00:0{second}+00:00" for second in (1, 2, 3))
 

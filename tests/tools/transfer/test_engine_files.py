@@ -19,8 +19,8 @@ from zerograph_redis import (
     EncryptedSerializer,
     SqliteSaver,
 )
-from zerograph_redis.tools.transfer.engine import EngineFile
 from zerograph_redis.tools.transfer.moves import MoveOutcome
+from zerograph_redis.tools.transfer.zerograph_files import EngineFile
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from zerograph_redis.core.examination import ReadIndexEntry
 from zerograph_redis.core.requests import ListThreads, PutCheckpoint, PutWrites, Request
 from zerograph_redis.display import about, visible
 from zerograph_redis.errors import CheckpointError, ReplicationError
-from zerograph_redis.forks import register_at_fork
+from zerograph_redis.fork_hooks import register_at_fork
 from zerograph_redis.ids import unescape
 
 from .bindings import BINDINGS

@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from zerograph_redis.forks import register_at_fork
+from zerograph_redis.fork_hooks import register_at_fork
 
 from .exchange import SHORTEST, Deadlines, Receiver, abort, ahas_unread, exchange, has_unread
 from .faults import OutOfTime

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from socket import SHUT_RDWR
 from typing import Any, TypeVar
 
-from zerograph_redis.forks import register_at_fork
+from zerograph_redis.fork_hooks import register_at_fork
 
 from .faults import OutOfTime
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from zerograph_redis.errors import BackendUnavailableError, CheckpointError, CorruptCheckpointError
-from zerograph_redis.forks import register_at_fork
+from zerograph_redis.fork_hooks import register_at_fork
 
 from .schema import FORMAT, TABLES
 

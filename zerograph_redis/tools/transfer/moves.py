@@ -19,9 +19,9 @@ from zerograph_redis.errors import BusyThreadError, ConfigError, CorruptCheckpoi
 from zerograph_redis.store import Store
 
 from .digests import ThreadDigests, digest_thread
-from .engine import EngineFile
 from .image import ThreadImage, ThreadTimes, fit_encryption
 from .reading import list_ids, place_thread, read_thread
+from .zerograph_files import EngineFile
 
 Source: TypeAlias = Store[Any] | EngineFile
 """A store that threads are read from."""
